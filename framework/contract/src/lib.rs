@@ -1,1 +1,59 @@
-//! The component contract.
+//! The component contract: what an object is, how the kernel invokes it, what
+//! it may ask for in return, and how a crate declares one.
+//!
+//! A trap names something; the router turns the name into a capability; the
+//! capability leads to one object. This crate is the far end of that path, and
+//! all that a crate in `devices/` or `components/` sees of the hypervisor:
+//!
+//! - [`Mmio`], [`Registers`], [`Calls`] and [`Notify`] are the *facets*, one for
+//!   each kind of name that can lead to an object. A component implements the
+//!   ones it has; [`Object`] is what all of them share.
+//! - An access comes in as scalars and leaves as a two-word [`Reply`]. What is
+//!   to happen outside the object is pushed to [`Context`] as an [`Effect`] and
+//!   delivered after the object's lock is released.
+//! - [`Grants`] is what the component was given when it was bound: lines, a
+//!   console, a deadline, the clock, windows onto real registers.
+//! - [`component!`] declares it to the registry.
+//!
+//! What costs in a trap decided the shapes: no structure is built to describe an
+//! access, nothing on the path allocates, formats or logs, and an object's lock
+//! and code are compiled into one function behind one indirect call.
+
+#![no_std]
+
+extern crate alloc;
+
+mod access;
+mod capability;
+mod context;
+mod declaration;
+mod grants;
+mod node;
+mod object;
+mod port;
+mod registry;
+mod reply;
+mod state;
+pub mod tag;
+
+pub use access::{CallRegisters, Register, Width};
+pub use capability::{Capability, Rights};
+pub use context::{Context, EFFECTS, Effect};
+pub use declaration::{Declaration, Needs, WindowNeed};
+pub use grants::{
+    Clock, ConsolePort, Deadline, Grants, HostSerial, Line, LineState, VcpuControl,
+    VirtualInterface, VmControl, VmEvent, Window,
+};
+pub use node::{BuildError, GuestNode, Node};
+pub use object::{Backend, Calls, Mmio, Notify, Object, Registers};
+pub use port::{
+    BackendPort, CallPort, MmioPort, NotifyPort, ObjectPort, Parts, RegisterPort, Shared,
+};
+pub use registry::{DuplicateCompatible, components};
+pub use reply::{Reply, Status};
+pub use state::{Restore, RestoreError, Save};
+
+#[doc(hidden)]
+pub use linkme;
+#[doc(hidden)]
+pub use registry::COMPONENTS;

@@ -1,0 +1,98 @@
+//! How a crate declares its component.
+
+use crate::grants::Grants;
+use crate::node::{BuildError, GuestNode, Node};
+use crate::port::Parts;
+
+/// What a component is, as the registry keeps it. Made by
+/// [`component!`](crate::component).
+#[derive(Debug)]
+pub struct Declaration {
+    /// The crate, which is also the Cargo feature that builds it in.
+    pub name: &'static str,
+    /// The `compatible` strings that it answers to.
+    pub compatible: &'static [&'static str],
+    /// What its node must have.
+    pub needs: Needs,
+    /// The `evisor,*` properties that it understands; any other is an error.
+    pub properties: &'static [&'static str],
+    /// Builds the object from its node and its grants.
+    pub build: fn(&Node<'_>, &mut dyn Grants) -> Result<Parts, BuildError>,
+    /// Writes what the guest's tree says of it beyond what the manifest's node
+    /// does: the binding's `compatible`, clocks, cells.
+    pub describe: fn(&Node<'_>, &mut dyn GuestNode) -> Result<(), BuildError>,
+}
+
+/// What a component's node must have. Checked before anything is built, so that
+/// [`Declaration::build`] may rely on it.
+#[derive(Debug)]
+pub struct Needs {
+    /// The register windows, in the order of `reg`.
+    pub windows: &'static [WindowNeed],
+    /// How many interrupts `interrupts` lists.
+    pub lines: usize,
+    /// It talks to a console: `evisor,console`, or the VM's own.
+    pub console: bool,
+    /// It is an interrupt controller: other nodes' lines may lead to it.
+    pub interrupt_controller: bool,
+    /// It serves the deployment (a console, say) and not one VM.
+    pub root: bool,
+}
+
+impl Needs {
+    /// Nothing; to be used as `..Needs::NONE`.
+    pub const NONE: Self =
+        Self { windows: &[], lines: 0, console: false, interrupt_controller: false, root: false };
+}
+
+/// One register window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowNeed {
+    /// Its exact size in bytes, as the binding says.
+    pub size: u64,
+    /// The widths at which it may be accessed, as [`Rights`](crate::Rights) bits.
+    pub access: crate::Rights,
+}
+
+impl WindowNeed {
+    /// `size` bytes, accessible at every width.
+    pub const fn new(size: u64) -> Self {
+        Self { size, access: crate::Rights::READ.union(crate::Rights::WRITE) }
+    }
+}
+
+/// Declares a component: exactly one a crate.
+///
+/// ```
+/// # use evisor_contract::*;
+/// # struct Nothing;
+/// # impl Object for Nothing { fn reset(&mut self) {} }
+/// component! {
+///     compatible: ["example,nothing"],
+///     needs: Needs { lines: 1, ..Needs::NONE },
+///     properties: ["evisor,colour"],
+///     build: |_node, _grants| Ok(Parts::new(Nothing).done()),
+///     describe: |_node, _guest| Ok(()),
+/// }
+/// ```
+#[macro_export]
+macro_rules! component {
+    (
+        compatible: [$($compatible:literal),+ $(,)?],
+        needs: $needs:expr,
+        properties: [$($property:literal),* $(,)?],
+        build: $build:expr,
+        describe: $describe:expr $(,)?
+    ) => {
+        #[$crate::linkme::distributed_slice($crate::COMPONENTS)]
+        #[linkme(crate = $crate::linkme)]
+        static DECLARATION: $crate::Declaration = $crate::Declaration {
+            name: env!("CARGO_PKG_NAME"),
+            compatible: &[$($compatible),+],
+            needs: $needs,
+            properties: &[$($property),*],
+            build: $build,
+            describe: $describe,
+        };
+    };
+}

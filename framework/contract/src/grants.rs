@@ -1,0 +1,361 @@
+//! What a component holds after it was bound: its way to the outside.
+//!
+//! A grant that reaches another object only pushes an [`Effect`]; a *leaf* grant
+//! (clock, window onto real registers) is used at once.
+
+use crate::capability::{Capability, Rights};
+use crate::context::{Context, Effect};
+use crate::node::BuildError;
+use crate::port::NotifyPort;
+use alloc::boxed::Box;
+use core::fmt;
+
+/// A way to notify one tag of another object.
+#[derive(Clone, Copy)]
+struct Wire {
+    to: &'static Capability<dyn NotifyPort>,
+    right: Rights,
+    tag: u32,
+}
+
+impl Wire {
+    #[inline(always)]
+    fn send(self, value: u64, cx: &mut Context) {
+        cx.push(Effect { to: self.to, right: self.right, tag: self.tag, value });
+    }
+}
+
+macro_rules! wire {
+    ($(#[$doc:meta])* $name:ident, $right:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub struct $name(Wire);
+
+        impl $name {
+            /// The kernel makes it when it binds a component.
+            pub const fn new(to: &'static Capability<dyn NotifyPort>, tag: u32) -> Self {
+                Self(Wire { to, right: Rights::$right, tag })
+            }
+
+            /// Whether what it stands for may still be used.
+            pub fn permitted(&self) -> bool {
+                self.0.to.rights().contains(self.0.right)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:#x})"), self.0.tag)
+            }
+        }
+    };
+}
+
+wire!(
+    /// An interrupt line: a window of one onto an interrupt controller.
+    Line, INTERRUPT
+);
+wire!(
+    /// A port of a console.
+    ConsolePort, CALL
+);
+wire!(
+    /// A slot of the kernel's timer: [`tag::DEADLINE`](crate::tag::DEADLINE) is
+    /// notified when it passes.
+    Deadline, CALL
+);
+wire!(
+    /// Power over one's own VM.
+    VmControl, CONTROL
+);
+
+/// What happens on an interrupt line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineState {
+    /// A level line goes down.
+    Low,
+    /// A level line goes up.
+    High,
+    /// An edge.
+    Pulse,
+    /// The physical interrupt with this INTID fired and is the line's own: it
+    /// stays active until the guest deactivates it.
+    Physical(u16),
+}
+
+impl LineState {
+    /// As the value of a notification.
+    #[inline(always)]
+    pub const fn encode(self) -> u64 {
+        match self {
+            Self::Low => 0,
+            Self::High => 1,
+            Self::Pulse => 2,
+            Self::Physical(intid) => 3 | (intid as u64) << 16,
+        }
+    }
+
+    /// From the value of a notification.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the field has 16 bits")]
+    pub const fn decode(value: u64) -> Self {
+        match value & 3 {
+            0 => Self::Low,
+            1 => Self::High,
+            2 => Self::Pulse,
+            _ => Self::Physical((value >> 16) as u16),
+        }
+    }
+}
+
+impl Line {
+    /// Sets a level line. To say again what was said last is harmless.
+    #[inline(always)]
+    pub fn set(&self, up: bool, cx: &mut Context) {
+        self.0.send(u64::from(up), cx);
+    }
+
+    /// Sends an edge.
+    #[inline(always)]
+    pub fn pulse(&self, cx: &mut Context) {
+        self.0.send(LineState::Pulse.encode(), cx);
+    }
+}
+
+impl ConsolePort {
+    /// How many bytes one effect carries.
+    pub const CHUNK: usize = 7;
+
+    /// Up to [`CHUNK`](Self::CHUNK) bytes in one value: the bytes from the lowest
+    /// up, their number in the highest.
+    #[inline(always)]
+    pub fn pack(bytes: &[u8]) -> u64 {
+        let mut value = [0u8; 8];
+        let count = bytes.len().min(Self::CHUNK);
+        for (to, from) in value.iter_mut().zip(bytes).take(count) {
+            *to = *from;
+        }
+        u64::from_le_bytes(value) | (count as u64) << 56
+    }
+
+    /// The bytes of a packed value.
+    #[inline(always)]
+    pub fn unpack(value: u64) -> impl Iterator<Item = u8> {
+        let count = usize::from(value.to_le_bytes()[7]).min(Self::CHUNK);
+        value.to_le_bytes().into_iter().take(count)
+    }
+
+    /// Sends bytes; one effect each [`CHUNK`](Self::CHUNK).
+    #[inline]
+    pub fn send(&self, bytes: &[u8], cx: &mut Context) {
+        for chunk in bytes.chunks(Self::CHUNK) {
+            self.0.send(Self::pack(chunk), cx);
+        }
+    }
+}
+
+impl Deadline {
+    /// Asks to be notified when the clock's count reaches `count`, in place of
+    /// what was asked before.
+    #[inline(always)]
+    pub fn set(&self, count: u64, cx: &mut Context) {
+        self.0.send(count, cx);
+    }
+
+    /// Asks no more.
+    #[inline(always)]
+    pub fn clear(&self, cx: &mut Context) {
+        self.0.send(u64::MAX, cx);
+    }
+}
+
+/// What a VM can be asked to do with itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VmEvent {
+    /// It turned itself off.
+    Off,
+    /// It wants to start anew.
+    Reset,
+    /// It says how its work ended, 0 for well; the last one counts.
+    Verdict(u8),
+}
+
+impl VmEvent {
+    /// As the value of a notification.
+    pub const fn encode(self) -> u64 {
+        match self {
+            Self::Off => 0,
+            Self::Reset => 1,
+            Self::Verdict(code) => 2 | (code as u64) << 8,
+        }
+    }
+
+    /// From the value of a notification.
+    pub const fn decode(value: u64) -> Option<Self> {
+        match value & 0xff {
+            0 => Some(Self::Off),
+            1 => Some(Self::Reset),
+            2 => Some(Self::Verdict((value >> 8) as u8)),
+            _ => None,
+        }
+    }
+}
+
+impl VmControl {
+    /// Asks. The vCPU that is calling does not return from its call if the VM
+    /// goes off.
+    pub fn send(&self, event: VmEvent, cx: &mut Context) {
+        self.0.send(event.encode(), cx);
+    }
+}
+
+/// A leaf of the kernel: starting and stopping the vCPUs of one's own VM.
+pub trait VcpuControl: Sync {
+    /// The affinity (MPIDR_EL1's Aff3..Aff0 fields) of vCPU `index`, if there is
+    /// one.
+    fn affinity(&self, index: usize) -> Option<u64>;
+    /// Whether vCPU `index` runs.
+    fn is_on(&self, index: usize) -> bool;
+    /// Starts it at `entry` with `context` in x0. False if it runs already or
+    /// there is none.
+    fn start(&self, index: usize, entry: u64, context: u64) -> bool;
+    /// Stops the vCPU that is calling; it does not come back to its guest.
+    fn stop_caller(&self, cx: &mut Context);
+    /// The caller waits until it has an interrupt.
+    fn wait(&self, cx: &mut Context);
+}
+
+/// A leaf of the kernel: the VM's time.
+pub trait Clock: Sync {
+    /// The count that the VM reads as CNTVCT_EL0.
+    fn now(&self) -> u64;
+    /// Counts a second.
+    fn frequency(&self) -> u64;
+    /// Seconds since 1970-01-01T00:00:00Z, or since the board started where it
+    /// has no calendar.
+    fn unix_seconds(&self) -> u64;
+}
+
+/// Real registers, word by word: a leaf. Nobody else holds a window onto the
+/// same ones.
+pub type Window = safe_mmio::UniqueMmioPointer<'static, [safe_mmio::fields::ReadPureWrite<u32>]>;
+
+/// The serial line that the board keeps for consoles: a leaf, driven by the
+/// board. None of its methods waits.
+pub trait HostSerial: Send {
+    /// Sends a byte, or gives it back if the transmitter is full.
+    fn try_write(&mut self, byte: u8) -> bool;
+    /// A byte that was received.
+    fn try_read(&mut self) -> Option<u8>;
+    /// Whether to be interrupted when the transmitter has room. Reception
+    /// interrupts are always on.
+    fn interrupt_when_writable(&mut self, on: bool);
+    /// Quiets the interrupt that is being handled.
+    fn acknowledge(&mut self);
+}
+
+/// The half of the physical interrupt controller that serves virtual ones:
+/// GICH, and where the guest's CPU interface is (IHI 0048B.b §5.3, §5.5).
+pub struct VirtualInterface {
+    /// The virtual interface control registers of the core that accesses them.
+    pub control: Window,
+    /// How many list registers it has, as GICH_VTR says.
+    pub list_registers: usize,
+}
+
+/// What a component may ask for while it is built.
+///
+/// Each method gives what the declaration's [`Needs`](crate::Needs) announced and
+/// the node names, or an error that says what is missing where.
+pub trait Grants {
+    /// The node's `index`th interrupt.
+    ///
+    /// # Errors
+    /// The node has fewer, or its interrupt controller has no such line.
+    fn line(&mut self, index: usize) -> Result<Line, BuildError>;
+
+    /// The console that the node names, or the VM's own.
+    ///
+    /// # Errors
+    /// There is none.
+    fn console(&mut self) -> Result<ConsolePort, BuildError>;
+
+    /// A slot of the kernel's timer.
+    ///
+    /// # Errors
+    /// All are taken.
+    fn deadline(&mut self) -> Result<Deadline, BuildError>;
+
+    /// Power over the VM, with the control right if the node has it.
+    ///
+    /// # Errors
+    /// The node is not in a VM.
+    fn vm(&mut self) -> Result<VmControl, BuildError>;
+
+    /// Its vCPUs.
+    ///
+    /// # Errors
+    /// The node is not in a VM.
+    fn vcpus(&mut self) -> Result<&'static dyn VcpuControl, BuildError>;
+
+    /// How many vCPUs the VM has.
+    fn vcpu_count(&self) -> usize;
+
+    /// The VM's time.
+    fn clock(&self) -> &'static dyn Clock;
+
+    /// The virtual half of the physical interrupt controller; and the guest's
+    /// accesses to the node's window number `cpu_interface` go to it directly.
+    ///
+    /// # Errors
+    /// The board has none of this kind.
+    fn virtual_interface(&mut self, cpu_interface: usize) -> Result<VirtualInterface, BuildError>;
+
+    /// The board's interrupt with number `intid` (a PPI) drives the node's
+    /// `index`th line in hardware.
+    ///
+    /// # Errors
+    /// It is taken, or the node has fewer lines.
+    fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError>;
+
+    /// The board's serial line.
+    ///
+    /// # Errors
+    /// It is taken, or the board has none.
+    fn host_serial(&mut self) -> Result<Box<dyn HostSerial>, BuildError>;
+
+    /// A system register of the core that eVisor runs on, as EL2 reads it; for
+    /// identification registers only.
+    fn host_register(&self, register: crate::Register) -> Option<u64>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn console_bytes_round_trip() {
+        for count in 0..=ConsolePort::CHUNK {
+            let bytes: Vec<u8> = (0..count).map(|n| 0xf8 + n as u8).collect();
+            let unpacked: Vec<u8> = ConsolePort::unpack(ConsolePort::pack(&bytes)).collect();
+            assert_eq!(unpacked, bytes);
+        }
+    }
+
+    #[test]
+    fn line_states_round_trip() {
+        for state in [LineState::Low, LineState::High, LineState::Pulse, LineState::Physical(1019)]
+        {
+            assert_eq!(LineState::decode(state.encode()), state);
+        }
+    }
+
+    #[test]
+    fn vm_events_round_trip() {
+        for event in [VmEvent::Off, VmEvent::Reset, VmEvent::Verdict(255)] {
+            assert_eq!(VmEvent::decode(event.encode()), Some(event));
+        }
+        assert_eq!(VmEvent::decode(7), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! Tags that the kernel itself uses when it notifies an object.
+//!
+//! An object's own tags (lines of an interrupt controller, ports of a console)
+//! lie below [`FIRST`].
+
+/// The lowest tag that the kernel keeps for itself.
+pub const FIRST: u32 = 0xffff_0000;
+/// A deadline passed. The value is the count at which it was seen.
+pub const DEADLINE: u32 = FIRST;
+/// Bytes from a console, packed as [`pack`](crate::ConsolePort::pack) does.
+pub const CONSOLE_INPUT: u32 = FIRST + 1;
+/// A console can take no more: send nothing until [`CONSOLE_READY`].
+pub const CONSOLE_FULL: u32 = FIRST + 2;
+/// A console can take output again.
+pub const CONSOLE_READY: u32 = FIRST + 3;
+/// The interrupt of the host device that the object drives.
+pub const HOST_INTERRUPT: u32 = FIRST + 4;
