@@ -30,6 +30,7 @@ pub struct Context {
     queued: u32,
     head: u32,
     queue: [Option<Effect>; EFFECTS],
+    vm: u16,
     vcpu: u16,
     overflowed: bool,
 }
@@ -39,9 +40,19 @@ const MASK: u32 = EFFECTS as u32 - 1;
 const _: () = assert!(EFFECTS.is_power_of_two());
 
 impl Context {
-    /// An empty context for vCPU number `vcpu` of its VM.
+    /// An empty context for vCPU number `vcpu` of the first VM.
     pub const fn new(vcpu: u16) -> Self {
-        Self { queued: 0, head: 0, queue: [None; EFFECTS], vcpu, overflowed: false }
+        Self::of_vm(0, vcpu)
+    }
+
+    /// An empty context for vCPU number `vcpu` of VM number `vm`.
+    pub const fn of_vm(vm: u16, vcpu: u16) -> Self {
+        Self { queued: 0, head: 0, queue: [None; EFFECTS], vm, vcpu, overflowed: false }
+    }
+
+    /// The VM that the vCPU belongs to. Counted from 0.
+    pub fn vm(&self) -> usize {
+        usize::from(self.vm)
     }
 
     /// Which of its VM's vCPUs made the access, or is current on the core that

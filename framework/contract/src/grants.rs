@@ -222,6 +222,18 @@ pub trait VcpuControl: Sync {
     fn stop_caller(&self, cx: &mut Context);
     /// The caller waits until it has an interrupt.
     fn wait(&self, cx: &mut Context);
+
+    /// Whether vCPU `index` is the one in `cx`, on the core that asks: then what
+    /// it has in that core's registers (list registers, say) may be touched.
+    fn is_here(&self, index: usize, cx: &Context) -> bool {
+        cx.vcpu() == index
+    }
+
+    /// Vcpu `index` is to look at its interrupts: wherever it is, it gets
+    /// [`tag::REFRESH`](crate::tag::REFRESH) before it goes on.
+    fn kick(&self, index: usize) {
+        let _ = index;
+    }
 }
 
 /// A leaf of the kernel: the VM's time.
