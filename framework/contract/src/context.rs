@@ -2,6 +2,7 @@
 
 use crate::capability::{Capability, Rights};
 use crate::port::NotifyPort;
+use core::sync::atomic::AtomicU32;
 
 /// How many effects one invocation may ask for.
 pub const EFFECTS: usize = 16;
@@ -22,12 +23,14 @@ pub struct Effect {
 
 /// The circumstances of an invocation, and the queue for its effects.
 ///
-/// One lives in every vCPU's block. Its first word is all that the exit path
-/// looks at before it returns to the guest: zero means that nothing is left to
-/// do.
+/// One lives in every vCPU's block. Its first eight bytes are all that the exit
+/// path looks at before it returns to the guest: zero means that nothing is left
+/// to do.
 #[repr(C)]
 pub struct Context {
     queued: u32,
+    /// What else the kernel wants before the guest goes on; any core may set it.
+    pub attention: AtomicU32,
     head: u32,
     queue: [Option<Effect>; EFFECTS],
     vm: u16,
@@ -47,7 +50,7 @@ impl Context {
 
     /// An empty context for vCPU number `vcpu` of VM number `vm`.
     pub const fn of_vm(vm: u16, vcpu: u16) -> Self {
-        Self { queued: 0, head: 0, queue: [None; EFFECTS], vm, vcpu, overflowed: false }
+        Self { queued: 0, attention: AtomicU32::new(0), head: 0, queue: [None; EFFECTS], vm, vcpu, overflowed: false }
     }
 
     /// The VM that the vCPU belongs to. Counted from 0.
