@@ -50,7 +50,15 @@ impl Context {
 
     /// An empty context for vCPU number `vcpu` of VM number `vm`.
     pub const fn of_vm(vm: u16, vcpu: u16) -> Self {
-        Self { queued: 0, attention: AtomicU32::new(0), head: 0, queue: [None; EFFECTS], vm, vcpu, overflowed: false }
+        Self {
+            queued: 0,
+            attention: AtomicU32::new(0),
+            head: 0,
+            queue: [None; EFFECTS],
+            vm,
+            vcpu,
+            overflowed: false,
+        }
     }
 
     /// The VM that the vCPU belongs to. Counted from 0.
