@@ -9,17 +9,15 @@ use vm_fdt::FdtWriter;
 /// Why a draft cannot become a tree: a name that is none, a phandle that is
 /// given twice, or nodes too deep.
 #[derive(Debug, PartialEq, Eq)]
-pub struct WriteError(vm_fdt::Error);
+pub struct WriteError {
+    /// The name of the node that cannot be written.
+    pub node: String,
+    error: vm_fdt::Error,
+}
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl From<vm_fdt::Error> for WriteError {
-    fn from(error: vm_fdt::Error) -> Self {
-        Self(error)
+        write!(f, "node \"{}\": {}", self.node, self.error)
     }
 }
 
@@ -125,22 +123,29 @@ impl Draft {
     /// # Errors
     /// A name or a phandle is not one that a tree can have.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WriteError> {
-        let mut writer = FdtWriter::new()?;
+        let mut writer = FdtWriter::new().map_err(|error| self.refused(error))?;
         self.write(&mut writer)?;
-        Ok(writer.finish()?)
+        writer.finish().map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, error: vm_fdt::Error) -> WriteError {
+        WriteError { node: self.name.clone(), error }
     }
 
     fn write(&self, to: &mut FdtWriter) -> Result<(), WriteError> {
-        let node = to.begin_node(&self.name)?;
+        let node = to.begin_node(&self.name).map_err(|error| self.refused(error))?;
+        self.write_properties(to).map_err(|error| self.refused(error))?;
+        self.children.iter().try_for_each(|child| child.write(to))?;
+        to.end_node(node).map_err(|error| self.refused(error))
+    }
+
+    fn write_properties(&self, to: &mut FdtWriter) -> Result<(), vm_fdt::Error> {
         for (name, value) in &self.properties {
             match (name.as_str(), <[u8; 4]>::try_from(value.as_slice())) {
                 ("phandle", Ok(cell)) => to.property_phandle(u32::from_be_bytes(cell))?,
                 _ => to.property(name, value)?,
             }
         }
-        for child in &self.children {
-            child.write(to)?;
-        }
-        Ok(to.end_node(node)?)
+        Ok(())
     }
 }

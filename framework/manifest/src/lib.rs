@@ -9,15 +9,27 @@
 
 extern crate alloc;
 
+mod chosen;
+mod cpus;
 mod error;
+mod image;
+mod interrupts;
+mod matching;
+mod objects;
 mod plan;
+mod read;
+mod rights;
+mod space;
 mod surroundings;
+mod vm;
+mod words;
 
 pub use error::ManifestError;
 pub use plan::{
     CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, VmPlan,
     WindowPlan,
 };
+pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
 
 /// The version of the manifest format.

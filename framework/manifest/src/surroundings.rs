@@ -1,5 +1,8 @@
 //! What a manifest is read against.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 use evisor_contract::Declaration;
 
 /// The version of the GIC that a board can virtualize.
@@ -11,15 +14,24 @@ pub enum GicVersion {
     V3,
 }
 
+impl fmt::Display for GicVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V2 => "GICv2",
+            Self::V3 => "GICv3",
+        })
+    }
+}
+
 /// What a board has for VMs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoardFacts {
     /// Its name, for messages.
-    pub name: alloc::string::String,
+    pub name: String,
     /// The interrupt controller that it can virtualize.
     pub gic: Option<GicVersion>,
     /// The memory that is left for VMs: address and size.
-    pub memory: alloc::vec::Vec<(u64, u64)>,
+    pub memory: Vec<(u64, u64)>,
     /// How many vCPUs a VM may have on it.
     pub cores: usize,
 }
