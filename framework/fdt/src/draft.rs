@@ -39,7 +39,9 @@ impl Draft {
     pub fn copy(node: Node<'_>) -> Self {
         let mut draft = Self::new(node.name());
         for property in node.properties() {
-            draft.set(property.name, property.value);
+            if draft.get(property.name).is_none() {
+                draft.set(property.name, property.value);
+            }
         }
         draft
     }
@@ -91,9 +93,9 @@ impl Draft {
         self.set(name, &bytes);
     }
 
-    /// Removes a property.
-    pub fn remove(&mut self, name: &str) {
-        self.properties.retain(|(n, _)| n != name);
+    /// Removes the properties whose names `keep` does not want.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.properties.retain(|(name, _)| keep(name));
     }
 
     /// Its children.
@@ -104,6 +106,13 @@ impl Draft {
     /// Its children, to be changed, added to or removed from.
     pub fn children_mut(&mut self) -> &mut Vec<Self> {
         &mut self.children
+    }
+
+    /// The node at a path from here, by full names; the node itself if the path
+    /// is empty.
+    pub fn descend(&self, path: &str) -> Option<&Self> {
+        let mut names = path.split('/').filter(|name| !name.is_empty());
+        names.try_fold(self, |node, name| node.children.iter().find(|child| child.name == name))
     }
 
     /// The child with this name; added at the end if there was none.

@@ -12,16 +12,11 @@ const BOOTARGS: usize = 2048;
 /// Checks `chosen` and gives its `bootargs`.
 pub(crate) fn read(faults: &Faults, vm: Node<'_>) -> String {
     let Some(chosen) = vm.child("chosen") else { return String::new() };
-    if let Some(path) = words::string(faults, chosen, "stdout-path") {
-        if resolve(vm, path).is_none() {
-            let message = format!("\"{path}\" leads nowhere in this VM");
-            faults.property(
-                chosen,
-                "stdout-path",
-                message,
-                "write a path such as \"/serial@9000000\"",
-            );
-        }
+    let path = words::string(faults, chosen, "stdout-path");
+    if let Some(path) = path.filter(|path| resolve(vm, path).is_none()) {
+        let message = format!("\"{path}\" leads nowhere in this VM");
+        let remedy = "write a path such as \"/serial@9000000\"";
+        faults.property(chosen, "stdout-path", message, remedy);
     }
     let bootargs = words::string(faults, chosen, "bootargs").unwrap_or_default();
     if bootargs.len() >= BOOTARGS {

@@ -12,6 +12,7 @@ extern crate alloc;
 mod chosen;
 mod cpus;
 mod error;
+mod guest_tree;
 mod image;
 mod interrupts;
 mod matching;
@@ -25,6 +26,7 @@ mod vm;
 mod words;
 
 pub use error::ManifestError;
+pub use guest_tree::guest_tree;
 pub use plan::{
     CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, VmPlan,
     WindowPlan,

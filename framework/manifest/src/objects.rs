@@ -7,7 +7,7 @@ use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
 use crate::{matching, rights, words};
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use evisor_contract::{Declaration, Rights, WindowNeed};
 use evisor_fdt::{Node, Region};
@@ -73,7 +73,6 @@ pub(crate) fn plan<'t>(
     let rights = rights::read(faults, node);
     let regions = if is_cpu { Vec::new() } else { space.claim(faults, vm, node) };
     let windows = windows(faults, object, &regions, rights);
-    let properties = node.properties().map(|p| (p.name.to_string(), p.value.to_vec())).collect();
     ObjectPlan {
         path: node.path(),
         name: node.name().to_string(),
@@ -82,8 +81,13 @@ pub(crate) fn plan<'t>(
         windows,
         lines: Vec::new(),
         console: None,
-        properties,
+        properties: properties_of(node),
     }
+}
+
+/// All of a node's properties.
+pub(crate) fn properties_of(node: Node<'_>) -> Vec<(String, Vec<u8>)> {
+    node.properties().map(|p| (p.name.to_string(), p.value.to_vec())).collect()
 }
 
 /// With its lines.

@@ -7,6 +7,7 @@ use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
 use crate::{VERSION, matching, vm, words};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use evisor_fdt::{Node, Tree};
 
@@ -36,8 +37,8 @@ fn version_is_known(faults: &Faults, root: Node<'_>) -> bool {
     let message = match root.property(words::VERSION).map(|property| property.cell()) {
         Some(Some(VERSION)) => return true,
         Some(Some(other)) => format!("is {other}, and this eVisor reads {VERSION}"),
-        Some(None) => format!("is not one number"),
-        None => format!("is missing"),
+        Some(None) => String::from("is not one number"),
+        None => String::from("is missing"),
     };
     let remedy = format!("write evisor,version = <{VERSION}>");
     faults.property(root, words::VERSION, message, remedy);
@@ -55,7 +56,11 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let is_console = |object: &Found<'_>| object.node.is_compatible(CONSOLE);
     let consoles = found.iter().enumerate().filter(|(_, object)| is_console(object));
     let consoles: Vec<_> = consoles.map(|(index, object)| (index, object.node)).collect();
-    check_names(faults, root, &vms);
+    check_names(faults, root);
+    if vms.is_empty() {
+        let remedy = "add a node with compatible = \"evisor,vm\"";
+        faults.node(root, "there is no VM", remedy);
+    }
     let vms: Vec<VmPlan> =
         vms.iter().map(|node| vm::read(faults, around, &consoles, *node)).collect();
     check_total(faults, around, root, &vms);
@@ -82,15 +87,17 @@ fn root_plan<'t>(faults: &Faults, root: Node<'t>, object: &Found<'t>) -> ObjectP
     objects::plan(faults, root, object, &mut Space::default())
 }
 
-fn check_names(faults: &Faults, root: Node<'_>, vms: &[Node<'_>]) {
-    if vms.is_empty() {
-        let remedy = "add a node with compatible = \"evisor,vm\"";
-        faults.node(root, "there is no VM", remedy);
-    }
-    for (index, vm) in vms.iter().enumerate() {
-        if vms.iter().take(index).any(|other| other.name() == vm.name()) {
-            let message = format!("two VMs are named {}", vm.name());
-            faults.node(*vm, message, "give each a name of its own");
+/// dtc refuses two nodes of one name too, unless it is forced.
+fn check_names(faults: &Faults, root: Node<'_>) {
+    for around in core::iter::once(root).chain(root.descendants()) {
+        let mut nodes: Vec<Node<'_>> = around.children().collect();
+        nodes.sort_by_key(Node::name);
+        for (node, next) in nodes.iter().zip(nodes.iter().skip(1)) {
+            if node.name() == next.name() {
+                let kind = if next.is_compatible(VM) { "VMs" } else { "nodes" };
+                let message = format!("two {kind} have this name");
+                faults.node(*next, message, "give each a name of its own");
+            }
         }
     }
 }
