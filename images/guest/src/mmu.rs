@@ -34,11 +34,11 @@ pub(crate) static IDENTITY: Table = Table([
 
 /// Attribute 0 is Normal write-back, 1 Device-nGnRnE (all zeros), 2 Normal
 /// non-cacheable.
-pub(crate) const MAIR: u64 =
-    MAIR_EL1::Attr0_Normal_Outer::WriteBack_NonTransient_ReadWriteAlloc.value
-        | MAIR_EL1::Attr0_Normal_Inner::WriteBack_NonTransient_ReadWriteAlloc.value
-        | MAIR_EL1::Attr2_Normal_Outer::NonCacheable.value
-        | MAIR_EL1::Attr2_Normal_Inner::NonCacheable.value;
+pub(crate) const MAIR: u64 = MAIR_EL1::Attr0_Normal_Outer::WriteBack_NonTransient_ReadWriteAlloc
+    .value
+    | MAIR_EL1::Attr0_Normal_Inner::WriteBack_NonTransient_ReadWriteAlloc.value
+    | MAIR_EL1::Attr2_Normal_Outer::NonCacheable.value
+    | MAIR_EL1::Attr2_Normal_Inner::NonCacheable.value;
 
 /// 32-bit addresses through TTBR0 (so the walk starts at level 1), none through
 /// TTBR1, 36-bit output.

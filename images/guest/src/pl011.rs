@@ -1,6 +1,9 @@
 //! PL011 UART, as it is after reset: FIFOs off (ARM DDI 0183, issue G, chapter 3).
 #![allow(unsafe_code, reason = "one reference to the device's registers")]
-#![allow(missing_docs, reason = "the register macros make items that no comment reaches")]
+#![allow(
+    missing_docs,
+    reason = "the register macros make items that no comment reaches"
+)]
 
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
@@ -102,9 +105,7 @@ pub fn receive() -> Option<u8> {
 /// Turns the UART on, with an interrupt for every byte received.
 pub fn enable_reception() {
     let uart = registers();
-    uart.cr
-        .write(CR::UARTEN::SET + CR::TXE::SET + CR::RXE::SET);
+    uart.cr.write(CR::UARTEN::SET + CR::TXE::SET + CR::RXE::SET);
     uart.icr.write(INTERRUPTS::ALL.val(0x7ff));
-    uart.imsc
-        .write(INTERRUPTS::RX::SET + INTERRUPTS::RT::SET);
+    uart.imsc.write(INTERRUPTS::RX::SET + INTERRUPTS::RT::SET);
 }
