@@ -28,8 +28,8 @@ struct Scratch([AtomicU64; 512]);
 
 static SCRATCH: Scratch = Scratch([const { AtomicU64::new(0) }; 512]);
 
-fn scratch() -> u64 {
-    (&raw const SCRATCH) as u64
+fn scratch() -> usize {
+    (&raw const SCRATCH) as usize
 }
 
 fn stage_1_is_on() -> Outcome {
@@ -110,7 +110,7 @@ fn store_exclusively_alone(word: &AtomicU64) -> u64 {
 /// DDI 0487, "Alignment support": Normal memory takes any address with
 /// SCTLR_EL1.A clear.
 fn unaligned() -> Outcome {
-    let address = scratch() as usize;
+    let address = scratch();
     mmio::store64(address, 0x8877_6655_4433_2211);
     let loaded = exception::attempt(|| mmio::load32(address + 1));
     equal(
@@ -151,7 +151,7 @@ fn address_translation() -> Outcome {
     equal(
         "PAR_EL1.PA",
         result & 0x0000_ffff_ffff_f000,
-        scratch() & !0xfff,
+        scratch() as u64 & !0xfff,
     )
 }
 

@@ -26,6 +26,10 @@ const ALREADY_ON: i32 = -4;
 /// An affinity that no VM of a few cores has.
 const NONEXISTENT: u64 = 0x00aa_bbcc;
 
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the upper half is not the code's"
+)]
 fn psci(function: u32, arguments: [u64; 3]) -> i32 {
     let [x0, ..] = hvc(function, arguments);
     x0 as i32
