@@ -118,8 +118,13 @@ fn read_bit(bank: &[ReadWrite<u32>; 32], intid: u32) -> bool {
     bank.get(index).is_some_and(|bits| bits.get() & mask != 0)
 }
 
-/// Enables an interrupt.
+/// Enables an interrupt; an SPI goes to the first core (where there is only
+/// one, it ignores that: IHI 0048B.b §4.3.12).
 pub fn enable_interrupt(intid: u32) {
+    const FIRST_SPI: u32 = 32;
+    if let (FIRST_SPI.., Some(target)) = (intid, distributor().itargetsr.get(intid as usize)) {
+        target.set(1);
+    }
     write_bit(&distributor().isenabler, intid);
 }
 
