@@ -15,8 +15,8 @@ pub const VERDICT: u32 = 0xC600_0001;
 /// The verdict of a guest that panicked or met an unexpected exception.
 pub const PANICKED: u8 = 101;
 
-/// Call UID of vendor-specific hypervisor services (DEN 0028, "Implemented
-/// Standard Secure Service Calls" and the general service queries).
+/// Call UID of vendor-specific hypervisor services (DEN 0028, general
+/// service queries).
 pub const VENDOR_UID: u32 = 0x8600_FF01;
 
 /// eVisor's UID, d0f8a2c1-6e0b-4c55-9f0e-e0150b5e0001, as it comes back in w0

@@ -1,4 +1,4 @@
-//! PL031 real-time clock (ARM DDI 0224, issue B/C, chapter 3).
+//! PL031 real-time clock (ARM DDI 0224, chapter 3).
 #![allow(unsafe_code, reason = "one reference to the device's registers")]
 
 use tock_registers::register_structs;
