@@ -5,7 +5,10 @@
 
 #![allow(unsafe_code, reason = "memory-mapped registers at fixed EL2 addresses")]
 
-use crate::layout;
+use crate::{layout, map};
+use aarch64_paging::MapError;
+use core::sync::atomic::{AtomicU64, Ordering};
+use evisor_contract::VirtualInterface;
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
 use tock_registers::{register_bitfields, register_structs};
@@ -49,6 +52,56 @@ register_structs! {
         (0x1000 => dir: WriteOnly<u32>),
         (0x1004 => @END),
     }
+}
+
+/// Where a board has its GIC: physical addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The distributor.
+    pub gicd: u64,
+    /// The CPU interface.
+    pub gicc: u64,
+    /// The virtual interface control registers, those of the accessing core.
+    pub gich: u64,
+    /// The virtual CPU interface.
+    pub gicv: u64,
+}
+
+static GICV: AtomicU64 = AtomicU64::new(0);
+
+/// Maps the GIC to the addresses that this module uses.
+///
+/// # Errors
+/// EL2's tables say no: it is mapped already.
+///
+/// # Safety
+/// 1. A GICv2 with virtualization extensions is there.
+pub unsafe fn map(addresses: Addresses) -> Result<(), MapError> {
+    map::device_at(layout::GICD, addresses.gicd, 0x1000)?;
+    map::device_at(layout::GICC, addresses.gicc, 0x2000)?;
+    map::device_at(layout::GICH, addresses.gich, 0x1000)?;
+    GICV.store(addresses.gicv, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Where the virtual CPU interface is, in physical memory.
+pub(crate) fn gicv() -> u64 {
+    GICV.load(Ordering::Relaxed)
+}
+
+/// A window onto GICH. `None` before [`map`].
+///
+/// Each VM's interrupt controller gets one: the registers are those of the core
+/// that accesses them, and it accesses them only for a vCPU that is on it.
+pub fn virtual_interface() -> Option<VirtualInterface> {
+    if gicv() == 0 {
+        return None;
+    }
+    // SAFETY: 1. mapped by `map`. 2. as said above.
+    let mut control = unsafe { map::window(layout::GICH, 0x1000 / 4)? };
+    // GICH_VTR.ListRegs (IHI 0048B.b 5.3.2): their number less one.
+    let vtr = control.get(1)?.read();
+    Some(VirtualInterface { control, list_registers: (vtr & 0x3f) as usize + 1 })
 }
 
 fn gicd() -> &'static Gicd {

@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod boot;
+mod entry;
 mod exit;
 pub mod fault;
 pub mod gicv2;
@@ -20,12 +21,13 @@ pub mod heap;
 mod inject;
 pub mod layout;
 pub mod maintenance;
-pub mod map;
+mod map;
 pub mod registers;
 pub mod smc;
 pub mod stage2;
 pub mod timer;
 pub mod vcpu;
 
+pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, set_kernel};
-pub use vcpu::{ATTENTION_LEAVE, ATTENTION_REFRESH, Entry, Vcpu, VcpuBlock};
+pub use map::{Ram, device};

@@ -8,10 +8,13 @@
 #![allow(unsafe_code, reason = "translation tables, and memory named by physical address")]
 
 use crate::{layout, maintenance};
-use aarch64_paging::descriptor::{El23Attributes, PagingAttributes, PhysicalAddress};
+use aarch64_paging::descriptor::{
+    El23Attributes, PagingAttributes, PhysicalAddress, VirtualAddress,
+};
 use aarch64_paging::paging::{Constraints, El2, MemoryRegion, PageTable, Translation};
 use aarch64_paging::{MapError, Mapping};
 use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::arch::asm;
 use core::ptr::NonNull;
@@ -130,7 +133,7 @@ fn change(at: u64, physical: u64, bytes: u64, attributes: El23Attributes) -> Res
         Some(map) => place(map, at, physical, bytes, attributes)?,
         None => {
             return Err(MapError::InvalidVirtualAddress(
-                aarch64_paging::descriptor::VirtualAddress(at as usize),
+                VirtualAddress(at as usize),
             ));
         }
     }
@@ -171,8 +174,8 @@ pub fn device(physical: u64, bytes: u64) -> Result<u64, MapError> {
 ///
 /// # Safety
 /// 1. Registers of that size are mapped there, and stay so.
-/// 2. Nobody else has a window onto them.
-pub unsafe fn window(at: u64, words: usize) -> Option<Window> {
+/// 2. Nobody else has a window onto them, or not one that is used at a time.
+pub(crate) unsafe fn window(at: u64, words: usize) -> Option<Window> {
     let slice = NonNull::slice_from_raw_parts(NonNull::new(at as *mut ReadPureWrite<u32>)?, words);
     // SAFETY: 1. and 2. as the caller says.
     Some(unsafe { UniqueMmioPointer::new(slice) })
@@ -219,32 +222,74 @@ fn each_slice(
     Ok(())
 }
 
-/// Copies `bytes` to guest memory at `physical`.
-///
-/// # Errors
-/// The tables say no.
-///
-/// # Safety
-/// 1. It is memory of one VM, whose vCPUs are parked.
-pub unsafe fn write_guest(physical: u64, bytes: &[u8]) -> Result<(), MapError> {
-    each_slice(physical, bytes.len() as u64, |at, done, size| {
-        if let Some(part) = bytes.get(done as usize..done as usize + size) {
-            // SAFETY: 1. `at` is mapped for `size` bytes and nobody else's.
-            unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
-        }
-    })
+/// Memory for guests: a range of it that has one owner, who may fill it while no
+/// guest runs in it.
+#[derive(Debug)]
+pub struct Ram {
+    physical: u64,
+    size: u64,
 }
 
-/// Zeroes guest memory.
-///
-/// # Errors
-/// The tables say no.
-///
-/// # Safety
-/// 1. As for [`write_guest`].
-pub unsafe fn scrub_guest(physical: u64, bytes: u64) -> Result<(), MapError> {
-    each_slice(physical, bytes, |at, _, size| {
-        // SAFETY: 1. `at` is mapped for `size` bytes and nobody else's.
-        unsafe { core::ptr::write_bytes(at, 0, size) };
-    })
+impl Ram {
+    /// # Safety
+    /// 1. It is memory that nothing of eVisor lies in.
+    /// 2. No other `Ram` overlaps it.
+    pub(crate) unsafe fn new((physical, size): (u64, u64)) -> Self {
+        Self { physical, size }
+    }
+
+    /// Where it starts.
+    pub fn physical(&self) -> u64 {
+        self.physical
+    }
+
+    /// How long it is, in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// How much is left from its first multiple of `alignment` on.
+    pub fn aligned(&self, alignment: u64) -> Option<u64> {
+        let start = self.physical.checked_next_multiple_of(alignment)?;
+        (self.physical + self.size).checked_sub(start)
+    }
+
+    /// Takes `size` bytes from its first multiple of `alignment` on, and gives
+    /// what is left before and behind; `None` if it is too short.
+    pub fn split(self, alignment: u64, size: u64) -> Option<(Self, Vec<Self>)> {
+        let left = self.aligned(alignment)?.checked_sub(size)?;
+        let start = self.physical + self.size - left - size;
+        let part = |physical, size| Self { physical, size };
+        let rest = [part(self.physical, start - self.physical), part(start + size, left)];
+        Some((part(start, size), rest.into_iter().filter(|ram| ram.size > 0).collect()))
+    }
+
+    /// Copies `bytes` to `offset`. A guest that runs in it would see the bytes
+    /// arrive in no order.
+    ///
+    /// # Errors
+    /// They do not fit, or EL2's tables say no.
+    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MapError> {
+        let end = offset.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return Err(MapError::AddressRange(VirtualAddress(offset as usize)));
+        }
+        each_slice(self.physical + offset, bytes.len() as u64, |at, done, size| {
+            if let Some(part) = bytes.get(done as usize..done as usize + size) {
+                // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
+                unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
+            }
+        })
+    }
+
+    /// Zeroes all of it.
+    ///
+    /// # Errors
+    /// EL2's tables say no.
+    pub fn scrub(&mut self) -> Result<(), MapError> {
+        each_slice(self.physical, self.size, |at, _, size| {
+            // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
+            unsafe { core::ptr::write_bytes(at, 0, size) };
+        })
+    }
 }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "loads translation registers")]
 
-use crate::layout;
+use crate::{gicv2, layout};
 use crate::map::Tables;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, VTCR_EL2, VTTBR_EL2};
 use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
@@ -53,12 +53,14 @@ impl Stage2 {
         self.place(ipa, physical, bytes, MEMORY | write)
     }
 
-    /// Guest-physical `ipa` leads to device registers at `physical`.
+    /// Guest-physical `ipa` leads to the virtual CPU interface (GICV), exactly
+    /// the two pages that it has: what the board's tree claims behind them is not
+    /// the guest's.
     ///
     /// # Errors
     /// As for [`memory`](Self::memory).
-    pub fn device(&mut self, ipa: u64, physical: u64, bytes: u64) -> Result<(), MapError> {
-        self.place(ipa, physical, bytes, DEVICE)
+    pub fn cpu_interface(&mut self, ipa: u64) -> Result<(), MapError> {
+        self.place(ipa, gicv2::gicv(), 0x2000, DEVICE)
     }
 
     fn place(

@@ -19,11 +19,6 @@ use evisor_contract::{Context, Status};
 use evisor_router::{Caches, Space};
 use tock_registers::interfaces::{Readable, Writeable};
 
-/// In [`Context::attention`]: leave the guest at the next chance.
-pub const ATTENTION_LEAVE: u32 = 1 << 0;
-/// In [`Context::attention`]: an interrupt controller wants to look at it.
-pub const ATTENTION_REFRESH: u32 = 1 << 1;
-
 /// A vCPU, at the top of the EL2 stack that its traps run on: while its guest is
 /// on a core, SP_EL2 is its address.
 #[repr(C, align(16))]

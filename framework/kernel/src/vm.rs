@@ -52,6 +52,7 @@ pub struct Vm {
     slots: Vec<Slot>,
     wanted: AtomicU8,
     verdict: AtomicU8,
+    crashed: AtomicBool,
     /// What its count lags behind the host's.
     offset: AtomicU64,
 }
@@ -80,8 +81,16 @@ impl Vm {
                 attention: Once::new(),
             })
             .collect();
-        let (wanted, verdict) = (AtomicU8::new(NOTHING), AtomicU8::new(0));
-        Self { id, name, host, slots, wanted, verdict, offset: AtomicU64::new(offset) }
+        Self {
+            id,
+            name,
+            host,
+            slots,
+            wanted: AtomicU8::new(NOTHING),
+            verdict: AtomicU8::new(0),
+            crashed: AtomicBool::new(false),
+            offset: AtomicU64::new(offset),
+        }
     }
 
     /// The word that gets vCPU `index`'s attention.
@@ -99,6 +108,17 @@ impl Vm {
     /// How it said that its work ended; 0 if it said nothing.
     pub fn verdict(&self) -> u8 {
         self.verdict.load(Ordering::Relaxed)
+    }
+
+    /// It crashed: it goes off, and is remembered to have crashed.
+    pub fn crashed(&self) {
+        self.crashed.store(true, Ordering::SeqCst);
+        self.request(VmEvent::Off);
+    }
+
+    /// Whether it crashed since this was last asked.
+    pub fn take_crash(&self) -> bool {
+        self.crashed.swap(false, Ordering::SeqCst)
     }
 
     /// Asks for a change. Off and reset end what was asked before, but reset does
