@@ -1,6 +1,15 @@
 //! Broken manifests: each is refused with exactly the messages that its source
 //! expects, in `// expect:` lines; or by dtc, with what its `// dtc:` line says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};
