@@ -1,6 +1,15 @@
 //! Seeded mutants of compiled trees: each is accepted or refused, and what is
 //! accepted can be read to its end in every way that the crate offers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+
 mod compile;
 
 use compile::compile;

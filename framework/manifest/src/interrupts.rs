@@ -21,16 +21,18 @@ pub(crate) struct Lines<'f, 't> {
     vm: Node<'t>,
     /// The interrupt controllers, with their indices among the VM's objects.
     controllers: Vec<(usize, Node<'t>)>,
+    /// There may be more of them.
+    incomplete: bool,
     taken: Vec<(LinePlan, Node<'t>)>,
 }
 
 impl<'f, 't> Lines<'f, 't> {
     /// No lines yet, onto the controllers among `objects`.
-    pub fn new(faults: &'f Faults, vm: Node<'t>, objects: &[Found<'t>]) -> Self {
+    pub fn new(faults: &'f Faults, vm: Node<'t>, objects: &[Found<'t>], incomplete: bool) -> Self {
         let is_controller = |object: &Found<'_>| object.declaration.needs.interrupt_controller;
         let controllers = objects.iter().enumerate().filter(|(_, object)| is_controller(object));
         let controllers = controllers.map(|(index, object)| (index, object.node)).collect();
-        Self { faults, vm, controllers, taken: Vec::new() }
+        Self { faults, vm, controllers, incomplete, taken: Vec::new() }
     }
 
     /// The lines of an object, as many as it needs.
@@ -39,6 +41,7 @@ impl<'f, 't> Lines<'f, 't> {
         if node.has("interrupts-extended") {
             let remedy = "write interrupts, and interrupt-parent where there is a choice";
             self.faults.property(node, "interrupts-extended", "is not read here", remedy);
+            return Vec::new();
         }
         let interrupts = self.cells(node);
         let (has, needs) = (interrupts.len(), object.declaration.needs.lines);
@@ -74,6 +77,8 @@ impl<'f, 't> Lines<'f, 't> {
         }
         let (message, remedy) = match self.controllers.as_slice() {
             [(index, only)] if *only != node => return Some(*index),
+            // That a node has no component is told already.
+            [] if self.incomplete => return None,
             [_] | [] => ("is there, and the VM has no interrupt controller for it", "add one"),
             _ => ("could go to several interrupt controllers", "name one in interrupt-parent"),
         };
@@ -83,7 +88,7 @@ impl<'f, 't> Lines<'f, 't> {
 
     fn named(&self, holder: Node<'_>, parent: Node<'_>) -> Option<usize> {
         let found = self.controllers.iter().find(|(_, node)| *node == parent);
-        if found.is_none() {
+        if found.is_none() && !self.incomplete {
             let message = format!("{} is not an interrupt controller of this VM", parent.path());
             let remedy = "point it at one, or remove it";
             self.faults.property(holder, "interrupt-parent", message, remedy);

@@ -26,6 +26,8 @@ pub(crate) struct Found<'t> {
 pub(crate) struct Contents<'t> {
     pub objects: Vec<Found<'t>>,
     pub memory: Vec<Node<'t>>,
+    /// A node found no component: it may have been any of them.
+    pub incomplete: bool,
 }
 
 /// Nodes that only describe, and carry no authority.
@@ -48,9 +50,16 @@ impl<'t> Contents<'t> {
             } else if is_understood(child) {
                 words::check(faults, child, &[]);
                 words::check_inside(faults, child, &[]);
-            } else if let Some(declaration) = matching::component(faults, around, child) {
-                self.objects.push(Found { node: child, declaration, is_cpu: false });
+            } else {
+                self.own(matching::component(faults, around, child), child);
             }
+        }
+    }
+
+    fn own(&mut self, owner: Option<&'static Declaration>, node: Node<'t>) {
+        match owner {
+            Some(declaration) => self.objects.push(Found { node, declaration, is_cpu: false }),
+            None => self.incomplete = true,
         }
     }
 }
@@ -71,14 +80,14 @@ pub(crate) fn plan<'t>(
         check_words(faults, node, declaration);
     }
     let rights = rights::read(faults, node);
-    let regions = if is_cpu { Vec::new() } else { space.claim(faults, vm, node) };
-    let windows = windows(faults, object, &regions, rights);
+    let regions = if is_cpu { None } else { space.claim(faults, vm, node) };
+    let windows = regions.map(|regions| windows(faults, object, &regions, rights));
     ObjectPlan {
         path: node.path(),
         name: node.name().to_string(),
         declaration,
         rights,
-        windows,
+        windows: windows.unwrap_or_default(),
         lines: Vec::new(),
         console: None,
         properties: properties_of(node),

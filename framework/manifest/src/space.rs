@@ -24,14 +24,14 @@ pub(crate) struct Space<'t> {
 
 impl<'t> Space<'t> {
     /// Reads the `reg` of `node` in the address space of `vm`, claims what is
-    /// sound of it, and gives all that could be read.
-    pub fn claim(&mut self, faults: &Faults, vm: Node<'t>, node: Node<'t>) -> Vec<Region> {
+    /// sound of it, and gives all of it; `None` if it cannot be read.
+    pub fn claim(&mut self, faults: &Faults, vm: Node<'t>, node: Node<'t>) -> Option<Vec<Region>> {
         let regions = match node.reg_within(vm) {
             Ok(regions) => regions,
             Err(error) => {
                 let remedy = "see #address-cells, #size-cells and ranges of the nodes around it";
                 faults.property(node, "reg", format!("{error}"), remedy);
-                return Vec::new();
+                return None;
             }
         };
         for region in &regions {
@@ -39,7 +39,7 @@ impl<'t> Space<'t> {
                 self.claims.push(Claim { region: *region, node });
             }
         }
-        regions
+        Some(regions)
     }
 
     /// Refuses every region that overlaps another one.
@@ -86,15 +86,19 @@ pub(crate) fn memory<'t>(
     nodes: &[Node<'t>],
     space: &mut Space<'t>,
 ) -> Vec<MemoryPlan> {
-    let mut memory = Vec::new();
+    let mut memory: Vec<MemoryPlan> = Vec::new();
+    let mut unread = false;
     for node in nodes {
         words::check(faults, *node, &[words::READ_ONLY]);
         words::check_inside(faults, *node, &[]);
-        for region in space.claim(faults, vm, *node) {
-            memory.push(region_of(faults, *node, region));
-        }
+        let Some(regions) = space.claim(faults, vm, *node) else {
+            unread = true;
+            continue;
+        };
+        memory.extend(regions.iter().map(|region| region_of(faults, *node, *region)));
     }
     match memory.first() {
+        None if unread => {}
         None => {
             let remedy = "add memory@40000000 { device_type = \"memory\"; reg = <…>; }";
             faults.node(vm, "has no memory", remedy);

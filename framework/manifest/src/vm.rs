@@ -32,7 +32,7 @@ pub(crate) fn read<'t>(
     let cpus = cpus::read(faults, around, vm, &mut contents.objects);
     let mut space = Space::default();
     let memory = space::memory(faults, vm, &contents.memory, &mut space);
-    let objects = objects(faults, consoles, vm, contents.objects, &mut space);
+    let objects = objects(faults, consoles, vm, contents, &mut space);
     space.check_overlaps(faults);
     let boot = image::place(faults, around.files, vm, &memory);
     VmPlan {
@@ -54,13 +54,14 @@ fn objects<'t>(
     faults: &Faults,
     consoles: &Consoles<'t>,
     vm: Node<'t>,
-    mut found: Vec<Found<'t>>,
+    contents: Contents<'t>,
     space: &mut Space<'t>,
 ) -> Vec<ObjectPlan> {
+    let mut found = contents.objects;
     found.retain(|object| serves_a_vm(faults, object));
     // Stable: apart from this, the order is that of the manifest.
     found.sort_by_key(|object| !object.declaration.needs.interrupt_controller);
-    let mut lines = Lines::new(faults, vm, &found);
+    let mut lines = Lines::new(faults, vm, &found, contents.incomplete);
     let default = vm.has(words::CONSOLE).then(|| named_console(faults, consoles, vm));
     let mut plan = |object: &Found<'t>| {
         let plan = objects::plan(faults, vm, object, space);
