@@ -49,8 +49,8 @@ impl Random {
         Self(seed)
     }
 
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
+    /// One more number.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -60,7 +60,7 @@ impl Random {
 
 impl Numbers for Random {
     fn take(&mut self, bytes: usize) -> Option<u64> {
-        Some(self.next() & (u64::MAX >> (64 - 8 * bytes)))
+        Some(self.number() & (u64::MAX >> (64 - 8 * bytes)))
     }
 }
 
