@@ -1,5 +1,7 @@
 //! Checked against DDI 0183G; section numbers are its.
 
+#![expect(clippy::cast_possible_truncation, reason = "bytes are made from small numbers")]
+
 use crate::spec::{CR, FR, IFLS, INT, LCR_H, offset::*};
 use evisor_contract::{LineState, Status, Width, tag};
 use evisor_testkit::{Event, Rig, Setup, describe, refuses_foreign_state, save_and_restore};
