@@ -1,0 +1,325 @@
+//! Fakes for what a component may be granted.
+
+use evisor_contract::{
+    BuildError, Capability, Clock, ConsolePort, Context, Deadline, Effect, Grants, HostSerial,
+    Line, LineState, NotifyPort, Register, Reply, Rights, VcpuControl, VirtualInterface, VmControl,
+    VmEvent, Window,
+};
+use safe_mmio::UniqueMmioPointer;
+use safe_mmio::fields::ReadPureWrite;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Something that a component did to the world outside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An interrupt line was set or pulsed.
+    Line {
+        /// Which of the node's.
+        index: u32,
+        /// What happened on it.
+        state: LineState,
+    },
+    /// Bytes went to the console.
+    Console(Vec<u8>),
+    /// A deadline was asked for, or no more.
+    Deadline(Option<u64>),
+    /// The VM was asked something.
+    Vm(VmEvent),
+    /// A vCPU was started.
+    Started {
+        /// Which.
+        index: usize,
+        /// Where.
+        entry: u64,
+        /// With what in x0.
+        context: u64,
+    },
+    /// The calling vCPU was stopped.
+    Stopped,
+    /// The calling vCPU waits for an interrupt.
+    Waits,
+    /// The holder of a backend's port was notified.
+    Holder {
+        /// Of which port.
+        port: u32,
+        /// With which tag.
+        tag: u32,
+        /// With which value.
+        value: u64,
+    },
+    /// The capability that an effect was sent through lacks its right.
+    Refused,
+}
+
+#[derive(Clone, Copy)]
+enum Far {
+    Line,
+    Console,
+    Deadline,
+    Vm,
+    Holder(u32),
+}
+
+/// The far end of every grant: decodes what arrives and keeps it.
+struct Recorder {
+    far: Far,
+    log: Arc<Mutex<Vec<Event>>>,
+}
+
+impl NotifyPort for Recorder {
+    fn notify(&self, tag: u32, value: u64, _: &mut Context) -> Reply {
+        let event = match self.far {
+            Far::Line => Event::Line { index: tag, state: LineState::decode(value) },
+            Far::Console => Event::Console(ConsolePort::unpack(value).collect()),
+            Far::Deadline => Event::Deadline((value != u64::MAX).then_some(value)),
+            Far::Vm => Event::Vm(VmEvent::decode(value).expect("a known event of the VM")),
+            Far::Holder(port) => Event::Holder { port, tag, value },
+        };
+        lock(&self.log).push(event);
+        Reply::DONE
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A clock that stands until a test moves it.
+pub(crate) struct FakeClock {
+    now: AtomicU64,
+    pub(crate) unix: AtomicU64,
+}
+
+impl FakeClock {
+    pub(crate) const FREQUENCY: u64 = 1_000_000;
+
+    pub(crate) fn set(&self, count: u64) {
+        self.now.store(count, Ordering::Relaxed);
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+    fn frequency(&self) -> u64 {
+        Self::FREQUENCY
+    }
+    fn unix_seconds(&self) -> u64 {
+        self.unix.load(Ordering::Relaxed) + self.now() / Self::FREQUENCY
+    }
+}
+
+/// vCPUs with the affinities 0, 1, 2…; the first is on.
+struct FakeVcpus {
+    on: Mutex<Vec<bool>>,
+    log: Arc<Mutex<Vec<Event>>>,
+}
+
+impl VcpuControl for FakeVcpus {
+    fn affinity(&self, index: usize) -> Option<u64> {
+        (index < lock(&self.on).len()).then_some(index as u64)
+    }
+    fn is_on(&self, index: usize) -> bool {
+        lock(&self.on).get(index).copied().unwrap_or(false)
+    }
+    fn start(&self, index: usize, entry: u64, context: u64) -> bool {
+        match lock(&self.on).get_mut(index) {
+            Some(on) if !*on => *on = true,
+            _ => return false,
+        }
+        lock(&self.log).push(Event::Started { index, entry, context });
+        true
+    }
+    fn stop_caller(&self, cx: &mut Context) {
+        if let Some(on) = lock(&self.on).get_mut(cx.vcpu()) {
+            *on = false;
+        }
+        lock(&self.log).push(Event::Stopped);
+    }
+    fn wait(&self, _: &mut Context) {
+        lock(&self.log).push(Event::Waits);
+    }
+}
+
+/// The other end of the board's serial line.
+#[derive(Clone, Debug)]
+pub struct SerialEnd(Arc<Mutex<SerialState>>);
+
+#[derive(Debug)]
+struct SerialState {
+    room: usize,
+    sent: Vec<u8>,
+    waiting: VecDeque<u8>,
+    interrupt_when_writable: bool,
+}
+
+impl SerialEnd {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(SerialState {
+            room: usize::MAX,
+            sent: Vec::new(),
+            waiting: VecDeque::new(),
+            interrupt_when_writable: false,
+        })))
+    }
+
+    /// Lets the transmitter take `bytes` more, and then no more.
+    pub fn set_room(&self, bytes: usize) {
+        lock(&self.0).room = bytes;
+    }
+
+    /// What was sent since this was last asked.
+    pub fn take_sent(&self) -> Vec<u8> {
+        core::mem::take(&mut lock(&self.0).sent)
+    }
+
+    /// Someone types.
+    pub fn type_in(&self, bytes: &[u8]) {
+        lock(&self.0).waiting.extend(bytes);
+    }
+
+    /// How many typed bytes nobody has read.
+    pub fn unread(&self) -> usize {
+        lock(&self.0).waiting.len()
+    }
+
+    /// Whether the component wants to know when there is room.
+    pub fn interrupts_when_writable(&self) -> bool {
+        lock(&self.0).interrupt_when_writable
+    }
+}
+
+impl HostSerial for SerialEnd {
+    fn try_write(&mut self, byte: u8) -> bool {
+        let mut state = lock(&self.0);
+        if state.room == 0 {
+            return false;
+        }
+        state.room -= 1;
+        state.sent.push(byte);
+        true
+    }
+    fn try_read(&mut self) -> Option<u8> {
+        lock(&self.0).waiting.pop_front()
+    }
+    fn interrupt_when_writable(&mut self, on: bool) {
+        lock(&self.0).interrupt_when_writable = on;
+    }
+    fn acknowledge(&mut self) {}
+}
+
+/// All that one rig's component can reach.
+pub(crate) struct World {
+    pub(crate) log: Arc<Mutex<Vec<Event>>>,
+    pub(crate) clock: &'static FakeClock,
+    pub(crate) serial: SerialEnd,
+    pub(crate) linked: Vec<(usize, u32)>,
+    lines: usize,
+    vcpus: usize,
+    control: bool,
+    host_registers: BTreeMap<u32, u64>,
+}
+
+/// What of the world a test may choose.
+pub(crate) struct WorldSetup {
+    pub(crate) lines: usize,
+    pub(crate) vcpus: usize,
+    pub(crate) control: bool,
+    pub(crate) host_registers: BTreeMap<u32, u64>,
+}
+
+impl World {
+    pub(crate) fn new(setup: WorldSetup) -> Self {
+        let clock = FakeClock { now: AtomicU64::new(0), unix: AtomicU64::new(0) };
+        Self {
+            log: Arc::default(),
+            clock: Box::leak(Box::new(clock)),
+            serial: SerialEnd::new(),
+            linked: Vec::new(),
+            lines: setup.lines,
+            vcpus: setup.vcpus,
+            control: setup.control,
+            host_registers: setup.host_registers,
+        }
+    }
+
+    fn capability(&self, far: Far, rights: Rights) -> &'static Capability<dyn NotifyPort> {
+        let port: &'static dyn NotifyPort =
+            Box::leak(Box::new(Recorder { far, log: Arc::clone(&self.log) }));
+        Box::leak(Box::new(Capability::new(port, rights, 0)))
+    }
+
+    /// How the holder of a backend's `port` is reached.
+    pub(crate) fn holder(&self, port: u32) -> Effect {
+        let to = self.capability(Far::Holder(port), Rights::CALL);
+        Effect { to, right: Rights::CALL, tag: 0, value: 0 }
+    }
+
+    fn line_exists(&self, index: usize) -> Result<u32, BuildError> {
+        match u32::try_from(index) {
+            Ok(tag) if index < self.lines => Ok(tag),
+            _ => Err(BuildError::property("interrupts", "has too few", "list more")),
+        }
+    }
+}
+
+/// Registers that hold what is written to them.
+fn window(words: usize) -> Window {
+    let registers: Box<[ReadPureWrite<u32>]> = (0..words).map(|_| ReadPureWrite(0)).collect();
+    UniqueMmioPointer::from(Box::leak(registers))
+}
+
+impl Grants for World {
+    fn line(&mut self, index: usize) -> Result<Line, BuildError> {
+        let tag = self.line_exists(index)?;
+        Ok(Line::new(self.capability(Far::Line, Rights::INTERRUPT), tag))
+    }
+
+    fn console(&mut self) -> Result<ConsolePort, BuildError> {
+        Ok(ConsolePort::new(self.capability(Far::Console, Rights::CALL), 0))
+    }
+
+    fn deadline(&mut self) -> Result<Deadline, BuildError> {
+        Ok(Deadline::new(self.capability(Far::Deadline, Rights::CALL), 0))
+    }
+
+    fn vm(&mut self) -> Result<VmControl, BuildError> {
+        let rights = if self.control { Rights::CONTROL } else { Rights::empty() };
+        Ok(VmControl::new(self.capability(Far::Vm, rights), 0))
+    }
+
+    fn vcpus(&mut self) -> Result<&'static dyn VcpuControl, BuildError> {
+        let on = (0..self.vcpus).map(|index| index == 0).collect();
+        let vcpus = FakeVcpus { on: Mutex::new(on), log: Arc::clone(&self.log) };
+        Ok(Box::leak(Box::new(vcpus)))
+    }
+
+    fn vcpu_count(&self) -> usize {
+        self.vcpus
+    }
+
+    fn clock(&self) -> &'static dyn Clock {
+        self.clock
+    }
+
+    fn virtual_interface(&mut self, _: usize) -> Result<VirtualInterface, BuildError> {
+        Ok(VirtualInterface { control: window(0x80), list_registers: 4 })
+    }
+
+    fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {
+        self.line_exists(index)?;
+        self.linked.push((index, intid));
+        Ok(())
+    }
+
+    fn host_serial(&mut self) -> Result<Box<dyn HostSerial>, BuildError> {
+        Ok(Box::new(self.serial.clone()))
+    }
+
+    fn host_register(&self, register: Register) -> Option<u64> {
+        self.host_registers.get(&register.key()).copied()
+    }
+}

@@ -1,0 +1,25 @@
+//! Drives a component on the host as a guest would: through its declaration,
+//! with fakes for everything that it is granted.
+//!
+//! - [`Rig`] builds the component, makes accesses, delivers its effects and
+//!   records them as [`Event`]s. On every access it asserts what the contract
+//!   demands of an object: a value fits its width, the effect queue does not
+//!   overflow, nothing answers [`Failed`](evisor_contract::Status::Failed).
+//! - [`save_and_restore`] is the test that every device has: a restored instance
+//!   goes on exactly as the saved one does.
+//! - [`drive`] turns bytes into accesses: a device's fuzz target is one call.
+//!
+//! It is for tests: whatever is wrong panics. It does not model the router:
+//! routes, rights on windows and refused widths are tested where they are made.
+
+#![expect(clippy::panic, clippy::expect_used, reason = "a test kit fails by panicking")]
+
+mod action;
+mod fake;
+mod guest_node;
+mod rig;
+
+pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore};
+pub use fake::{Event, SerialEnd};
+pub use guest_node::describe;
+pub use rig::{Rig, Setup};

@@ -1,0 +1,311 @@
+//! A component on the bench, with hands on both of its ends.
+
+use crate::fake::{Event, SerialEnd, World, WorldSetup, lock};
+use evisor_contract::{
+    CallRegisters, ConsolePort, Context, Declaration, LineState, Node, Object, Parts, Register,
+    Reply, Restore, RestoreError, Save, Status, Width, components, tag,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+/// What the component's node and VM are like. The defaults suit most devices.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The node's properties besides `compatible`, `reg` and `interrupts`.
+    pub properties: Vec<(&'static str, Vec<u8>)>,
+    /// How many vCPUs the VM has.
+    pub vcpus: usize,
+    /// Whether the node has the control right over its VM.
+    pub control: bool,
+    /// The host's identification registers.
+    pub host_registers: Vec<(Register, u64)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { properties: Vec::new(), vcpus: 1, control: true, host_registers: Vec::new() }
+    }
+}
+
+/// A built component, its guest's hands and its surroundings.
+pub struct Rig {
+    declaration: &'static Declaration,
+    parts: Parts,
+    world: World,
+    cx: Context,
+    deadline: Option<u64>,
+    lines: BTreeSet<u32>,
+    events: Vec<Event>,
+}
+
+impl Rig {
+    /// The component that answers to `compatible`, with the default [`Setup`].
+    pub fn new(compatible: &str) -> Self {
+        Self::with(compatible, &Setup::default())
+    }
+
+    /// The component that answers to `compatible`.
+    pub fn with(compatible: &str, setup: &Setup) -> Self {
+        let declaration = declaration(compatible);
+        let mut world = World::new(WorldSetup {
+            lines: declaration.needs.lines,
+            vcpus: setup.vcpus,
+            control: setup.control,
+            host_registers: setup.host_registers.iter().map(|(r, v)| (r.key(), *v)).collect(),
+        });
+        let parts = build(declaration, setup, &mut world);
+        Self {
+            declaration,
+            parts,
+            world,
+            cx: Context::new(0),
+            deadline: None,
+            lines: BTreeSet::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// What the component declared.
+    pub fn declaration(&self) -> &'static Declaration {
+        self.declaration
+    }
+
+    /// The built object's facets and ranges.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// A load by the guest.
+    pub fn read(&mut self, offset: u64, width: Width) -> Reply {
+        let mmio = self.parts.mmio.expect("a device with registers in memory");
+        let reply = mmio.read(offset, width, &mut self.cx);
+        self.settle(reply);
+        let fits = reply.value & !width.mask() == 0;
+        assert!(fits, "read of {offset:#x} at {width:?}: {:#x} does not fit", reply.value);
+        reply
+    }
+
+    /// A store by the guest. Bits of `value` above `width` are dropped.
+    pub fn write(&mut self, offset: u64, width: Width, value: u64) -> Reply {
+        let mmio = self.parts.mmio.expect("a device with registers in memory");
+        let reply = mmio.write(offset, width, value & width.mask(), &mut self.cx);
+        self.settle(reply);
+        reply
+    }
+
+    /// A load of a word that must be there.
+    pub fn read32(&mut self, offset: u64) -> u64 {
+        let reply = self.read(offset, Width::Word);
+        assert_eq!(reply.status, Status::Done, "read of {offset:#x}");
+        reply.value
+    }
+
+    /// A store of a word that must be taken.
+    pub fn write32(&mut self, offset: u64, value: u64) {
+        assert_eq!(self.write(offset, Width::Word, value), Reply::DONE, "write of {offset:#x}");
+    }
+
+    /// An `MRS` by the guest.
+    pub fn read_register(&mut self, register: Register) -> Reply {
+        let registers = self.parts.registers.expect("a component with system registers");
+        let reply = registers.read_register(register, &mut self.cx);
+        self.settle(reply);
+        reply
+    }
+
+    /// An `MSR` by the guest.
+    pub fn write_register(&mut self, register: Register, value: u64) -> Reply {
+        let registers = self.parts.registers.expect("a component with system registers");
+        let reply = registers.write_register(register, value, &mut self.cx);
+        self.settle(reply);
+        reply
+    }
+
+    /// An `HVC` or `SMC` by the guest, with `arguments` from x1 up. Gives x0 to
+    /// x3, and asserts that no other register changed (DEN 0028 §2.6).
+    pub fn call(&mut self, function: u32, arguments: &[u64]) -> [u64; 4] {
+        let calls = self.parts.calls.expect("a component with calls");
+        let mut registers: CallRegisters = core::array::from_fn(|n| 0xa5a5_0000 + n as u64);
+        registers[0] = u64::from(function);
+        registers.iter_mut().skip(1).zip(arguments).for_each(|(to, from)| *to = *from);
+        let before = registers;
+        let reply = calls.call(function, &mut registers, &mut self.cx);
+        self.settle(reply);
+        assert_eq!(reply.status, Status::Done, "call of {function:#x}");
+        assert_eq!(registers[4..], before[4..], "call of {function:#x} changed x4 to x17");
+        [reply.value, registers[1], registers[2], registers[3]]
+    }
+
+    /// Notifies the component.
+    pub fn notify(&mut self, tag: u32, value: u64) -> Reply {
+        let notify = self.parts.notify.expect("a component that can be notified");
+        let reply = notify.notify(tag, value, &mut self.cx);
+        self.settle(reply);
+        reply
+    }
+
+    /// Bytes arrive from the console.
+    pub fn type_in(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(ConsolePort::CHUNK) {
+            let _ = self.notify(tag::CONSOLE_INPUT, ConsolePort::pack(chunk));
+        }
+    }
+
+    /// Connects a holder to a backend's `port`.
+    pub fn connect(&mut self, port: u32) {
+        let backend = self.parts.backend.expect("a backend");
+        backend.connect(port, self.world.holder(port));
+    }
+
+    /// Lets `counts` of the clock pass, and the deadline with them.
+    pub fn advance(&mut self, counts: u64) {
+        use evisor_contract::Clock as _;
+        let now = self.world.clock.now().saturating_add(counts);
+        self.world.clock.set(now);
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.deadline = None;
+            let _ = self.notify(tag::DEADLINE, now);
+        }
+    }
+
+    /// Counts of the clock a second.
+    pub fn frequency(&self) -> u64 {
+        use evisor_contract::Clock as _;
+        self.world.clock.frequency()
+    }
+
+    /// Sets the calendar, as at count 0.
+    pub fn set_unix_seconds(&mut self, seconds: u64) {
+        self.world.clock.unix.store(seconds, Ordering::Relaxed);
+    }
+
+    /// The other end of the board's serial line.
+    pub fn serial(&self) -> SerialEnd {
+        self.world.serial.clone()
+    }
+
+    /// The lines that hardware drives: the node's index and the host's INTID.
+    pub fn hardware_lines(&self) -> &[(usize, u32)] {
+        &self.world.linked
+    }
+
+    /// Whether level line `index` is up.
+    pub fn line(&self, index: u32) -> bool {
+        self.lines.contains(&index)
+    }
+
+    /// The deadline that is asked for.
+    pub fn deadline(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    /// What the component did since this was last asked.
+    pub fn events(&mut self) -> Vec<Event> {
+        core::mem::take(&mut self.events)
+    }
+
+    /// What went to the console since events were last asked for; drops the rest.
+    pub fn console_output(&mut self) -> Vec<u8> {
+        let bytes = self.events().into_iter().filter_map(|event| match event {
+            Event::Console(bytes) => Some(bytes),
+            _ => None,
+        });
+        bytes.flatten().collect()
+    }
+
+    /// The VM restarts.
+    pub fn reset(&mut self) {
+        self.parts.object.with(&mut |object| object.reset());
+        self.deadline = None;
+        self.lines.clear();
+        self.events.clear();
+    }
+
+    /// The object's state.
+    pub fn save(&self) -> Vec<u8> {
+        let mut save = Save::default();
+        self.parts.object.with(&mut |object| object.save(&mut save));
+        save.into_bytes()
+    }
+
+    /// Gives the object a state.
+    ///
+    /// # Errors
+    /// What the object says.
+    pub fn restore(&mut self, state: &[u8]) -> Result<(), RestoreError> {
+        let mut result = Ok(());
+        self.parts.object.with(&mut |object| result = object.restore(&mut Restore::new(state)));
+        result
+    }
+
+    /// Looks at the object itself.
+    pub fn object<T: Object, R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
+        let mut look = Some(look);
+        let mut seen = None;
+        self.parts.object.with(&mut |object| {
+            let object = object.downcast_mut::<T>().expect("an object of this type");
+            seen = look.take().map(|look| look(object));
+        });
+        seen.expect("the port runs it")
+    }
+
+    /// Makes this rig's surroundings as `other`'s are: what is saved and restored
+    /// elsewhere (lines, the clock) when a whole VM is.
+    pub(crate) fn take_surroundings(&mut self, other: &Self) {
+        use evisor_contract::Clock as _;
+        self.world.clock.set(other.world.clock.now());
+        self.lines.clone_from(&other.lines);
+    }
+
+    /// Checks what the contract demands and delivers the effects.
+    fn settle(&mut self, reply: Reply) {
+        assert!(!self.cx.take_overflow(), "too many effects in one invocation");
+        assert!(matches!(reply.status, Status::Done | Status::Absent), "answered {reply:?}");
+        let effects: Vec<_> = self.cx.take().collect();
+        for effect in effects {
+            if effect.to.rights().contains(effect.right) {
+                let _ = effect.to.follow().notify(effect.tag, effect.value, &mut self.cx);
+            } else {
+                lock(&self.world.log).push(Event::Refused);
+            }
+        }
+        let arrived = core::mem::take(&mut *lock(&self.world.log));
+        arrived.into_iter().for_each(|event| self.note(event));
+    }
+
+    fn note(&mut self, event: Event) {
+        match &event {
+            Event::Line { index, state: LineState::High } => drop(self.lines.insert(*index)),
+            Event::Line { index, state: LineState::Low } => drop(self.lines.remove(index)),
+            Event::Deadline(deadline) => self.deadline = *deadline,
+            _ => {}
+        }
+        self.events.push(event);
+    }
+}
+
+fn declaration(compatible: &str) -> &'static Declaration {
+    let all = components().unwrap_or_else(|duplicate| panic!("{duplicate}"));
+    let found = all.iter().find(|one| one.compatible.contains(&compatible));
+    found.unwrap_or_else(|| {
+        let names: Vec<_> = all.iter().map(|one| one.name).collect();
+        panic!("no component answers to {compatible:?}; linked in: {names:?}")
+    })
+}
+
+fn build(declaration: &Declaration, setup: &Setup, world: &mut World) -> Parts {
+    let known: BTreeMap<_, _> = declaration.properties.iter().map(|p| (*p, ())).collect();
+    let properties: Vec<(&str, &[u8])> =
+        setup.properties.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+    for (name, _) in &properties {
+        let own = name.starts_with("evisor,");
+        assert!(!own || known.contains_key(name), "{name} is not declared");
+    }
+    let reg: Vec<(u64, u64)> =
+        declaration.needs.windows.iter().map(|need| (0x1000_0000, need.size)).collect();
+    let node = Node::new("/vm/node", &properties, &reg);
+    let parts =
+        (declaration.build)(&node, world).unwrap_or_else(|error| panic!("not built: {error}"));
+    assert_eq!(parts.mmio.is_some(), !reg.is_empty(), "registers in memory go with windows");
+    parts
+}
