@@ -37,7 +37,8 @@ fn main() -> Result<(), Failure> {
 fn optional(folder: &Path) -> Result<Vec<Optional>, Failure> {
     let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml"))?.parse()?;
     let mut found = Vec::new();
-    let dependencies = |table: &toml::Table| table.get("dependencies").and_then(|d| d.as_table()).cloned();
+    let dependencies =
+        |table: &toml::Table| table.get("dependencies").and_then(|d| d.as_table()).cloned();
     let everywhere = dependencies(&manifest).unwrap_or_default();
     let targets = manifest.get("target").and_then(|t| t.as_table()).cloned().unwrap_or_default();
     let bare = targets.values().filter_map(|t| t.as_table()).filter_map(dependencies).flatten();

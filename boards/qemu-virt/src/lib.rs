@@ -39,7 +39,10 @@ fn interrupt_controller(tree: &Tree<'_>) -> Result<(Option<GicVersion>, Option<u
     let Some(node) = tree.compatible("arm,cortex-a15-gic").next() else {
         return Ok((tree.compatible("arm,gic-v3").next().map(|_| GicVersion::V3), None));
     };
-    let lacks = || "the board's GICv2 has no virtualization extensions; start QEMU with virtualization=on".to_string();
+    let lacks = || {
+        "the board's GICv2 has no virtualization extensions; start QEMU with virtualization=on"
+            .to_string()
+    };
     let regions = node.reg().map_err(|_| lacks())?;
     let at = |index: usize| regions.get(index).map(|region| region.address).ok_or_else(lacks);
     let addresses = gicv2::Addresses { gicd: at(0)?, gicc: at(1)?, gich: at(2)?, gicv: at(3)? };

@@ -31,7 +31,8 @@ pub fn bring_up(tree: &Tree<'_>) -> Result<(Box<dyn HostSerial>, u32), String> {
     let at = evisor_aarch64::device(physical, 0x1000).map_err(|error| error.to_string())?;
     AT.store(at, Ordering::Relaxed);
     let mut uart = driver().ok_or_else(lacks)?;
-    let config = LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
+    let config =
+        LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
     uart.enable(config, BAUD, CLOCK).map_err(|error| error.to_string())?;
     uart.set_interrupt_fifo_levels(FifoLevel::Bytes4, FifoLevel::Bytes16);
     uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);

@@ -103,27 +103,32 @@ fn set_operand(vcpu: &mut Vcpu, number: u64, value: u64) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_interrupt(vcpu: &mut Vcpu) {
-    let Some(acknowledged) = gicv2::acknowledge() else { return };
+extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Reply {
+    let acknowledged = gicv2::acknowledge();
     let intid = acknowledged.intid();
-    let space = if intid < 32 { vcpu.space } else { vcpu.root };
-    match space.interrupts.notify(intid, &mut vcpu.context).status {
-        Status::Done => acknowledged.deactivate(),
-        Status::Held => {}
-        status => unclaimed(vcpu, acknowledged, status),
+    vcpu.acknowledged = acknowledged;
+    if intid < 32 {
+        vcpu.space.interrupts.notify_private(intid, &mut vcpu.context)
+    } else if intid < 1020 {
+        vcpu.root.interrupts.notify_shared(intid, &mut vcpu.context)
+    } else {
+        // Spurious: it went away. There is nothing to deactivate.
+        Reply::HELD
     }
 }
 
-/// A kick from another core has done its work by coming here; any other
-/// interrupt that leads nowhere is turned off, lest it come for ever.
-#[cold]
-fn unclaimed(vcpu: &mut Vcpu, acknowledged: gicv2::Acknowledged, status: Status) {
-    if acknowledged.intid() >= 16 {
-        gicv2::disable(acknowledged.intid());
+/// What is left to do about an interrupt that no guest will deactivate.
+///
+/// A kick from another core has done its work by coming here; any other interrupt
+/// that leads nowhere is turned off, lest it come for ever.
+#[unsafe(no_mangle)]
+extern "C" fn exit_deactivate(vcpu: &mut Vcpu, status: u64) {
+    let intid = vcpu.acknowledged.intid();
+    if status != Status::Done as u64 && intid >= 16 {
+        gicv2::disable(intid);
         vcpu.refused += 1;
     }
-    acknowledged.deactivate();
-    let _ = status;
+    vcpu.acknowledged.deactivate();
 }
 
 #[unsafe(no_mangle)]
@@ -297,11 +302,11 @@ fn register(vcpu: &mut Vcpu, esr: u64) {
 fn quarantine_current(vcpu: &mut Vcpu, esr: u64) {
     let port: *const () = match esr >> 26 {
         class::DATA_ABORT => {
-            core::ptr::from_ref(vcpu.caches.mmio.find(fault_ipa()).0.capability().port()).cast()
+            core::ptr::from_ref(vcpu.caches.mmio.search(fault_ipa()).0.capability().port()).cast()
         }
         class::HVC | class::SMC => {
             let function = vcpu.x[0] & 0xffff_ffff;
-            core::ptr::from_ref(vcpu.caches.calls.find(function).0.capability().port()).cast()
+            core::ptr::from_ref(vcpu.caches.calls.search(function).0.capability().port()).cast()
         }
         _ => return,
     };

@@ -189,24 +189,27 @@ pub fn kick(core: usize) {
     gicd().sgir.set(1 << (16 + (core & 7)));
 }
 
-/// An interrupt that this core acknowledged and whose priority it dropped.
+/// What this core acknowledged: an interrupt whose priority it dropped, or that
+/// there was none (INTID 1020 and up).
+#[derive(Clone, Copy, Debug)]
 pub struct Acknowledged(u32);
 
-/// Acknowledges what is signalled to this core, if anything is.
+/// Acknowledges what is signalled to this core.
 #[inline(always)]
-pub fn acknowledge() -> Option<Acknowledged> {
+pub fn acknowledge() -> Acknowledged {
     let iar = gicc().iar.get();
-    if iar & 0x3ff >= 1020 {
-        return None;
-    }
+    // EOIR ignores the numbers that are not interrupts (IHI 0048B.b 4.4.5).
     gicc().eoir.set(iar);
-    Some(Acknowledged(iar))
+    Acknowledged(iar)
 }
 
 impl Acknowledged {
+    /// Nothing.
+    pub const NONE: Self = Self(1023);
+
     /// Which it is.
     #[inline(always)]
-    pub fn intid(&self) -> usize {
+    pub fn intid(self) -> usize {
         (self.0 & 0x3ff) as usize
     }
 

@@ -132,9 +132,7 @@ fn change(at: u64, physical: u64, bytes: u64, attributes: El23Attributes) -> Res
     match MAP.lock().as_mut() {
         Some(map) => place(map, at, physical, bytes, attributes)?,
         None => {
-            return Err(MapError::InvalidVirtualAddress(
-                VirtualAddress(at as usize),
-            ));
+            return Err(MapError::InvalidVirtualAddress(VirtualAddress(at as usize)));
         }
     }
     // A new entry must be seen by the walker before it is used (B2.3.12).

@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code, reason = "loads translation registers")]
 
-use crate::{gicv2, layout};
 use crate::map::Tables;
+use crate::{gicv2, layout};
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, VTCR_EL2, VTTBR_EL2};
 use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
 use aarch64_paging::paging::{self, Constraints, MemoryRegion};

@@ -6,6 +6,7 @@
     reason = "switches stacks, writes EL1's registers, and hands out memory by address"
 )]
 
+use crate::gicv2::Acknowledged;
 use crate::{inject, map, registers};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
@@ -37,6 +38,8 @@ pub struct Vcpu {
     /// What the board's shared interrupts lead to.
     pub(crate) root: &'static Space,
     affinity: u64,
+    /// The physical interrupt that is being dealt with.
+    pub(crate) acknowledged: Acknowledged,
     /// Loads and stores refused, unknown registers, unsupported calls.
     pub(crate) refused: u64,
     /// Where `enter_guest` keeps the core's own stack pointer.
@@ -62,10 +65,12 @@ global_asm!(
     pending = const offset_of!(Vcpu, context),
     elr = const offset_of!(Vcpu, elr),
     absent = const Status::Absent as u64,
+    held = const Status::Held as u64,
 );
 
 unsafe extern "C" {
-    fn enter_guest(vcpu: *mut Vcpu, home: *mut u64) -> u64;
+    /// The vCPU by the address of its frame, which is what assembly knows of it.
+    fn enter_guest(frame: *mut [u64; 32], home: *mut u64) -> u64;
 }
 
 /// The memory of one vCPU: it owns the block and lends out the [`Vcpu`] in it.
@@ -104,6 +109,7 @@ impl VcpuBlock {
             space,
             root,
             affinity,
+            acknowledged: Acknowledged::NONE,
             refused: 0,
             home: 0,
         };
@@ -136,7 +142,7 @@ impl VcpuBlock {
         // below the vCPU is used by nobody else.
         unsafe {
             VMPIDR_EL2.set(1 << 31 | (*vcpu).affinity);
-            enter_guest(vcpu, &raw mut (*vcpu).home);
+            enter_guest(vcpu.cast(), &raw mut (*vcpu).home);
         }
     }
 

@@ -87,12 +87,12 @@ vectors:
     save
     mov     x0, sp
     bl      exit_interrupt
-    b       resume
+    b       interrupt_done
     slot    0x500
     save
     mov     x0, sp
     bl      exit_interrupt
-    b       resume
+    b       interrupt_done
     slot    0x580
     save
     spill
@@ -110,12 +110,12 @@ vectors:
     save
     mov     x0, sp
     bl      exit_interrupt
-    b       resume
+    b       interrupt_done
     slot    0x700
     save
     mov     x0, sp
     bl      exit_interrupt
-    b       resume
+    b       interrupt_done
     slot    0x780
     save
     spill
@@ -199,6 +199,15 @@ abort_spilled:
     bl      exit_rare
 resume_all:
     unspill
+    b       resume
+
+// x0 = the status: what a guest will deactivate itself is done with.
+interrupt_done:
+    cmp     x0, #{held}
+    b.eq    resume
+    mov     x1, x0
+    mov     x0, sp
+    bl      exit_deactivate
     b       resume
 
 advance:

@@ -121,7 +121,7 @@ mod tests {
 
     struct Nobody;
     impl NotifyPort for Nobody {
-        fn notify(&self, _tag: u32, _value: u64, _cx: &mut Context) -> Reply {
+        extern "C" fn notify(&self, _tag: u32, _value: u64, _cx: &mut Context) -> Reply {
             Reply::ABSENT
         }
     }

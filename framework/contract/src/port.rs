@@ -1,7 +1,8 @@
 //! An object as the kernel holds it: behind its lock, one port a facet.
 //!
 //! A port's method is compiled with the lock and the component's code in one:
-//! what a trap calls indirectly is called once.
+//! what a trap calls indirectly is called once. The methods are `extern "C"`
+//! because that is what the vectors call: an exit that ends in one becomes a jump.
 
 use crate::access::{CallRegisters, Register, Width};
 use crate::context::{Context, Effect};
@@ -33,29 +34,29 @@ pub trait ObjectPort: Sync {
 /// The port behind a guest-physical address.
 pub trait MmioPort: Sync {
     /// See [`Mmio::read`].
-    fn read(&self, offset: u64, width: Width, cx: &mut Context) -> Reply;
+    extern "C" fn read(&self, offset: u64, width: Width, cx: &mut Context) -> Reply;
     /// See [`Mmio::write`].
-    fn write(&self, offset: u64, width: Width, value: u64, cx: &mut Context) -> Reply;
+    extern "C" fn write(&self, offset: u64, width: Width, value: u64, cx: &mut Context) -> Reply;
 }
 
 /// The port behind a system register.
 pub trait RegisterPort: Sync {
     /// See [`Registers::read_register`].
-    fn read_register(&self, register: Register, cx: &mut Context) -> Reply;
+    extern "C" fn read_register(&self, register: Register, cx: &mut Context) -> Reply;
     /// See [`Registers::write_register`].
-    fn write_register(&self, register: Register, value: u64, cx: &mut Context) -> Reply;
+    extern "C" fn write_register(&self, register: Register, value: u64, cx: &mut Context) -> Reply;
 }
 
 /// The port behind an SMCCC function id.
 pub trait CallPort: Sync {
     /// See [`Calls::call`].
-    fn call(&self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply;
+    extern "C" fn call(&self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply;
 }
 
 /// The port behind an interrupt number or a granted tag.
 pub trait NotifyPort: Sync {
     /// See [`Notify::notify`].
-    fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Reply;
+    extern "C" fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Reply;
 }
 
 /// The port of an object that answers its holders.
@@ -71,31 +72,31 @@ impl<T: Object> ObjectPort for Shared<T> {
 }
 
 impl<T: Mmio> MmioPort for Shared<T> {
-    fn read(&self, offset: u64, width: Width, cx: &mut Context) -> Reply {
+    extern "C" fn read(&self, offset: u64, width: Width, cx: &mut Context) -> Reply {
         self.object.lock().read(offset, width, cx)
     }
-    fn write(&self, offset: u64, width: Width, value: u64, cx: &mut Context) -> Reply {
+    extern "C" fn write(&self, offset: u64, width: Width, value: u64, cx: &mut Context) -> Reply {
         self.object.lock().write(offset, width, value, cx)
     }
 }
 
 impl<T: Registers> RegisterPort for Shared<T> {
-    fn read_register(&self, register: Register, cx: &mut Context) -> Reply {
+    extern "C" fn read_register(&self, register: Register, cx: &mut Context) -> Reply {
         self.object.lock().read_register(register, cx)
     }
-    fn write_register(&self, register: Register, value: u64, cx: &mut Context) -> Reply {
+    extern "C" fn write_register(&self, register: Register, value: u64, cx: &mut Context) -> Reply {
         self.object.lock().write_register(register, value, cx)
     }
 }
 
 impl<T: Calls> CallPort for Shared<T> {
-    fn call(&self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply {
+    extern "C" fn call(&self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply {
         self.object.lock().call(function, registers, cx)
     }
 }
 
 impl<T: Notify> NotifyPort for Shared<T> {
-    fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Reply {
+    extern "C" fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Reply {
         self.object.lock().notify(tag, value, cx)
     }
 }

@@ -212,7 +212,12 @@ impl Under {
     }
 
     /// The register windows: the object sees them end to end.
-    fn windows(&mut self, plan: &ObjectPlan, parts: &Parts, direct: &[usize]) -> Result<(), ManifestError> {
+    fn windows(
+        &mut self,
+        plan: &ObjectPlan,
+        parts: &Parts,
+        direct: &[usize],
+    ) -> Result<(), ManifestError> {
         let mut offset = 0;
         for (index, window) in plan.windows.iter().enumerate() {
             if direct.contains(&index) {
@@ -221,7 +226,10 @@ impl Under {
                 let port = parts.mmio.ok_or_else(|| defect(&plan.path, "has no registers"))?;
                 let capability = Capability::new(port, window.access, offset);
                 let last = window.ipa + (window.size - 1);
-                self.space.mmio.grant(window.ipa, last, capability).map_err(|e| overlap(plan, e))?;
+                self.space
+                    .mmio
+                    .grant(window.ipa, last, capability)
+                    .map_err(|e| overlap(plan, e))?;
             }
             offset += window.size;
         }
@@ -239,7 +247,8 @@ impl Under {
         }
         if let Some(port) = parts.registers {
             for range in &parts.register_ranges {
-                let capability = Capability::new(port, plan.rights & (Rights::READ | Rights::WRITE), 0);
+                let capability =
+                    Capability::new(port, plan.rights & (Rights::READ | Rights::WRITE), 0);
                 let (first, last) = (range.start().key(), range.end().key());
                 self.space
                     .registers
@@ -254,9 +263,10 @@ impl Under {
     /// list registers.
     fn kernels_own(&mut self, common: &Common, plan: &VmPlan) -> Result<(), ManifestError> {
         let timer = Capability::new(common.timers_port, Rights::INTERRUPT, 0);
-        let maintenance = self.controller.zip(common.host.maintenance_interrupt()).map(|(port, intid)| {
-            (intid, Capability::new(port, Rights::INTERRUPT, 0), tag::MAINTENANCE)
-        });
+        let maintenance =
+            self.controller.zip(common.host.maintenance_interrupt()).map(|(port, intid)| {
+                (intid, Capability::new(port, Rights::INTERRUPT, 0), tag::MAINTENANCE)
+            });
         let timer = (common.host.timer_interrupt(), timer, tag::HOST_INTERRUPT);
         for (intid, capability, tag) in maintenance.into_iter().chain([timer]) {
             self.space

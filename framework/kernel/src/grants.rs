@@ -74,10 +74,22 @@ impl<'a> Binder<'a> {
     /// The port of the interrupt controller that line `index` leads to, and the
     /// line's number there.
     pub fn controller(&self, index: usize) -> Result<(&'static dyn NotifyPort, u32), BuildError> {
-        let missing = || BuildError::property("interrupts", "has too few entries", "add what the binding asks for");
+        let missing = || {
+            BuildError::property(
+                "interrupts",
+                "has too few entries",
+                "add what the binding asks for",
+            )
+        };
         let line = self.plan.lines.get(index).ok_or_else(missing)?;
         let port = self.owner()?.built.get(line.controller).and_then(|parts| parts.notify);
-        let silent = || BuildError::property("interrupts", "leads to no interrupt controller", "correct interrupt-parent");
+        let silent = || {
+            BuildError::property(
+                "interrupts",
+                "leads to no interrupt controller",
+                "correct interrupt-parent",
+            )
+        };
         Ok((port.ok_or_else(silent)?, line.intid))
     }
 }
@@ -90,7 +102,13 @@ impl Grants for Binder<'_> {
     }
 
     fn console(&mut self) -> Result<ConsolePort, BuildError> {
-        let none = || BuildError::property("evisor,console", "names no console", "add a node compatible with \"evisor,console\"");
+        let none = || {
+            BuildError::property(
+                "evisor,console",
+                "names no console",
+                "add a node compatible with \"evisor,console\"",
+            )
+        };
         let index = self.plan.console.ok_or_else(none)?;
         let port = self.common.root.get(index).and_then(|parts| parts.notify).ok_or_else(none)?;
         let number = self.common.ports.get_mut(index).ok_or_else(none)?;
@@ -134,7 +152,12 @@ impl Grants for Binder<'_> {
 
     fn virtual_interface(&mut self, cpu_interface: usize) -> Result<VirtualInterface, BuildError> {
         self.owner()?;
-        let none = || BuildError::new("needs a GICv2 with virtualization, which the board has not", "use the board's own kind: \"evisor,gic\"");
+        let none = || {
+            BuildError::new(
+                "needs a GICv2 with virtualization, which the board has not",
+                "use the board's own kind: \"evisor,gic\"",
+            )
+        };
         let interface = self.common.host.virtual_interface().ok_or_else(none)?;
         self.direct.push(cpu_interface);
         Ok(interface)
@@ -143,14 +166,22 @@ impl Grants for Binder<'_> {
     fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {
         self.controller(index)?;
         if !(16..32).contains(&intid) {
-            return Err(BuildError::new(format!("wants interrupt {intid} of the core, which is not private"), "this is a defect of the component"));
+            return Err(BuildError::new(
+                format!("wants interrupt {intid} of the core, which is not private"),
+                "this is a defect of the component",
+            ));
         }
         self.hardware.push((index, intid));
         Ok(())
     }
 
     fn host_serial(&mut self) -> Result<Box<dyn HostSerial>, BuildError> {
-        let none = || BuildError::new("needs the board's serial line, which is taken or not there", "leave one console in the manifest");
+        let none = || {
+            BuildError::new(
+                "needs the board's serial line, which is taken or not there",
+                "leave one console in the manifest",
+            )
+        };
         let (serial, intid) = self.common.host.take_serial().ok_or_else(none)?;
         self.serial_interrupt = Some(intid);
         Ok(serial)

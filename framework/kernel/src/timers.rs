@@ -3,7 +3,9 @@
 
 use crate::host::Host;
 use alloc::vec::Vec;
-use evisor_contract::{Capability, Context, Effect, Notify, NotifyPort, Object, Reply, Rights, tag};
+use evisor_contract::{
+    Capability, Context, Effect, Notify, NotifyPort, Object, Reply, Rights, tag,
+};
 
 /// One component's deadline.
 struct Slot {

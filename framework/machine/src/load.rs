@@ -56,7 +56,11 @@ fn place_vm(
     let mut memory = Vec::new();
     for region in &plan.memory {
         let ram = take(free, region.size).ok_or_else(|| {
-            format!("{}: no {} MiB of memory in one piece is left; make it smaller", region.path, region.size >> 20)
+            format!(
+                "{}: no {} MiB of memory in one piece is left; make it smaller",
+                region.path,
+                region.size >> 20
+            )
         })?;
         stage2.memory(region.ipa, ram.physical(), region.size, region.writable).map_err(tables)?;
         memory.push(ram);
@@ -122,7 +126,8 @@ impl PlacedVm {
             ipa.checked_sub(region.ipa).is_some_and(|offset| offset < region.size)
         };
         let found = self.plan.memory.iter().zip(&mut self.memory).find(inside);
-        let (region, ram) = found.ok_or_else(|| format!("{}: no memory at {ipa:#x}", self.plan.path))?;
+        let (region, ram) =
+            found.ok_or_else(|| format!("{}: no memory at {ipa:#x}", self.plan.path))?;
         ram.write(ipa - region.ipa, bytes).map_err(|error| error.to_string())
     }
 }

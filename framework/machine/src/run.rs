@@ -62,7 +62,12 @@ impl Kernel for Running {
 }
 
 /// Starts all VMs, and runs until every one is off. Gives the worst verdict.
-pub(crate) fn run(host: &'static dyn Host, root: &'static Space, bundle: &Bundle<'_>, mut vms: Vec<PlacedVm>) -> u8 {
+pub(crate) fn run(
+    host: &'static dyn Host,
+    root: &'static Space,
+    bundle: &Bundle<'_>,
+    mut vms: Vec<PlacedVm>,
+) -> u8 {
     let held = |vm: &PlacedVm| Held {
         vm: vm.bound.vm,
         space: vm.bound.space,

@@ -56,7 +56,12 @@ fn find_board(boot: &Boot) -> Result<(&'static Board, Tree<'static>), ()> {
     Ok((board, tree))
 }
 
-fn deploy(board: &'static Board, tree: &Tree<'_>, boot: Boot, image: &Image) -> Result<u8, Refusal> {
+fn deploy(
+    board: &'static Board,
+    tree: &Tree<'_>,
+    boot: Boot,
+    image: &Image,
+) -> Result<u8, Refusal> {
     let hardware = (board.bring_up)(tree).map_err(|problem| [problem].to_vec())?;
     report::to(board);
     info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
@@ -70,7 +75,8 @@ fn deploy(board: &'static Board, tree: &Tree<'_>, boot: Boot, image: &Image) -> 
         // The first core is the only one that is brought up yet.
         cores: 1,
     };
-    let manifest = Tree::new(bundle.manifest()).map_err(|error| [format!("the manifest: {error}")].to_vec())?;
+    let manifest = Tree::new(bundle.manifest())
+        .map_err(|error| [format!("the manifest: {error}")].to_vec())?;
     let deployment = read(&manifest, image, &facts, &bundle)?;
     let machine = Machine::new(hardware);
     let bound = bind(&deployment, machine).map_err(|error| [error.to_string()].to_vec())?;
@@ -97,7 +103,11 @@ fn check_registry(image: &Image) -> Result<(), Refusal> {
 
 /// The memory that is left for guests, and the bundle.
 fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8]), Refusal> {
-    let nowhere = || ["the firmware passed no initial RAM disk; pass bundle.cpio as one (QEMU: -initrd)".to_string()].to_vec();
+    let nowhere = || {
+        ["the firmware passed no initial RAM disk; pass bundle.cpio as one (QEMU: -initrd)"
+            .to_string()]
+        .to_vec()
+    };
     let chosen = tree.find("/chosen").ok_or_else(nowhere)?;
     let at = |name: &str| chosen.property(name).and_then(|property| property.number());
     let (start, end) = at("linux,initrd-start").zip(at("linux,initrd-end")).ok_or_else(nowhere)?;
@@ -105,12 +115,16 @@ fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8])
         return Err(nowhere());
     }
     let memory = tree.root().children().filter(|node| node.string("device_type") == Some("memory"));
-    let memory: Vec<(u64, u64)> =
-        memory.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size)).collect();
+    let memory: Vec<(u64, u64)> = memory
+        .flat_map(|node| node.reg().unwrap_or_default())
+        .map(|r| (r.address, r.size))
+        .collect();
     let reserved = tree.find("/reserved-memory").into_iter().flat_map(|node| node.children());
-    let reserved = reserved.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size));
+    let reserved =
+        reserved.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size));
     let taken: Vec<(u64, u64)> = tree.reserved().iter().copied().chain(reserved).collect();
-    let left = |regions: &[(u64, u64)], taken: &[(u64, u64)]| evisor_kernel::subtract(regions, taken);
+    let left =
+        |regions: &[(u64, u64)], taken: &[(u64, u64)]| evisor_kernel::subtract(regions, taken);
     boot.claim(&memory, &taken, (start, end - start), &left)
         .map_err(|error| [format!("cannot map the bundle: {error}")].to_vec())
 }

@@ -18,31 +18,31 @@ pub trait Port {
 }
 
 impl MmioPort for Absent {
-    fn read(&self, _: u64, _: Width, _: &mut Context) -> Reply {
+    extern "C" fn read(&self, _: u64, _: Width, _: &mut Context) -> Reply {
         Reply::ABSENT
     }
-    fn write(&self, _: u64, _: Width, _: u64, _: &mut Context) -> Reply {
+    extern "C" fn write(&self, _: u64, _: Width, _: u64, _: &mut Context) -> Reply {
         Reply::ABSENT
     }
 }
 
 impl RegisterPort for Absent {
-    fn read_register(&self, _: Register, _: &mut Context) -> Reply {
+    extern "C" fn read_register(&self, _: Register, _: &mut Context) -> Reply {
         Reply::ABSENT
     }
-    fn write_register(&self, _: Register, _: u64, _: &mut Context) -> Reply {
+    extern "C" fn write_register(&self, _: Register, _: u64, _: &mut Context) -> Reply {
         Reply::ABSENT
     }
 }
 
 impl CallPort for Absent {
-    fn call(&self, _: u32, _: &mut CallRegisters, _: &mut Context) -> Reply {
+    extern "C" fn call(&self, _: u32, _: &mut CallRegisters, _: &mut Context) -> Reply {
         Reply::ABSENT
     }
 }
 
 impl NotifyPort for Absent {
-    fn notify(&self, _: u32, _: u64, _: &mut Context) -> Reply {
+    extern "C" fn notify(&self, _: u32, _: u64, _: &mut Context) -> Reply {
         Reply::ABSENT
     }
 }

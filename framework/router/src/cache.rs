@@ -12,42 +12,39 @@ pub const SLOTS: usize = 8;
 /// routes are never moved or freed while a cache can see them, so that there is
 /// nothing to invalidate: taking rights changes the route itself.
 pub struct Cache<P: ?Sized + 'static> {
-    table: &'static Table<P>,
+    shift: u32,
     slots: [&'static Route<P>; SLOTS],
+    table: &'static Table<P>,
 }
 
 impl<P: ?Sized> Cache<P> {
     /// A cache of `table`; `None` if the table is not one that
     /// [`TableBuilder`](crate::TableBuilder) made.
     pub fn new(table: &'static Table<P>) -> Option<Self> {
-        Some(Self { table, slots: [table.search(0)?; SLOTS] })
+        Some(Self { shift: table.shift(), slots: [table.search(0)?; SLOTS], table })
     }
 
-    /// The table behind it.
-    pub fn table(&self) -> &'static Table<P> {
-        self.table
-    }
-
-    /// The route of `name` and the distance of `name` from its start.
+    /// The route of `name` and the distance of `name` from its start, if it is
+    /// in its slot.
+    ///
+    /// Apart from [`search`](Self::search), so that the path of a hit calls
+    /// nothing but the object: a function that calls only at its end saves no
+    /// registers.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "masked to the number of slots")]
-    pub fn find(&mut self, name: u64) -> (&'static Route<P>, u64) {
-        let at = self.table.slot(name);
-        let route = self.slots[at & (SLOTS - 1)];
-        match route.distance(name) {
-            Some(distance) => (route, distance),
-            None => self.fill(name, at),
-        }
+    pub fn hit(&self, name: u64) -> Option<(&'static Route<P>, u64)> {
+        let route = self.slots[(name >> (self.shift & 63)) as usize & (SLOTS - 1)];
+        route.distance(name).map(|distance| (route, distance))
     }
 
-    #[cold]
-    #[inline(never)]
-    #[expect(clippy::indexing_slicing, reason = "masked to the number of slots")]
-    fn fill(&mut self, name: u64, at: usize) -> (&'static Route<P>, u64) {
-        let slot = &mut self.slots[at & (SLOTS - 1)];
-        if let Some(route) = self.table.search(name) {
+    /// The same from the table, and into the slot.
+    pub fn search(&mut self, name: u64) -> (&'static Route<P>, u64) {
+        let at = (name >> (self.shift & 63)) as usize & (SLOTS - 1);
+        let kept = self.slots.get(at).copied().unwrap_or(self.slots[0]);
+        let route = self.table.search(name).unwrap_or(kept);
+        if let Some(slot) = self.slots.get_mut(at) {
             *slot = route;
         }
-        (*slot, name.wrapping_sub(slot.names().0))
+        (route, name.wrapping_sub(route.names().0))
     }
 }

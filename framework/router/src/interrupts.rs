@@ -8,39 +8,70 @@ use evisor_contract::{Capability, Context, NotifyPort, Reply, Rights};
 pub const INTIDS: usize = 1024;
 
 /// What a physical interrupt leads to: a line of a VM, or a component that
-/// drives the device.
+/// drives the device. Aligned so that finding one takes a shift.
+#[repr(align(64))]
 struct InterruptRoute {
     capability: Capability<dyn NotifyPort>,
     tag: u32,
     value: u64,
 }
 
-/// The routes of all INTIDs, indexed by number.
-pub struct Interrupts {
-    routes: Vec<InterruptRoute>,
-}
-
-impl Interrupts {
-    /// Physical interrupt `intid` fired: tells who holds it.
-    ///
-    /// [`Reply::ABSENT`] if nobody does, or without the right.
-    #[inline(always)]
-    pub fn notify(&self, intid: usize, cx: &mut Context) -> Reply {
-        match self.routes.get(intid) {
-            Some(route) if route.capability.rights().contains(Rights::INTERRUPT) => {
-                route.capability.follow().notify(route.tag, route.value, cx)
-            }
-            _ => Reply::ABSENT,
+impl InterruptRoute {
+    fn absent() -> Self {
+        Self {
+            capability: Capability::new(&ABSENT as &dyn NotifyPort, Rights::empty(), 0),
+            tag: 0,
+            value: 0,
         }
     }
 
-    /// Whether anybody holds `intid`.
-    pub fn is_granted(&self, intid: usize) -> bool {
-        self.routes.get(intid).is_some_and(|route| !route.capability.rights().is_empty())
+    #[inline(always)]
+    fn notify(&self, cx: &mut Context) -> Reply {
+        if !self.capability.permits_bit(INTERRUPT) {
+            return Reply::ABSENT;
+        }
+        self.capability.follow().notify(self.tag, self.value, cx)
+    }
+
+    fn is_granted(&self) -> bool {
+        !self.capability.rights().is_empty()
+    }
+}
+
+const INTERRUPT: u32 = Rights::INTERRUPT.bits().trailing_zeros();
+
+/// How many INTIDs are private to a core.
+const PRIVATE: usize = 32;
+
+/// The routes of all INTIDs, indexed by number.
+pub struct Interrupts {
+    private: [InterruptRoute; PRIVATE],
+    shared: Vec<InterruptRoute>,
+}
+
+impl Interrupts {
+    /// Private interrupt `intid` (its low five bits) fired: tells who holds it.
+    ///
+    /// [`Reply::ABSENT`] if nobody does, or without the right.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "masked to the size of the array")]
+    pub fn notify_private(&self, intid: usize, cx: &mut Context) -> Reply {
+        self.private[intid & (PRIVATE - 1)].notify(cx)
+    }
+
+    /// Shared interrupt `intid` fired: tells who holds it.
+    ///
+    /// [`Reply::ABSENT`] if nobody does, or without the right.
+    #[inline(always)]
+    pub fn notify_shared(&self, intid: usize, cx: &mut Context) -> Reply {
+        match self.shared.get(intid.wrapping_sub(PRIVATE)) {
+            Some(route) => route.notify(cx),
+            None => Reply::ABSENT,
+        }
     }
 
     pub(crate) fn quarantine(&self, port: *const ()) {
-        for route in &self.routes {
+        for route in self.private.iter().chain(&self.shared) {
             if core::ptr::addr_eq(route.capability.port(), port) {
                 route.capability.clear(Rights::all());
             }
@@ -49,9 +80,15 @@ impl Interrupts {
 }
 
 /// Routes of interrupts being put together.
-#[derive(Default)]
 pub struct InterruptsBuilder {
-    routes: Vec<InterruptRoute>,
+    routes: Interrupts,
+}
+
+impl Default for InterruptsBuilder {
+    fn default() -> Self {
+        let private = core::array::from_fn(|_| InterruptRoute::absent());
+        Self { routes: Interrupts { private, shared: Vec::new() } }
+    }
 }
 
 impl InterruptsBuilder {
@@ -68,15 +105,8 @@ impl InterruptsBuilder {
         tag: u32,
         value: u64,
     ) -> Result<(), Capability<dyn NotifyPort>> {
-        if intid >= INTIDS {
-            return Err(capability);
-        }
-        while self.routes.len() <= intid {
-            let capability = Capability::new(&ABSENT as &dyn NotifyPort, Rights::empty(), 0);
-            self.routes.push(InterruptRoute { capability, tag: 0, value: 0 });
-        }
-        match self.routes.get_mut(intid) {
-            Some(route) if route.capability.rights().is_empty() => {
+        match self.slot(intid) {
+            Some(route) if !route.is_granted() => {
                 *route = InterruptRoute { capability, tag, value };
                 Ok(())
             }
@@ -84,9 +114,22 @@ impl InterruptsBuilder {
         }
     }
 
+    fn slot(&mut self, intid: usize) -> Option<&mut InterruptRoute> {
+        let Interrupts { private, shared } = &mut self.routes;
+        match intid.checked_sub(PRIVATE) {
+            None => private.get_mut(intid),
+            Some(_) if intid >= INTIDS => None,
+            Some(at) => {
+                let length = shared.len().max(at + 1);
+                shared.resize_with(length, InterruptRoute::absent);
+                shared.get_mut(at)
+            }
+        }
+    }
+
     /// Fixes the routes.
     #[must_use]
     pub fn finish(self) -> Interrupts {
-        Interrupts { routes: self.routes }
+        self.routes
     }
 }

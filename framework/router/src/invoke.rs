@@ -6,6 +6,7 @@
 //! turns it into the architecture's answer.
 
 use crate::cache::Cache;
+use crate::table::Route;
 use evisor_contract::{
     CallPort, CallRegisters, Context, MmioPort, Register, RegisterPort, Reply, Rights, Width,
 };
@@ -24,10 +25,30 @@ fn aligned(address: u64, width: Width) -> bool {
     (address >> bits) << bits == address
 }
 
+type Found<P> = (&'static Route<P>, u64);
+
 /// A load from guest-physical address `ipa`.
 #[inline(always)]
 pub fn read(cache: &mut Cache<dyn MmioPort>, ipa: u64, width: Width, cx: &mut Context) -> Reply {
-    let (route, distance) = cache.find(ipa);
+    match cache.hit(ipa) {
+        Some(found) => read_through(found, ipa, width, cx),
+        None => read_missed(cache, ipa, width, cx),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn read_missed(cache: &mut Cache<dyn MmioPort>, ipa: u64, width: Width, cx: &mut Context) -> Reply {
+    read_through(cache.search(ipa), ipa, width, cx)
+}
+
+#[inline(always)]
+fn read_through(
+    (route, distance): Found<dyn MmioPort>,
+    ipa: u64,
+    width: Width,
+    cx: &mut Context,
+) -> Reply {
     let capability = route.capability();
     if !capability.permits_bit(READ + width as u32) || !aligned(ipa, width) {
         return Reply::ABSENT;
@@ -44,7 +65,32 @@ pub fn write(
     value: u64,
     cx: &mut Context,
 ) -> Reply {
-    let (route, distance) = cache.find(ipa);
+    match cache.hit(ipa) {
+        Some(found) => write_through(found, ipa, width, value, cx),
+        None => write_missed(cache, ipa, width, value, cx),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_missed(
+    cache: &mut Cache<dyn MmioPort>,
+    ipa: u64,
+    width: Width,
+    value: u64,
+    cx: &mut Context,
+) -> Reply {
+    write_through(cache.search(ipa), ipa, width, value, cx)
+}
+
+#[inline(always)]
+fn write_through(
+    (route, distance): Found<dyn MmioPort>,
+    ipa: u64,
+    width: Width,
+    value: u64,
+    cx: &mut Context,
+) -> Reply {
     let capability = route.capability();
     if !capability.permits_bit(WRITE + width as u32) || !aligned(ipa, width) {
         return Reply::ABSENT;
@@ -60,7 +106,30 @@ pub fn call(
     registers: &mut CallRegisters,
     cx: &mut Context,
 ) -> Reply {
-    let (route, _) = cache.find(u64::from(function));
+    match cache.hit(u64::from(function)) {
+        Some(found) => call_through(found, function, registers, cx),
+        None => call_missed(cache, function, registers, cx),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn call_missed(
+    cache: &mut Cache<dyn CallPort>,
+    function: u32,
+    registers: &mut CallRegisters,
+    cx: &mut Context,
+) -> Reply {
+    call_through(cache.search(u64::from(function)), function, registers, cx)
+}
+
+#[inline(always)]
+fn call_through(
+    (route, _): Found<dyn CallPort>,
+    function: u32,
+    registers: &mut CallRegisters,
+    cx: &mut Context,
+) -> Reply {
     let capability = route.capability();
     if !capability.permits_bit(CALL) {
         return Reply::ABSENT;
@@ -68,14 +137,13 @@ pub fn call(
     capability.follow().call(function, registers, cx)
 }
 
-/// A read of a system register.
-#[inline(always)]
+/// A read of a system register. Rare enough to be searched for each time.
 pub fn read_register(
     cache: &mut Cache<dyn RegisterPort>,
     register: Register,
     cx: &mut Context,
 ) -> Reply {
-    let (route, _) = cache.find(u64::from(register.key()));
+    let (route, _) = cache.search(u64::from(register.key()));
     let capability = route.capability();
     if !capability.permits_bit(READ + Width::Doubleword as u32) {
         return Reply::ABSENT;
@@ -84,14 +152,13 @@ pub fn read_register(
 }
 
 /// A write of a system register.
-#[inline(always)]
 pub fn write_register(
     cache: &mut Cache<dyn RegisterPort>,
     register: Register,
     value: u64,
     cx: &mut Context,
 ) -> Reply {
-    let (route, _) = cache.find(u64::from(register.key()));
+    let (route, _) = cache.search(u64::from(register.key()));
     let capability = route.capability();
     if !capability.permits_bit(WRITE + Width::Doubleword as u32) {
         return Reply::ABSENT;

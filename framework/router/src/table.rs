@@ -52,10 +52,9 @@ impl<P: ?Sized> Table<P> {
         self.routes.get(after.wrapping_sub(1))
     }
 
-    /// The slot of a cache that `name` belongs to.
-    #[inline(always)]
-    pub fn slot(&self, name: u64) -> usize {
-        (name >> (self.shift & 63)) as usize & (SLOTS - 1)
+    /// Which bits of a name choose its slot in a cache: those from here up.
+    pub fn shift(&self) -> u32 {
+        self.shift
     }
 
     /// All routes that were granted, in order.

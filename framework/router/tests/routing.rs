@@ -172,17 +172,17 @@ fn a_space_leads_to_each_facet_and_quarantine_ends_it() {
     assert_eq!(call(&mut caches.calls, 0x8400_0020, &mut registers, cx), Reply::ABSENT);
     assert_eq!(read_register(&mut caches.registers, register, cx), Reply::value(key));
     assert_eq!(write_register(&mut caches.registers, register, 1, cx), Reply::ABSENT);
-    assert_eq!(space.interrupts.notify(27, cx), Reply::HELD);
+    assert_eq!(space.interrupts.notify_private(27, cx), Reply::HELD);
     assert_eq!(written(&parts), Some((5, 6)));
     // A line without the interrupt right never fires, nor one that nobody holds.
-    assert_eq!(space.interrupts.notify(28, cx), Reply::ABSENT);
-    assert_eq!(space.interrupts.notify(29, cx), Reply::ABSENT);
-    assert_eq!(space.interrupts.notify(5000, cx), Reply::ABSENT);
+    assert_eq!(space.interrupts.notify_private(28, cx), Reply::ABSENT);
+    assert_eq!(space.interrupts.notify_private(29, cx), Reply::ABSENT);
+    assert_eq!(space.interrupts.notify_shared(5000, cx), Reply::ABSENT);
 
     space.quarantine(std::ptr::from_ref(parts.notify.unwrap()).cast());
     assert_eq!(call(&mut caches.calls, 0x8400_0001, &mut registers, cx), Reply::ABSENT);
     assert_eq!(read_register(&mut caches.registers, register, cx), Reply::ABSENT);
-    assert_eq!(space.interrupts.notify(27, cx), Reply::ABSENT);
+    assert_eq!(space.interrupts.notify_private(27, cx), Reply::ABSENT);
 }
 
 #[test]

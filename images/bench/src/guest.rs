@@ -69,26 +69,14 @@ fn calls() {
     if exception::attempt(|| access::smc(1, version, 0)).is_ok() {
         measure("smc", access::smc, EVENTS, version, 0);
     }
-    measure(
-        "hvc_unknown_function",
-        access::hvc,
-        EVENTS,
-        UNKNOWN_FUNCTION,
-        0,
-    );
+    measure("hvc_unknown_function", access::hvc, EVENTS, UNKNOWN_FUNCTION, 0);
 }
 
 fn accesses() {
     let read = |name, address: usize| measure(name, access::load, EVENTS, address as u64, 0);
     read("gicd_typer_read", GICD_TYPER);
     let isenabler = GICD_ISENABLER1 as u64;
-    measure(
-        "gicd_isenabler_write",
-        access::store,
-        EVENTS,
-        isenabler,
-        UART_ENABLE_BIT,
-    );
+    measure("gicd_isenabler_write", access::store, EVENTS, isenabler, UART_ENABLE_BIT);
     gic::disable_interrupt(map::UART_INTID);
     read("uart_flag_read", UARTFR);
     uart_write();
@@ -107,12 +95,7 @@ fn uart_write() {
     let with_event = access::store(BYTES, uart, 0);
     println!();
     let without = access::nothing(BYTES, uart, 0);
-    report(
-        "uart_write",
-        with_event.wrapping_sub(without) as i64,
-        BYTES,
-        0,
-    );
+    report("uart_write", with_event.wrapping_sub(without) as i64, BYTES, 0);
 }
 
 fn interrupts() {

@@ -4,10 +4,7 @@
 //! through the guest crate's would measure that. They use registers that the
 //! loops, the only code that runs with interrupts unmasked, keep free for them:
 //! x9 holds the address of GICC_IAR, x10 is set to 1, x11 to 13 are scratch.
-#![allow(
-    unsafe_code,
-    reason = "vectors, and loops of exactly known instructions"
-)]
+#![allow(unsafe_code, reason = "vectors, and loops of exactly known instructions")]
 
 use core::arch::{asm, global_asm};
 

@@ -46,11 +46,7 @@ fn address(table: &Table) -> u64 {
 /// its caches off, so the tables are in memory when the walks begin.
 pub fn set_up() {
     let ram = 0x4000_0000;
-    LEVEL1.set(
-        ram,
-        30,
-        ram | BLOCK | ACCESSED | READ_WRITE | INNER_SHAREABLE | NORMAL_WRITE_BACK,
-    );
+    LEVEL1.set(ram, 30, ram | BLOCK | ACCESSED | READ_WRITE | INNER_SHAREABLE | NORMAL_WRITE_BACK);
     LEVEL1.set(0, 30, address(&LEVEL2) | TABLE_OR_PAGE);
     LEVEL2.set(machine::GICC, 21, address(&LEVEL3) | TABLE_OR_PAGE);
     for page in [0, 0x1000] {

@@ -1,8 +1,5 @@
 //! From reset to the guest's first instruction.
-#![allow(
-    unsafe_code,
-    reason = "entry point, device registers, and the way to EL1"
-)]
+#![allow(unsafe_code, reason = "entry point, device registers, and the way to EL1")]
 
 use core::arch::{asm, global_asm};
 use core::panic::PanicInfo;

@@ -1,8 +1,5 @@
 //! From the Linux boot header to the guest's main function.
-#![allow(
-    unsafe_code,
-    reason = "the entry point is assembly and finds Rust by name"
-)]
+#![allow(unsafe_code, reason = "the entry point is assembly and finds Rust by name")]
 
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};

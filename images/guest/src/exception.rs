@@ -3,10 +3,7 @@
 //! and see what came of it.
 //!
 //! Anything else ends the guest by a panic.
-#![allow(
-    unsafe_code,
-    reason = "vectors are assembly; the hook is kept as a pointer"
-)]
+#![allow(unsafe_code, reason = "vectors are assembly; the hook is kept as a pointer")]
 
 use core::arch::global_asm;
 use core::mem;

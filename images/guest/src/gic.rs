@@ -3,10 +3,7 @@
 //! The guest has no Security Extensions: every interrupt is in Group 0, and the
 //! first enable bit of each part is all that it needs.
 #![allow(unsafe_code, reason = "references to the device's registers")]
-#![allow(
-    missing_docs,
-    reason = "the register macros make items that no comment reaches"
-)]
+#![allow(missing_docs, reason = "the register macros make items that no comment reaches")]
 
 use aarch64_cpu::asm::barrier;
 use tock_registers::interfaces::{Readable, Writeable};

@@ -1,9 +1,6 @@
 //! PL011 UART, as it is after reset: FIFOs off (ARM DDI 0183, issue G, chapter 3).
 #![allow(unsafe_code, reason = "one reference to the device's registers")]
-#![allow(
-    missing_docs,
-    reason = "the register macros make items that no comment reaches"
-)]
+#![allow(missing_docs, reason = "the register macros make items that no comment reaches")]
 
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};

@@ -1,9 +1,6 @@
 //! Accesses to where nothing is: the guest takes the abort that a bus without a
 //! device gives (DDI 0487, "Synchronous External abort").
-#![allow(
-    unsafe_code,
-    reason = "instructions that abort, and a fetch from nowhere"
-)]
+#![allow(unsafe_code, reason = "instructions that abort, and a fetch from nowhere")]
 
 use core::arch::asm;
 use core::mem;
@@ -52,67 +49,35 @@ fn external<T>(result: Result<T, Exception>, address: usize, write: bool) -> Out
 const HOLE: usize = map::MEMORY_HOLE;
 
 fn load_byte() -> Outcome {
-    external(
-        exception::attempt(|| mmio::load8(HOLE + 3)),
-        HOLE + 3,
-        false,
-    )
+    external(exception::attempt(|| mmio::load8(HOLE + 3)), HOLE + 3, false)
 }
 
 fn load_halfword() -> Outcome {
-    external(
-        exception::attempt(|| mmio::load16(HOLE + 6)),
-        HOLE + 6,
-        false,
-    )
+    external(exception::attempt(|| mmio::load16(HOLE + 6)), HOLE + 6, false)
 }
 
 fn load_word() -> Outcome {
-    external(
-        exception::attempt(|| mmio::load32(HOLE + 4)),
-        HOLE + 4,
-        false,
-    )
+    external(exception::attempt(|| mmio::load32(HOLE + 4)), HOLE + 4, false)
 }
 
 fn load_doubleword() -> Outcome {
-    external(
-        exception::attempt(|| mmio::load64(HOLE + 8)),
-        HOLE + 8,
-        false,
-    )
+    external(exception::attempt(|| mmio::load64(HOLE + 8)), HOLE + 8, false)
 }
 
 fn store_byte() -> Outcome {
-    external(
-        exception::attempt(|| mmio::store8(HOLE + 3, 1)),
-        HOLE + 3,
-        true,
-    )
+    external(exception::attempt(|| mmio::store8(HOLE + 3, 1)), HOLE + 3, true)
 }
 
 fn store_halfword() -> Outcome {
-    external(
-        exception::attempt(|| mmio::store16(HOLE + 6, 1)),
-        HOLE + 6,
-        true,
-    )
+    external(exception::attempt(|| mmio::store16(HOLE + 6, 1)), HOLE + 6, true)
 }
 
 fn store_word() -> Outcome {
-    external(
-        exception::attempt(|| mmio::store32(HOLE + 4, 1)),
-        HOLE + 4,
-        true,
-    )
+    external(exception::attempt(|| mmio::store32(HOLE + 4, 1)), HOLE + 4, true)
 }
 
 fn store_doubleword() -> Outcome {
-    external(
-        exception::attempt(|| mmio::store64(HOLE + 8, 1)),
-        HOLE + 8,
-        true,
-    )
+    external(exception::attempt(|| mmio::store64(HOLE + 8, 1)), HOLE + 8, true)
 }
 
 fn load_in_device_region() -> Outcome {
@@ -214,10 +179,7 @@ fn misaligned_device() -> Outcome {
     };
     equal("EC", taken.class(), DATA_ABORT)?;
     let fault = taken.fault_status();
-    holds(
-        "alignment fault or abort",
-        matches!(fault, ALIGNMENT | EXTERNAL),
-    )
+    holds("alignment fault or abort", matches!(fault, ALIGNMENT | EXTERNAL))
 }
 
 /// What the guest's own tables refuse comes to the guest, with their own fault.

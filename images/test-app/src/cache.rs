@@ -1,9 +1,6 @@
 //! Memory with stage 1 on: maintenance by address, DC ZVA, exclusives, and code
 //! that was just written.
-#![allow(
-    unsafe_code,
-    reason = "cache maintenance, exclusives, code written at run time"
-)]
+#![allow(unsafe_code, reason = "cache maintenance, exclusives, code written at run time")]
 
 use core::arch::asm;
 use core::mem;
@@ -47,11 +44,7 @@ fn clean_and_invalidate() -> Outcome {
         }
     });
     check::no_exception("maintenance", operations)?;
-    equal(
-        "data",
-        SCRATCH.0[0].load(Ordering::Relaxed),
-        0x1357_9bdf_u64,
-    )
+    equal("data", SCRATCH.0[0].load(Ordering::Relaxed), 0x1357_9bdf_u64)
 }
 
 /// DDI 0487, DC ZVA: zeroes one naturally aligned block, no more.
@@ -64,10 +57,7 @@ fn zero_block() -> Outcome {
     }
     // SAFETY: the block is within the scratch page.
     unsafe { asm!("dc zva, {}", "dsb sy", in(reg) scratch()) };
-    let zeroed = SCRATCH
-        .0
-        .iter()
-        .take_while(|word| word.load(Ordering::Relaxed) == 0);
+    let zeroed = SCRATCH.0.iter().take_while(|word| word.load(Ordering::Relaxed) == 0);
     equal("words zeroed", zeroed.count() as u64, words as u64)
 }
 
@@ -79,11 +69,7 @@ fn exclusives() -> Outcome {
     let succeeded = (0..1000).any(|_| increment_exclusively(word) == 0);
     holds("a store succeeded", succeeded)?;
     equal("value", word.load(Ordering::Relaxed), 42_u64)?;
-    equal(
-        "a store without a load",
-        store_exclusively_alone(word),
-        1_u64,
-    )
+    equal("a store without a load", store_exclusively_alone(word), 1_u64)
 }
 
 fn increment_exclusively(word: &AtomicU64) -> u64 {
@@ -113,11 +99,7 @@ fn unaligned() -> Outcome {
     let address = scratch();
     mmio::store64(address, 0x8877_6655_4433_2211);
     let loaded = exception::attempt(|| mmio::load32(address + 1));
-    equal(
-        "value",
-        check::no_exception("load", loaded)?,
-        0x5544_3322_u32,
-    )
+    equal("value", check::no_exception("load", loaded)?, 0x5544_3322_u32)
 }
 
 const MOV_W0_42: u32 = 0x5280_0540;
@@ -148,11 +130,7 @@ fn address_translation() -> Outcome {
     // SAFETY: it writes PAR_EL1 only.
     unsafe { asm!("at s1e1r, {}", "isb", "mrs {}, par_el1", in(reg) scratch(), out(reg) result) };
     equal("PAR_EL1.F", result & 1, 0_u64)?;
-    equal(
-        "PAR_EL1.PA",
-        result & 0x0000_ffff_ffff_f000,
-        scratch() as u64 & !0xfff,
-    )
+    equal("PAR_EL1.PA", result & 0x0000_ffff_ffff_f000, scratch() as u64 & !0xfff)
 }
 
 /// With stage 1 off every access is Device-nGnRnE or non-cacheable, and the
@@ -181,15 +159,7 @@ fn stage_1_off_and_on() -> Outcome {
 fn tlb_invalidate() -> Outcome {
     let invalidated = exception::attempt(|| {
         // SAFETY: the tables say what they said before.
-        unsafe {
-            asm!(
-                "dsb ish",
-                "tlbi vmalle1is",
-                "tlbi vmalle1",
-                "dsb ish",
-                "isb"
-            )
-        };
+        unsafe { asm!("dsb ish", "tlbi vmalle1is", "tlbi vmalle1", "dsb ish", "isb") };
     });
     check::no_exception("tlbi", invalidated)?;
     SCTLR_EL1.set(SCTLR_EL1.get());

@@ -36,11 +36,7 @@ pub fn equal(what: &'static str, got: impl Into<u64>, expected: impl Into<u64>) 
     if got == expected {
         return Ok(());
     }
-    Err(Exit::Fail {
-        what,
-        expected,
-        got,
-    })
+    Err(Exit::Fail { what, expected, got })
 }
 
 /// Fails unless the condition holds.
@@ -50,11 +46,7 @@ pub fn holds(what: &'static str, condition: bool) -> Outcome {
 
 /// Skips unless the condition holds.
 pub fn require(why: &'static str, condition: bool) -> Outcome {
-    if condition {
-        Ok(())
-    } else {
-        Err(Exit::Skip(why))
-    }
+    if condition { Ok(()) } else { Err(Exit::Skip(why)) }
 }
 
 /// Skips where the promise is eVisor's and not the architecture's.
@@ -65,22 +57,14 @@ pub fn only_on_evisor() -> Outcome {
 /// The value, or a failure that shows the syndrome of the exception that came
 /// in its place.
 pub fn no_exception<T>(what: &'static str, result: Result<T, Exception>) -> Result<T, Exit> {
-    result.map_err(|exception| Exit::Fail {
-        what,
-        expected: 0,
-        got: exception.esr,
-    })
+    result.map_err(|exception| Exit::Fail { what, expected: 0, got: exception.esr })
 }
 
 /// The exception, or a failure if there was none.
 pub fn exception<T>(what: &'static str, result: Result<T, Exception>) -> Result<Exception, Exit> {
     match result {
         Err(exception) => Ok(exception),
-        Ok(_) => Err(Exit::Fail {
-            what,
-            expected: 1,
-            got: 0,
-        }),
+        Ok(_) => Err(Exit::Fail { what, expected: 1, got: 0 }),
     }
 }
 
@@ -103,11 +87,7 @@ impl Tally {
                 println!("PASS {name}");
             }
             Err(Exit::Skip(why)) => println!("SKIP {name}: {why}"),
-            Err(Exit::Fail {
-                what,
-                expected,
-                got,
-            }) => {
+            Err(Exit::Fail { what, expected, got }) => {
                 self.failed += 1;
                 println!("FAIL {name}: {what}: expected {expected:#x} got {got:#x}");
             }

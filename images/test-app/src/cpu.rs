@@ -49,11 +49,7 @@ fn exception_level() -> Outcome {
 /// DDI 0487, MIDR_EL1: every Armv8 core says that "architectural features are
 /// individually identified".
 fn midr() -> Outcome {
-    equal(
-        "Architecture",
-        MIDR_EL1.read(MIDR_EL1::Architecture),
-        0xf_u64,
-    )
+    equal("Architecture", MIDR_EL1.read(MIDR_EL1::Architecture), 0xf_u64)
 }
 
 /// DDI 0487, MPIDR_EL1: bit 31 is RES1.
@@ -109,11 +105,7 @@ fn floating_point() -> Outcome {
     CPACR_EL1.modify(CPACR_EL1::FPEN::TrapNothing);
     barrier::isb(barrier::SY);
     let moved = exception::attempt(|| through_v31(0x0123_4567_89ab_cdef));
-    equal(
-        "value through d31",
-        check::no_exception("fmov", moved)?,
-        0x0123_4567_89ab_cdef_u64,
-    )
+    equal("value through d31", check::no_exception("fmov", moved)?, 0x0123_4567_89ab_cdef_u64)
 }
 
 fn through_v31(value: u64) -> u64 {

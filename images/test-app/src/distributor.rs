@@ -42,11 +42,7 @@ fn iidr() -> Outcome {
 
 /// §4.3.18, GICD_ICPIDR2: the architecture's version is 2.
 fn identification() -> Outcome {
-    equal(
-        "ArchRev",
-        (mmio::load32(map::GICD + 0xfe8) >> 4) & 0xf,
-        2_u32,
-    )
+    equal("ArchRev", (mmio::load32(map::GICD + 0xfe8) >> 4) & 0xf, 2_u32)
 }
 
 /// §4.3.1.
@@ -136,11 +132,7 @@ fn priority_levels() -> Outcome {
     let implemented = gic::priority(QUIET);
     gic::set_priority(QUIET, 0);
     holds("at least 16", implemented >= 0xf0)?;
-    equal(
-        "contiguous",
-        implemented.leading_ones(),
-        8 - implemented.trailing_zeros(),
-    )
+    equal("contiguous", implemented.leading_ones(), 8 - implemented.trailing_zeros())
 }
 
 /// §4.3.13: bit 1 of each field is edge; SPIs may be set.

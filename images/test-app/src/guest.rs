@@ -27,11 +27,7 @@ const AREAS: [&[Check]; 13] = [
 ];
 
 fn main() -> u8 {
-    let below = if call::on_evisor() {
-        "eVisor"
-    } else {
-        "not eVisor"
-    };
+    let below = if call::on_evisor() { "eVisor" } else { "not eVisor" };
     println!("test-app: below is {below}");
     gic::enable();
     let mut tally = Tally::default();

@@ -59,20 +59,13 @@ fn interface_registers() -> Outcome {
     interface.bpr.set(4);
     equal("GICC_BPR", interface.bpr.get(), 4_u32)?;
     interface.bpr.set(0);
-    holds(
-        "GICC_IIDR",
-        exception::attempt(|| interface.iidr.get()).is_ok(),
-    )
+    holds("GICC_IIDR", exception::attempt(|| interface.iidr.get()).is_ok())
 }
 
 /// §4.4.4, §4.4.6, §4.4.7: nothing pending, nothing running.
 fn idle() -> Outcome {
     comes("GICC_IAR", SPURIOUS)?;
-    equal(
-        "GICC_HPPIR",
-        cpu_interface().hppir.read(IAR::INTID),
-        SPURIOUS,
-    )?;
+    equal("GICC_HPPIR", cpu_interface().hppir.read(IAR::INTID), SPURIOUS)?;
     equal("GICC_RPR", cpu_interface().rpr.get() & 0xff, 0xff_u32)
 }
 

@@ -26,10 +26,7 @@ const ALREADY_ON: i32 = -4;
 /// An affinity that no VM of a few cores has.
 const NONEXISTENT: u64 = 0x00aa_bbcc;
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "the upper half is not the code's"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "the upper half is not the code's")]
 fn psci(function: u32, arguments: [u64; 3]) -> i32 {
     let [x0, ..] = hvc(function, arguments);
     x0 as i32
@@ -69,11 +66,7 @@ fn features_mandatory() -> Outcome {
         PSCI_SYSTEM_RESET,
         PSCI_FEATURES,
     ] {
-        code(
-            "feature",
-            psci(PSCI_FEATURES, [u64::from(function), 0, 0]),
-            0,
-        )?;
+        code("feature", psci(PSCI_FEATURES, [u64::from(function), 0, 0]), 0)?;
     }
     Ok(())
 }

@@ -96,16 +96,8 @@ fn thread_registers_keep() -> Outcome {
     write_register!("tpidr_el0", 0x1111_2222_3333_4444_u64);
     write_register!("tpidr_el1", 0x5555_6666_7777_8888_u64);
     hvc(PSCI_VERSION, [0; 3]);
-    equal(
-        "TPIDR_EL0",
-        read_register!("tpidr_el0"),
-        0x1111_2222_3333_4444_u64,
-    )?;
-    equal(
-        "TPIDR_EL1",
-        read_register!("tpidr_el1"),
-        0x5555_6666_7777_8888_u64,
-    )
+    equal("TPIDR_EL0", read_register!("tpidr_el0"), 0x1111_2222_3333_4444_u64)?;
+    equal("TPIDR_EL1", read_register!("tpidr_el1"), 0x5555_6666_7777_8888_u64)
 }
 
 fn context_registers_keep() -> Outcome {
@@ -113,10 +105,6 @@ fn context_registers_keep() -> Outcome {
     write_register!("far_el1", 0xfeed_0000_u64);
     write_register!("afsr0_el1", 0_u64);
     hvc(PSCI_VERSION, [0; 3]);
-    equal(
-        "CONTEXTIDR_EL1",
-        read_register!("contextidr_el1"),
-        0xdead_beef_u64,
-    )?;
+    equal("CONTEXTIDR_EL1", read_register!("contextidr_el1"), 0xdead_beef_u64)?;
     equal("FAR_EL1", read_register!("far_el1"), 0xfeed_0000_u64)
 }

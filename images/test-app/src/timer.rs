@@ -75,11 +75,7 @@ fn monotonic() -> Outcome {
 
 fn compare_readback() -> Outcome {
     CNTV_CVAL_EL0.set(0x0123_4567_89ab_cdef);
-    equal(
-        "CNTV_CVAL_EL0",
-        CNTV_CVAL_EL0.get(),
-        0x0123_4567_89ab_cdef_u64,
-    )
+    equal("CNTV_CVAL_EL0", CNTV_CVAL_EL0.get(), 0x0123_4567_89ab_cdef_u64)
 }
 
 fn not_before_its_time() -> Outcome {
@@ -146,17 +142,11 @@ fn timer_value_sets_compare() -> Outcome {
     CNTV_TVAL_EL0.set(50_000);
     let after = count();
     let compare = CNTV_CVAL_EL0.get();
-    holds(
-        "count plus value",
-        (before + 50_000..=after + 50_000).contains(&compare),
-    )?;
+    holds("count plus value", (before + 50_000..=after + 50_000).contains(&compare))?;
     let before = count();
     CNTV_TVAL_EL0.set(u64::from((-1_000_i32).cast_unsigned()));
     let compare = CNTV_CVAL_EL0.get();
-    holds(
-        "negative value",
-        (before - 1_000..=count() - 1_000).contains(&compare),
-    )
+    holds("negative value", (before - 1_000..=count() - 1_000).contains(&compare))
 }
 
 /// DDI 0487, "Wait for Interrupt": a pending interrupt wakes the core whether

@@ -222,10 +222,7 @@ fn priority_bits() -> u32 {
     mmio::load32(PRIORITIES)
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "a 32-bit store takes the lower half"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "a 32-bit store takes the lower half")]
 fn stored(register: u64) -> u32 {
     match register {
         ZERO_REGISTER => 0,
