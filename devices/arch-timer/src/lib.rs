@@ -10,9 +10,8 @@
 
 use evisor_contract::{Needs, Object, Parts, component};
 
-/// The place of the virtual timer in the binding's `interrupts`: after the secure
-/// and the non-secure physical timer, before the hypervisor's.
-const VIRTUAL: usize = 2;
+/// The node's one interrupt is the virtual timer's.
+const VIRTUAL: usize = 0;
 
 /// The host's PPI of the virtual timer, as the Base System Architecture fixes it
 /// (DEN 0094 §3.6, PPI 11).
@@ -20,7 +19,7 @@ const HOST_INTID: u32 = 27;
 
 component! {
     compatible: ["arm,armv8-timer", "arm,armv7-timer"],
-    needs: Needs { lines: 4, ..Needs::NONE },
+    needs: Needs { lines: 1, ..Needs::NONE },
     properties: [],
     build: |_node, grants| {
         grants.hardware_line(VIRTUAL, HOST_INTID)?;
@@ -28,6 +27,8 @@ component! {
     },
     describe: |_node, guest| {
         guest.set_strings("compatible", &["arm,armv8-timer"]);
+        // Without names the first would be the secure physical timer's.
+        guest.set_strings("interrupt-names", &["virt"]);
         // A vCPU has no state in which its timer stops.
         guest.set_flag("always-on");
         Ok(())
@@ -45,16 +46,15 @@ impl Object for Timer {
 mod tests {
     use evisor_testkit::{Rig, describe};
 
-    /// The binding's third interrupt is the virtual timer's.
     #[test]
     fn the_virtual_timer_is_linked_to_the_hardware() {
-        assert_eq!(Rig::new("arm,armv8-timer").hardware_lines(), [(2, 27)]);
+        assert_eq!(Rig::new("arm,armv8-timer").hardware_lines(), [(0, 27)]);
     }
 
     #[test]
     fn guest_node() {
         let rig = Rig::new("arm,armv7-timer");
-        let expected = "always-on\ncompatible = \"arm,armv8-timer\"";
+        let expected = "always-on\ncompatible = \"arm,armv8-timer\"\ninterrupt-names = \"virt\"";
         assert_eq!(describe(rig.declaration(), &[]), expected);
     }
 }

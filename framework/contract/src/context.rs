@@ -2,6 +2,7 @@
 
 use crate::capability::{Capability, Rights};
 use crate::port::NotifyPort;
+use core::sync::atomic::AtomicU32;
 
 /// How many effects one invocation may ask for.
 pub const EFFECTS: usize = 16;
@@ -22,21 +23,47 @@ pub struct Effect {
 
 /// The circumstances of an invocation, and the queue for its effects.
 ///
-/// One lives in every vCPU's block. Its first word is all that the exit path
-/// looks at before it returns to the guest: zero means that nothing is left to
-/// do.
+/// One lives in every vCPU's block. Its first eight bytes are all that the exit
+/// path looks at before it returns to the guest: zero means that nothing is left
+/// to do.
 #[repr(C)]
 pub struct Context {
     queued: u32,
-    overflowed: bool,
-    vcpu: u16,
+    /// What else the kernel wants before the guest goes on; any core may set it.
+    pub attention: AtomicU32,
+    head: u32,
     queue: [Option<Effect>; EFFECTS],
+    vm: u16,
+    vcpu: u16,
+    overflowed: bool,
 }
 
+/// The queue is a ring, indexed by masking.
+const MASK: u32 = EFFECTS as u32 - 1;
+const _: () = assert!(EFFECTS.is_power_of_two());
+
 impl Context {
-    /// An empty context for vCPU number `vcpu` of its VM.
+    /// An empty context for vCPU number `vcpu` of the first VM.
     pub const fn new(vcpu: u16) -> Self {
-        Self { queued: 0, overflowed: false, vcpu, queue: [None; EFFECTS] }
+        Self::of_vm(0, vcpu)
+    }
+
+    /// An empty context for vCPU number `vcpu` of VM number `vm`.
+    pub const fn of_vm(vm: u16, vcpu: u16) -> Self {
+        Self {
+            queued: 0,
+            attention: AtomicU32::new(0),
+            head: 0,
+            queue: [None; EFFECTS],
+            vm,
+            vcpu,
+            overflowed: false,
+        }
+    }
+
+    /// The VM that the vCPU belongs to. Counted from 0.
+    pub fn vm(&self) -> usize {
+        usize::from(self.vm)
     }
 
     /// Which of its VM's vCPUs made the access, or is current on the core that
@@ -53,13 +80,26 @@ impl Context {
     /// defect: what is over is dropped and the kernel quarantines the object.
     #[inline(always)]
     pub fn push(&mut self, effect: Effect) {
-        match self.queue.get_mut(self.queued as usize) {
-            Some(slot) => {
+        let at = (self.head.wrapping_add(self.queued) & MASK) as usize;
+        match self.queue.get_mut(at) {
+            Some(slot) if self.queued <= MASK => {
                 *slot = Some(effect);
                 self.queued += 1;
             }
-            None => self.overflowed = true,
+            _ => self.overflowed = true,
         }
+    }
+
+    /// Takes the effect that has waited longest.
+    #[inline(always)]
+    pub fn pop(&mut self) -> Option<Effect> {
+        if self.queued == 0 {
+            return None;
+        }
+        let at = (self.head & MASK) as usize;
+        self.head = self.head.wrapping_add(1);
+        self.queued -= 1;
+        self.queue.get(at).copied().flatten()
     }
 
     /// How many effects wait.
@@ -72,22 +112,48 @@ impl Context {
     pub fn take_overflow(&mut self) -> bool {
         core::mem::take(&mut self.overflowed)
     }
+}
 
-    /// Takes all that waits, for delivery. Effects pushed while they are being
-    /// delivered start a new queue.
-    pub fn take(&mut self) -> impl Iterator<Item = Effect> + use<> {
-        let count = self.queued as usize;
-        self.queued = 0;
-        self.queue.into_iter().take(count).flatten()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Reply;
+
+    struct Nobody;
+    impl NotifyPort for Nobody {
+        fn notify(&self, _tag: u32, _value: u64, _cx: &mut Context) -> Reply {
+            Reply::ABSENT
+        }
+    }
+    static NOBODY: Capability<dyn NotifyPort> = Capability::new(&Nobody, Rights::CALL, 0);
+
+    fn effect(value: u64) -> Effect {
+        Effect { to: &NOBODY, right: Rights::CALL, tag: 0, value }
     }
 
-    /// Takes the first effect if it is the only one: what nearly always waits.
-    #[inline(always)]
-    pub fn take_only(&mut self) -> Option<Effect> {
-        if self.queued != 1 {
-            return None;
+    #[test]
+    fn effects_come_out_in_order_and_the_ring_wraps() {
+        let mut cx = Context::new(0);
+        for round in 0..5 {
+            for n in 0..EFFECTS as u64 - 3 {
+                cx.push(effect(round * 100 + n));
+            }
+            for n in 0..EFFECTS as u64 - 3 {
+                assert_eq!(cx.pop().map(|e| e.value), Some(round * 100 + n));
+            }
+            assert!(cx.pop().is_none());
         }
-        self.queued = 0;
-        self.queue.first().copied().flatten()
+        assert!(!cx.take_overflow());
+    }
+
+    #[test]
+    fn one_too_many_is_dropped_and_told() {
+        let mut cx = Context::new(0);
+        for n in 0..=EFFECTS as u64 {
+            cx.push(effect(n));
+        }
+        assert_eq!(cx.queued(), EFFECTS);
+        assert!(cx.take_overflow());
+        assert!(!cx.take_overflow());
     }
 }

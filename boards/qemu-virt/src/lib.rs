@@ -1,0 +1,66 @@
+//! QEMU's `virt` machine, started with `virtualization=on`.
+//!
+//! Everything is found in the tree that QEMU passes: the GICv2 with its
+//! virtualization extensions, the PL011, the PL031 for the date. PSCI is called by
+//! SMC, as it is at EL2.
+
+#![no_std]
+
+extern crate alloc;
+
+mod clock;
+mod serial;
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use evisor_aarch64::{gicv2, smc};
+use evisor_fdt::{Node, Tree};
+use evisor_machine::{BOARDS, Board, Hardware};
+use evisor_manifest::GicVersion;
+
+#[linkme::distributed_slice(BOARDS)]
+static QEMU_VIRT: Board = Board {
+    name: "qemu-virt",
+    compatible: &["linux,dummy-virt"],
+    bring_up,
+    put: serial::put,
+    power_off: smc::system_off,
+};
+
+fn bring_up(tree: &Tree<'_>) -> Result<Hardware, String> {
+    // The serial line first: what follows can be told on it.
+    let serial = serial::bring_up(tree)?;
+    let (gic, maintenance) = interrupt_controller(tree)?;
+    Ok(Hardware { gic, maintenance, serial: Some(serial), unix_seconds: clock::unix_seconds(tree) })
+}
+
+/// The GIC, and its maintenance interrupt.
+fn interrupt_controller(tree: &Tree<'_>) -> Result<(Option<GicVersion>, Option<u32>), String> {
+    let Some(node) = tree.compatible("arm,cortex-a15-gic").next() else {
+        return Ok((tree.compatible("arm,gic-v3").next().map(|_| GicVersion::V3), None));
+    };
+    let lacks = || "the board's GICv2 has no virtualization extensions; start QEMU with virtualization=on".to_string();
+    let regions = node.reg().map_err(|_| lacks())?;
+    let at = |index: usize| regions.get(index).map(|region| region.address).ok_or_else(lacks);
+    let addresses = gicv2::Addresses { gicd: at(0)?, gicc: at(1)?, gich: at(2)?, gicv: at(3)? };
+    map_gic(addresses)?;
+    Ok((Some(GicVersion::V2), interrupt(node)))
+}
+
+#[expect(unsafe_code, reason = "says where the board's registers are")]
+fn map_gic(addresses: gicv2::Addresses) -> Result<(), String> {
+    // SAFETY: 1. the board's tree has a GICv2 there.
+    unsafe { gicv2::map(addresses) }.map_err(|error| format!("the GIC cannot be mapped: {error}"))
+}
+
+/// The INTID of a node's first interrupt (the GIC binding: type, number, flags).
+fn interrupt(node: Node<'_>) -> Option<u32> {
+    let mut cells = node.property("interrupts")?.cells()?;
+    let (kind, number) = (cells.number(1)?, cells.number(1)?);
+    u32::try_from(number).ok()?.checked_add(if kind == 0 { 32 } else { 16 })
+}
+
+/// Where a node's first registers are.
+fn registers(node: Node<'_>) -> Option<u64> {
+    node.reg().ok()?.first().map(|region| region.address)
+}

@@ -1,0 +1,108 @@
+//! From assembly to the kernel: the heap, EL2's own map, and what the firmware
+//! passed.
+
+#![allow(unsafe_code, reason = "called by assembly; makes slices of what the firmware passed")]
+
+use crate::map::{self, Ram};
+use crate::{heap, layout};
+use aarch64_paging::MapError;
+use alloc::vec::Vec;
+
+/// What the firmware passed, and where the image is.
+pub struct Boot {
+    /// The board's device tree. Its header's size is all that was looked at.
+    pub tree: &'static [u8],
+    tree_at: u64,
+    image: (u64, u64),
+}
+
+/// A range of physical memory: address and size.
+pub type Range = (u64, u64);
+
+/// The size a device tree can have (Linux, arm64/booting.rst).
+const TREE_LIMIT: u32 = 2 << 20;
+
+impl Boot {
+    /// Splits the machine's `memory` into what eVisor occupies, the `bundle`
+    /// (which it maps), and the rest, which becomes the guests'. `subtract` gives
+    /// what is left of ranges without others. Takes `self`: it can be done once.
+    ///
+    /// # Errors
+    /// The bundle cannot be mapped.
+    pub fn claim(
+        self,
+        memory: &[Range],
+        reserved: &[Range],
+        bundle: Range,
+        subtract: &dyn Fn(&[Range], &[Range]) -> Vec<Range>,
+    ) -> Result<(Vec<Ram>, &'static [u8]), MapError> {
+        let page = |(at, size): Range| {
+            let start = at & !0xfff;
+            (start, (at + size - start).next_multiple_of(4096))
+        };
+        let tree = (self.tree_at, self.tree.len() as u64);
+        let mut taken: Vec<Range> = reserved.iter().copied().map(page).collect();
+        taken.extend([page(self.image), page(tree), page(bundle)]);
+        // SAFETY: 1. the firmware says that the bundle is there; it is taken out
+        // of what guests get, so nobody writes to it.
+        let archive = unsafe { map::read_only(layout::BUNDLE, bundle.0, bundle.1)? };
+        // SAFETY: 1. it is memory as the firmware's tree says; eVisor's image, the
+        // tree and the bundle are taken out. 2. `self` is gone: once.
+        let left = subtract(memory, &taken).into_iter().map(|range| unsafe { Ram::new(range) });
+        Ok((left.collect(), archive))
+    }
+}
+
+/// The first Rust code: `boot.s` calls it with the physical addresses of the
+/// device tree and of the image.
+#[unsafe(no_mangle)]
+extern "C" fn evisor_main(tree: u64, image: u64) -> ! {
+    unsafe extern "Rust" {
+        fn evisor_start(boot: Boot) -> !;
+        static __image_end: u8;
+    }
+    heap::init();
+    let size = &raw const __image_end as u64 - layout::IMAGE;
+    if map::init(image).is_err() {
+        halt();
+    }
+    let Some(bytes) = board_tree(tree) else { halt() };
+    let boot = Boot { tree: bytes, tree_at: tree, image: (image, size) };
+    // SAFETY: 1. the image defines it, with `entry!`.
+    unsafe { evisor_start(boot) }
+}
+
+/// Maps the tree: first its header, for its size.
+fn board_tree(at: u64) -> Option<&'static [u8]> {
+    if at == 0 || at % 8 != 0 {
+        return None;
+    }
+    // SAFETY: 1. the boot protocol passes a device tree; nobody writes to it.
+    let header = unsafe { map::read_only(layout::BOARD_TREE, at, 8).ok()? };
+    let word = |from: usize| header.get(from..from + 4)?.try_into().ok().map(u32::from_be_bytes);
+    let (magic, size) = (word(0)?, word(4)?);
+    if magic != 0xd00d_feed || size > TREE_LIMIT {
+        return None;
+    }
+    // SAFETY: 1. as above.
+    unsafe { map::read_only(layout::BOARD_TREE, at, u64::from(size)).ok() }
+}
+
+/// Stops this core for good.
+pub fn halt() -> ! {
+    loop {
+        aarch64_cpu::asm::wfe();
+    }
+}
+
+/// Says which function the image starts with: `fn(Boot) -> !`.
+#[macro_export]
+macro_rules! entry {
+    ($start:path) => {
+        #[allow(unsafe_code, reason = "assembly finds it by name")]
+        #[unsafe(no_mangle)]
+        extern "Rust" fn evisor_start(boot: $crate::Boot) -> ! {
+            $start(boot)
+        }
+    };
+}

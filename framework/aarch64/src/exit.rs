@@ -1,0 +1,309 @@
+//! The exits: what the vectors call.
+//!
+//! The first three end in a call of the object and are what the budgets are
+//! about. Everything else goes through [`exit_rare`], with the whole register
+//! file in the frame.
+
+#![allow(unsafe_code, reason = "functions that assembly calls by name")]
+
+use crate::vcpu::Vcpu;
+use crate::{gicv2, inject};
+use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2};
+use evisor_contract::{Register, Reply, Status, Width};
+use evisor_router::{Delivery, call, deliver, read, read_register, write, write_register};
+use spin::Once;
+use tock_registers::interfaces::{Readable, Writeable};
+
+/// What the exits need of the kernel, all of it rare.
+pub trait Kernel: Sync {
+    /// The object at this address (that of any of its ports) failed or asked for
+    /// too much: take every right to it away.
+    fn quarantine(&self, port: *const ());
+
+    /// Something was set in [`Context::attention`](evisor_contract::Context): do
+    /// it. True if the vCPU is to leave its guest.
+    fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool;
+
+    /// The guest cannot go on.
+    fn crash(&self, vcpu: &mut Vcpu, crash: Crash);
+}
+
+/// Why a guest cannot go on.
+#[derive(Clone, Copy, Debug)]
+pub enum Crash {
+    /// It took a physical SError.
+    SError {
+        /// ESR_EL2.
+        esr: u64,
+    },
+    /// Its own vector cannot be fetched: it would abort for ever.
+    VectorUnmapped {
+        /// Where the vector is, guest-virtual.
+        vector: u64,
+    },
+}
+
+static KERNEL: Once<&'static dyn Kernel> = Once::new();
+
+/// Says who the kernel is, before any guest runs.
+pub fn set_kernel(kernel: &'static dyn Kernel) {
+    KERNEL.call_once(|| kernel);
+}
+
+/// The guest-physical address of a data abort: HPFAR has the page, FAR the offset
+/// in it (valid for a stage 2 fault that is not on a table walk).
+#[inline(always)]
+fn fault_ipa() -> u64 {
+    (HPFAR_EL2.get() >> 4) << 12 | FAR_EL2.get() & 0xfff
+}
+
+#[inline(always)]
+fn width(esr: u64) -> Width {
+    Width::from_sas((esr >> 22) as u32)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_read(vcpu: &mut Vcpu, esr: u64) -> Reply {
+    read(&mut vcpu.caches.mmio, fault_ipa(), width(esr), &mut vcpu.context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_write(vcpu: &mut Vcpu, esr: u64) -> Reply {
+    let value = operand(vcpu, esr);
+    write(&mut vcpu.caches.mmio, fault_ipa(), width(esr), value, &mut vcpu.context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_call(function: u32, vcpu: &mut Vcpu) -> Reply {
+    let (arguments, _) = split(&mut vcpu.x);
+    call(&mut vcpu.caches.calls, function, arguments, &mut vcpu.context)
+}
+
+#[inline(always)]
+fn split(x: &mut [u64; 32]) -> (&mut [u64; 18], &mut [u64]) {
+    let (first, rest) = x.split_at_mut(18);
+    match first.try_into() {
+        Ok(arguments) => (arguments, rest),
+        Err(_) => unreachable!(),
+    }
+}
+
+/// What the register named by SRT holds; the frame's slot 31 is XZR.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
+fn operand(vcpu: &Vcpu, esr: u64) -> u64 {
+    vcpu.x[(esr >> 16 & 31) as usize]
+}
+
+#[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
+fn set_operand(vcpu: &mut Vcpu, number: u64, value: u64) {
+    if number & 31 != 31 {
+        vcpu.x[(number & 31) as usize] = value;
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_interrupt(vcpu: &mut Vcpu) {
+    let Some(acknowledged) = gicv2::acknowledge() else { return };
+    let intid = acknowledged.intid();
+    let space = if intid < 32 { vcpu.space } else { vcpu.root };
+    match space.interrupts.notify(intid, &mut vcpu.context).status {
+        Status::Done => acknowledged.deactivate(),
+        Status::Held => {}
+        status => unclaimed(vcpu, acknowledged, status),
+    }
+}
+
+/// A kick from another core has done its work by coming here; any other
+/// interrupt that leads nowhere is turned off, lest it come for ever.
+#[cold]
+fn unclaimed(vcpu: &mut Vcpu, acknowledged: gicv2::Acknowledged, status: Status) {
+    if acknowledged.intid() >= 16 {
+        gicv2::disable(acknowledged.intid());
+        vcpu.refused += 1;
+    }
+    acknowledged.deactivate();
+    let _ = status;
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_work(vcpu: &mut Vcpu) -> u64 {
+    while let Delivery::Failed(capability) = deliver(&mut vcpu.context) {
+        quarantine(core::ptr::from_ref(capability.port()).cast());
+        capability.clear(evisor_contract::Rights::all());
+    }
+    if vcpu.context.attention.load(core::sync::atomic::Ordering::Relaxed) == 0 {
+        return 0;
+    }
+    let attention = vcpu.context.attention.swap(0, core::sync::atomic::Ordering::Acquire);
+    u64::from(KERNEL.get().is_some_and(|kernel| kernel.attend(vcpu, attention)))
+}
+
+#[cold]
+fn quarantine(port: *const ()) {
+    if let Some(kernel) = KERNEL.get() {
+        kernel.quarantine(port);
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_serror(vcpu: &mut Vcpu) {
+    crash(vcpu, Crash::SError { esr: ESR_EL2.get() });
+}
+
+fn crash(vcpu: &mut Vcpu, crash: Crash) {
+    if let Some(kernel) = KERNEL.get() {
+        kernel.crash(vcpu, crash);
+    }
+}
+
+mod class {
+    pub const WFX: u64 = 0x01;
+    pub const HVC: u64 = 0x16;
+    pub const SMC: u64 = 0x17;
+    pub const REGISTER: u64 = 0x18;
+    pub const INSTRUCTION_ABORT: u64 = 0x20;
+    pub const DATA_ABORT: u64 = 0x24;
+}
+
+/// Everything that the fast path does not do. `status` is zero, or what an object
+/// answered to an access that the fast path already made.
+#[unsafe(no_mangle)]
+extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
+    let esr = ESR_EL2.get();
+    if status == Status::Failed as u64 {
+        quarantine_current(vcpu, esr);
+    }
+    match esr >> 26 {
+        class::DATA_ABORT if status == 0 => data_abort(vcpu, esr),
+        class::DATA_ABORT => refuse_memory(vcpu, esr),
+        class::INSTRUCTION_ABORT => instruction_abort(vcpu, esr),
+        class::HVC if status != 0 => set_operand(vcpu, 0, u64::MAX),
+        class::HVC => hypervisor_call(vcpu, esr),
+        class::SMC => secure_monitor_call(vcpu, esr),
+        class::REGISTER => register(vcpu, esr),
+        class::WFX => advance(),
+        _ => refuse_instruction(vcpu, esr),
+    }
+}
+
+fn advance() {
+    ELR_EL2.set(ELR_EL2.get().wrapping_add(4));
+}
+
+fn refuse_memory(vcpu: &mut Vcpu, esr: u64) {
+    vcpu.refused += 1;
+    inject::external_abort(esr);
+}
+
+fn refuse_instruction(vcpu: &mut Vcpu, esr: u64) {
+    vcpu.refused += 1;
+    inject::undefined(esr);
+}
+
+/// Whether the fault status says translation or permission fault: an address that
+/// leads to a route, or to memory that may not be written.
+fn routable(esr: u64) -> bool {
+    let fault = esr & 0x3c;
+    let valid = esr & (1 << 24 | 1 << 25) == (1 << 24 | 1 << 25);
+    let odd = 1 << 10 | 1 << 9 | 1 << 8 | 1 << 7;
+    valid && esr & odd == 0 && (fault == 0b00_0100 || fault == 0b00_1100)
+}
+
+/// A data abort that the fast path did not take: sign-extending loads, and what
+/// has no answer but an abort (no valid syndrome, cache maintenance, table walks,
+/// writes to read-only memory).
+fn data_abort(vcpu: &mut Vcpu, esr: u64) {
+    if !routable(esr) {
+        return refuse_memory(vcpu, esr);
+    }
+    let store = esr & 1 << 6 != 0;
+    let reply = if store { exit_write(vcpu, esr) } else { exit_read(vcpu, esr) };
+    if reply.status != Status::Done {
+        return refuse_memory(vcpu, esr);
+    }
+    if !store {
+        set_operand(vcpu, esr >> 16, extend(esr, reply.value));
+    }
+    advance();
+}
+
+/// SSE and SF (DDI 0487, ISS of a Data Abort): a loaded value sign-extended to
+/// the register's size.
+fn extend(esr: u64, value: u64) -> u64 {
+    if esr & 1 << 21 == 0 {
+        return value;
+    }
+    let shift = 64 - 8 * width(esr).bytes();
+    let extended = ((value << shift).cast_signed() >> shift).cast_unsigned();
+    if esr & 1 << 15 == 0 { extended & 0xffff_ffff } else { extended }
+}
+
+/// A fetch from where nothing is. If it is the guest's own vector that cannot be
+/// fetched, taking the guest there would never end.
+fn instruction_abort(vcpu: &mut Vcpu, esr: u64) {
+    let vector = aarch64_cpu::registers::VBAR_EL1.get();
+    let at = ELR_EL2.get();
+    if at >= vector && at < vector.wrapping_add(0x800) {
+        vcpu.refused += 1;
+        return crash(vcpu, Crash::VectorUnmapped { vector });
+    }
+    refuse_memory(vcpu, esr);
+}
+
+/// HVC with another immediate than 0 is nobody's call: NOT_SUPPORTED, as for an
+/// unknown function.
+fn hypervisor_call(vcpu: &mut Vcpu, esr: u64) {
+    if esr & 0xffff != 0 {
+        vcpu.refused += 1;
+        return set_operand(vcpu, 0, u64::MAX);
+    }
+    route_call(vcpu);
+}
+
+/// SMC is trapped before it is executed: the guest goes on behind it.
+fn secure_monitor_call(vcpu: &mut Vcpu, esr: u64) {
+    advance();
+    hypervisor_call(vcpu, esr);
+}
+
+fn route_call(vcpu: &mut Vcpu) {
+    let function = vcpu.x[0] as u32;
+    let reply = exit_call(function, vcpu);
+    let value = if reply.status == Status::Done { reply.value } else { u64::MAX };
+    set_operand(vcpu, 0, value);
+}
+
+fn register(vcpu: &mut Vcpu, esr: u64) {
+    let name = Register::from_syndrome(esr as u32);
+    let number = esr >> 5 & 31;
+    let Vcpu { caches, context, .. } = vcpu;
+    let reply = if esr & 1 != 0 {
+        read_register(&mut caches.registers, name, context)
+    } else {
+        let value = operand(vcpu, number << 16);
+        write_register(&mut vcpu.caches.registers, name, value, &mut vcpu.context)
+    };
+    if reply.status != Status::Done {
+        return refuse_instruction(vcpu, esr);
+    }
+    if esr & 1 != 0 {
+        set_operand(vcpu, number, reply.value);
+    }
+    advance();
+}
+
+/// Finds whom the access that failed went to, and takes the rights to it away.
+fn quarantine_current(vcpu: &mut Vcpu, esr: u64) {
+    let port: *const () = match esr >> 26 {
+        class::DATA_ABORT => {
+            core::ptr::from_ref(vcpu.caches.mmio.find(fault_ipa()).0.capability().port()).cast()
+        }
+        class::HVC | class::SMC => {
+            let function = vcpu.x[0] & 0xffff_ffff;
+            core::ptr::from_ref(vcpu.caches.calls.find(function).0.capability().port()).cast()
+        }
+        _ => return,
+    };
+    quarantine(port);
+}

@@ -1,0 +1,33 @@
+//! AArch64 at EL2: everything that takes `unsafe` or assembly.
+//!
+//! [`boot`](boot.s) turns the MMU on before any Rust runs; [`exit`](exit.rs) and
+//! `vectors.s` are the way of a trap, which ends in `framework/router`. The rest
+//! is what the kernel asks of the machine: translation tables, guest memory, the
+//! physical GICv2, the timer, SMC.
+//!
+//! References are to the Arm ARM, DDI 0487, and to the GIC architecture
+//! specification, IHI 0048B.b.
+
+#![no_std]
+
+extern crate alloc;
+
+mod boot;
+mod entry;
+mod exit;
+pub mod fault;
+pub mod gicv2;
+pub mod heap;
+mod inject;
+pub mod layout;
+pub mod maintenance;
+mod map;
+pub mod registers;
+pub mod smc;
+pub mod stage2;
+pub mod timer;
+pub mod vcpu;
+
+pub use entry::{Boot, Range, halt};
+pub use exit::{Crash, Kernel, set_kernel};
+pub use map::{Ram, device};

@@ -1,0 +1,295 @@
+//! EL2's own translation: W^X, guard pages, and the windows of
+//! [`layout`](crate::layout).
+//!
+//! `boot.s` runs Rust under tables that map the image by section; [`init`]
+//! replaces them by tables that can be changed. Guest memory is mapped only a
+//! slice at a time, while it is filled.
+
+#![allow(unsafe_code, reason = "translation tables, and memory named by physical address")]
+
+use crate::{layout, maintenance};
+use aarch64_paging::descriptor::{
+    El23Attributes, PagingAttributes, PhysicalAddress, VirtualAddress,
+};
+use aarch64_paging::paging::{Constraints, El2, MemoryRegion, PageTable, Translation};
+use aarch64_paging::{MapError, Mapping};
+use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use alloc::vec::Vec;
+use core::alloc::Layout;
+use core::arch::asm;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
+use evisor_contract::Window;
+use safe_mmio::UniqueMmioPointer;
+use safe_mmio::fields::ReadPureWrite;
+use spin::Mutex;
+
+static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
+static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
+static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
+
+const PAGE: u64 = 4096;
+
+/// Tables come from the heap, which is part of the image: one addition between
+/// their two addresses.
+#[derive(Debug)]
+pub(crate) struct Tables;
+
+/// The physical address of something in the image.
+pub(crate) fn physical(at: u64) -> u64 {
+    at - layout::IMAGE + IMAGE_AT.load(Ordering::Relaxed)
+}
+
+impl<A: PagingAttributes> Translation<A> for Tables {
+    fn allocate_table(&mut self) -> (NonNull<PageTable<A>>, PhysicalAddress) {
+        let layout = Layout::new::<PageTable<A>>();
+        // SAFETY: 1. a table is not empty.
+        let table = unsafe { alloc_zeroed(layout) };
+        let Some(table) = NonNull::new(table.cast()) else { handle_alloc_error(layout) };
+        (table, PhysicalAddress(physical(table.as_ptr() as u64) as usize))
+    }
+
+    unsafe fn deallocate_table(&mut self, table: NonNull<PageTable<A>>) {
+        // SAFETY: 1. the caller says that it came from `allocate_table`.
+        unsafe { dealloc(table.as_ptr().cast(), Layout::new::<PageTable<A>>()) };
+    }
+
+    fn physical_to_virtual(&self, pa: PhysicalAddress) -> NonNull<PageTable<A>> {
+        let at = pa.0 as u64 - IMAGE_AT.load(Ordering::Relaxed) + layout::IMAGE;
+        NonNull::new(at as *mut _).unwrap_or(NonNull::dangling())
+    }
+}
+
+const NORMAL: El23Attributes = El23Attributes::VALID
+    .union(El23Attributes::USER_RES1)
+    .union(El23Attributes::ATTRIBUTE_INDEX_0)
+    .union(El23Attributes::INNER_SHAREABLE)
+    .union(El23Attributes::ACCESSED);
+const TEXT: El23Attributes = NORMAL.union(El23Attributes::READ_ONLY);
+const RODATA: El23Attributes = TEXT.union(El23Attributes::XN);
+const DATA: El23Attributes = NORMAL.union(El23Attributes::XN);
+const DEVICE: El23Attributes = El23Attributes::VALID
+    .union(El23Attributes::USER_RES1)
+    .union(El23Attributes::ATTRIBUTE_INDEX_1)
+    .union(El23Attributes::ACCESSED)
+    .union(El23Attributes::XN);
+
+unsafe extern "C" {
+    static __text_end: u8;
+    static __rodata_end: u8;
+    static __image_end: u8;
+    static __boot_stack_guard: u8;
+    static __fault_stack_guard: u8;
+}
+
+/// Builds EL2's tables and puts them in place of the boot's. `image` is where the
+/// image is in physical memory. Once, after the heap is there.
+///
+/// # Errors
+/// Never for an image that was linked by our linker script.
+pub fn init(image: u64) -> Result<(), MapError> {
+    IMAGE_AT.store(image, Ordering::Relaxed);
+    let mut map = Mapping::new(Tables, 1, El2);
+    let text = &raw const __text_end as u64;
+    let rodata = &raw const __rodata_end as u64;
+    let end = &raw const __image_end as u64;
+    let guards = [&raw const __boot_stack_guard as u64, &raw const __fault_stack_guard as u64];
+    place(&mut map, layout::IMAGE, image, text - layout::IMAGE, TEXT)?;
+    place(&mut map, text, physical(text), rodata - text, RODATA)?;
+    place(&mut map, rodata, physical(rodata), end - rodata, DATA)?;
+    for guard in guards {
+        place(&mut map, guard, 0, PAGE, El23Attributes::empty())?;
+    }
+    // SAFETY: 1. the same addresses lead to the same memory as before, but for
+    // the guard pages. 2. never dropped.
+    unsafe {
+        map.activate();
+        asm!("tlbi alle2", "dsb nsh", "isb", options(nostack));
+    }
+    *MAP.lock() = Some(map);
+    Ok(())
+}
+
+fn place(
+    map: &mut Mapping<Tables, El2>,
+    at: u64,
+    physical: u64,
+    bytes: u64,
+    attributes: El23Attributes,
+) -> Result<(), MapError> {
+    let region = MemoryRegion::new(at as usize, (at + bytes) as usize);
+    // The image is kept in pages, so that guards can be taken out while it is
+    // live (no block to break before making).
+    let pages = if at >> 30 == layout::IMAGE >> 30 {
+        Constraints::NO_BLOCK_MAPPINGS
+    } else {
+        Constraints::empty()
+    };
+    map.map_range(&region, PhysicalAddress(physical as usize), attributes, pages)
+}
+
+fn change(at: u64, physical: u64, bytes: u64, attributes: El23Attributes) -> Result<(), MapError> {
+    match MAP.lock().as_mut() {
+        Some(map) => place(map, at, physical, bytes, attributes)?,
+        None => {
+            return Err(MapError::InvalidVirtualAddress(
+                VirtualAddress(at as usize),
+            ));
+        }
+    }
+    // A new entry must be seen by the walker before it is used (B2.3.12).
+    // SAFETY: 1. barriers.
+    unsafe { asm!("dsb ish", "isb", options(nostack)) };
+    Ok(())
+}
+
+/// Takes the page at `at`, which is the image's, out of the map.
+pub(crate) fn guard(at: u64) {
+    // It was mapped as a page: nothing can fail.
+    let _ = change(at, 0, PAGE, El23Attributes::empty());
+}
+
+/// Maps a device's registers at a fixed place of [`layout`](crate::layout).
+///
+/// # Errors
+/// Something is there already, or the tables say no.
+pub fn device_at(at: u64, physical: u64, bytes: u64) -> Result<(), MapError> {
+    change(at, physical, bytes, DEVICE)
+}
+
+/// Maps a device's registers at the next free place and says where. The pages
+/// that hold `physical` to `physical + bytes` are mapped whole.
+///
+/// # Errors
+/// The tables say no.
+pub fn device(physical: u64, bytes: u64) -> Result<u64, MapError> {
+    let offset = physical % PAGE;
+    let whole = (offset + bytes).next_multiple_of(PAGE);
+    let at = NEXT_DEVICE.fetch_add(whole, Ordering::Relaxed);
+    device_at(at, physical - offset, whole)?;
+    Ok(at + offset)
+}
+
+/// A window of `words` words onto registers that are mapped at `at`.
+///
+/// # Safety
+/// 1. Registers of that size are mapped there, and stay so.
+/// 2. Nobody else has a window onto them, or not one that is used at a time.
+pub(crate) unsafe fn window(at: u64, words: usize) -> Option<Window> {
+    let slice = NonNull::slice_from_raw_parts(NonNull::new(at as *mut ReadPureWrite<u32>)?, words);
+    // SAFETY: 1. and 2. as the caller says.
+    Some(unsafe { UniqueMmioPointer::new(slice) })
+}
+
+/// Maps `bytes` of memory at `physical` read-only near `near`, and lends them for
+/// good. Large blocks are used where both addresses allow.
+///
+/// # Errors
+/// The tables say no.
+///
+/// # Safety
+/// 1. It is memory, and nobody writes to it from now on.
+pub unsafe fn read_only(near: u64, physical: u64, bytes: u64) -> Result<&'static [u8], MapError> {
+    let offset = physical % (2 << 20);
+    let page = offset % PAGE;
+    change(near + offset - page, physical - page, page + bytes, RODATA)?;
+    let at = (near + offset) as *const u8;
+    // SAFETY: 1. just mapped; unchanging as the caller says.
+    Ok(unsafe { core::slice::from_raw_parts(at, bytes as usize) })
+}
+
+/// Runs `fill` on each slice of guest memory from `physical` on for `bytes`:
+/// `fill` gets the EL2 address, the distance from the start, and the size. The
+/// slice is cleaned to the point of coherency afterwards.
+fn each_slice(
+    physical: u64,
+    bytes: u64,
+    mut fill: impl FnMut(*mut u8, u64, usize),
+) -> Result<(), MapError> {
+    let mut done = 0;
+    while done < bytes {
+        let from = physical + done;
+        let offset = from % layout::SLICE;
+        let size = (layout::SLICE - offset).min(bytes - done);
+        let at = layout::SLICE_AT + offset;
+        let page = offset % PAGE;
+        change(at - page, from - page, page + size, DATA)?;
+        fill(at as *mut u8, done, size as usize);
+        maintenance::clean_and_invalidate(at, size);
+        change(at - page, 0, page + size, El23Attributes::empty())?;
+        done += size;
+    }
+    Ok(())
+}
+
+/// Memory for guests: a range of it that has one owner, who may fill it while no
+/// guest runs in it.
+#[derive(Debug)]
+pub struct Ram {
+    physical: u64,
+    size: u64,
+}
+
+impl Ram {
+    /// # Safety
+    /// 1. It is memory that nothing of eVisor lies in.
+    /// 2. No other `Ram` overlaps it.
+    pub(crate) unsafe fn new((physical, size): (u64, u64)) -> Self {
+        Self { physical, size }
+    }
+
+    /// Where it starts.
+    pub fn physical(&self) -> u64 {
+        self.physical
+    }
+
+    /// How long it is, in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// How much is left from its first multiple of `alignment` on.
+    pub fn aligned(&self, alignment: u64) -> Option<u64> {
+        let start = self.physical.checked_next_multiple_of(alignment)?;
+        (self.physical + self.size).checked_sub(start)
+    }
+
+    /// Takes `size` bytes from its first multiple of `alignment` on, and gives
+    /// what is left before and behind; `None` if it is too short.
+    pub fn split(self, alignment: u64, size: u64) -> Option<(Self, Vec<Self>)> {
+        let left = self.aligned(alignment)?.checked_sub(size)?;
+        let start = self.physical + self.size - left - size;
+        let part = |physical, size| Self { physical, size };
+        let rest = [part(self.physical, start - self.physical), part(start + size, left)];
+        Some((part(start, size), rest.into_iter().filter(|ram| ram.size > 0).collect()))
+    }
+
+    /// Copies `bytes` to `offset`. A guest that runs in it would see the bytes
+    /// arrive in no order.
+    ///
+    /// # Errors
+    /// They do not fit, or EL2's tables say no.
+    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MapError> {
+        let end = offset.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return Err(MapError::AddressRange(VirtualAddress(offset as usize)));
+        }
+        each_slice(self.physical + offset, bytes.len() as u64, |at, done, size| {
+            if let Some(part) = bytes.get(done as usize..done as usize + size) {
+                // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
+                unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
+            }
+        })
+    }
+
+    /// Zeroes all of it.
+    ///
+    /// # Errors
+    /// EL2's tables say no.
+    pub fn scrub(&mut self) -> Result<(), MapError> {
+        each_slice(self.physical, self.size, |at, _, size| {
+            // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
+            unsafe { core::ptr::write_bytes(at, 0, size) };
+        })
+    }
+}

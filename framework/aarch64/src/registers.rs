@@ -1,0 +1,87 @@
+//! System registers as EL2 finds them on this core.
+
+#![allow(unsafe_code, reason = "reads identification registers and writes trap controls")]
+
+use core::arch::asm;
+use evisor_contract::Register;
+
+macro_rules! read {
+    ($name:literal) => {{
+        let value: u64;
+        // SAFETY: 1. reading an identification register has no effect.
+        unsafe { asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack)) };
+        value
+    }};
+}
+
+macro_rules! host_registers {
+    ($($crm:literal, $op2:literal => $name:literal;)*) => {
+        /// An identification register of this core (Op0 3, Op1 0, CRn 0).
+        pub fn identification(register: Register) -> Option<u64> {
+            match register.fields() {
+                $((3, 0, 0, $crm, $op2) => Some(read!($name)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+host_registers! {
+    0, 0 => "midr_el1";
+    0, 6 => "revidr_el1";
+    1, 0 => "s3_0_c0_c1_0";
+    1, 1 => "s3_0_c0_c1_1";
+    1, 2 => "s3_0_c0_c1_2";
+    1, 4 => "s3_0_c0_c1_4";
+    1, 5 => "s3_0_c0_c1_5";
+    1, 6 => "s3_0_c0_c1_6";
+    1, 7 => "s3_0_c0_c1_7";
+    2, 0 => "s3_0_c0_c2_0";
+    2, 1 => "s3_0_c0_c2_1";
+    2, 2 => "s3_0_c0_c2_2";
+    2, 3 => "s3_0_c0_c2_3";
+    2, 4 => "s3_0_c0_c2_4";
+    2, 5 => "s3_0_c0_c2_5";
+    2, 6 => "s3_0_c0_c2_6";
+    3, 0 => "s3_0_c0_c3_0";
+    3, 1 => "s3_0_c0_c3_1";
+    3, 2 => "s3_0_c0_c3_2";
+    4, 0 => "s3_0_c0_c4_0";
+    4, 1 => "s3_0_c0_c4_1";
+    5, 0 => "s3_0_c0_c5_0";
+    5, 1 => "s3_0_c0_c5_1";
+    6, 0 => "s3_0_c0_c6_0";
+    6, 1 => "s3_0_c0_c6_1";
+    6, 2 => "s3_0_c0_c6_2";
+    7, 0 => "s3_0_c0_c7_0";
+    7, 1 => "s3_0_c0_c7_1";
+    7, 2 => "s3_0_c0_c7_2";
+}
+
+/// Debug, OS lock and performance registers trap (MDCR_EL2: TDRA, TDOSA, TDA,
+/// TPM, TPMCR); the counters stay the host's (HPMN).
+pub fn trap_debug_and_pmu() {
+    let traps: u64 = 1 << 11 | 1 << 10 | 1 << 9 | 1 << 6 | 1 << 5;
+    let pmu = read!("id_aa64dfr0_el1") >> 8 & 0xf;
+    let counters = if pmu == 0 || pmu == 0xf { 0 } else { read!("pmcr_el0") >> 11 & 0x1f };
+    // SAFETY: 1. only what a guest at EL1 or EL0 does changes.
+    unsafe { asm!("msr mdcr_el2, {}", in(reg) traps | counters, options(nomem, nostack)) };
+}
+
+/// The affinity fields of this core's MPIDR_EL1.
+pub fn affinity() -> u64 {
+    read!("mpidr_el1") & 0xff_00ff_ffff
+}
+
+/// When the EL2 physical timer fires.
+#[inline(always)]
+pub(crate) fn set_cnthp_cval(count: u64) {
+    // SAFETY: 1. changes when an interrupt of ours comes, nothing else.
+    unsafe { asm!("msr cnthp_cval_el2, {}", in(reg) count, options(nomem, nostack)) };
+}
+
+/// What a guest reads as MIDR_EL1.
+pub(crate) fn set_vpidr(midr: u64) {
+    // SAFETY: 1. only what a guest reads changes.
+    unsafe { asm!("msr vpidr_el2, {}", in(reg) midr, options(nomem, nostack)) };
+}

@@ -1,0 +1,107 @@
+//! Stage 2: what a VM's guest-physical addresses lead to without a trap.
+
+#![allow(unsafe_code, reason = "loads translation registers")]
+
+use crate::{gicv2, layout};
+use crate::map::Tables;
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, VTCR_EL2, VTTBR_EL2};
+use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
+use aarch64_paging::paging::{self, Constraints, MemoryRegion};
+use aarch64_paging::{MapError, Mapping};
+use core::arch::asm;
+use tock_registers::interfaces::{Readable, Writeable};
+
+/// One VM's stage 2 tables.
+#[derive(Debug)]
+pub struct Stage2 {
+    map: Mapping<Tables, paging::Stage2>,
+    vmid: u8,
+}
+
+const MEMORY: Stage2Attributes = Stage2Attributes::VALID
+    .union(Stage2Attributes::MEMATTR_NORMAL_OUTER_WB)
+    .union(Stage2Attributes::MEMATTR_NORMAL_INNER_WB)
+    .union(Stage2Attributes::SH_INNER)
+    .union(Stage2Attributes::S2AP_ACCESS_RO)
+    .union(Stage2Attributes::ACCESS_FLAG);
+const DEVICE: Stage2Attributes = Stage2Attributes::VALID
+    .union(Stage2Attributes::MEMATTR_DEVICE_nGnRE)
+    .union(Stage2Attributes::S2AP_ACCESS_RW)
+    .union(Stage2Attributes::ACCESS_FLAG)
+    .union(Stage2Attributes::XN);
+
+impl Stage2 {
+    /// Empty tables for the VM with this VMID. 0 is kept for no VM.
+    pub fn new(vmid: u8) -> Self {
+        Self { map: Mapping::new(Tables, 1, paging::Stage2), vmid }
+    }
+
+    /// Guest-physical `ipa` leads to memory at `physical`; in blocks where the
+    /// addresses allow.
+    ///
+    /// # Errors
+    /// The address has more than 39 bits, or something is mapped there.
+    pub fn memory(
+        &mut self,
+        ipa: u64,
+        physical: u64,
+        bytes: u64,
+        writable: bool,
+    ) -> Result<(), MapError> {
+        let write =
+            if writable { Stage2Attributes::S2AP_ACCESS_WO } else { Stage2Attributes::empty() };
+        self.place(ipa, physical, bytes, MEMORY | write)
+    }
+
+    /// Guest-physical `ipa` leads to the virtual CPU interface (GICV), exactly
+    /// the two pages that it has: what the board's tree claims behind them is not
+    /// the guest's.
+    ///
+    /// # Errors
+    /// As for [`memory`](Self::memory).
+    pub fn cpu_interface(&mut self, ipa: u64) -> Result<(), MapError> {
+        self.place(ipa, gicv2::gicv(), 0x2000, DEVICE)
+    }
+
+    fn place(
+        &mut self,
+        ipa: u64,
+        physical: u64,
+        bytes: u64,
+        attributes: Stage2Attributes,
+    ) -> Result<(), MapError> {
+        let region = MemoryRegion::new(ipa as usize, (ipa + bytes) as usize);
+        self.map.map_range(
+            &region,
+            PhysicalAddress(physical as usize),
+            attributes,
+            Constraints::empty(),
+        )
+    }
+
+    /// Makes them this core's, and forgets what any core remembers of this VMID.
+    pub fn load(&self) {
+        VTCR_EL2.set(vtcr());
+        VTTBR_EL2.set(self.map.root_address().0 as u64 | u64::from(self.vmid) << 48);
+        // SAFETY: 1. the tables stay as long as the hypervisor runs. The walker
+        // must see them (dsb), this core the new base (isb), and nobody an entry
+        // of an earlier VM with this VMID (D8.14).
+        unsafe {
+            asm!("dsb ish", "isb", "tlbi vmalls12e1is", "dsb ish", "isb", options(nostack));
+        }
+    }
+}
+
+/// 39 bits from level 1, 4 KiB granule, walks through shareable write-back
+/// memory, 8-bit VMIDs (DDI 0487, VTCR_EL2).
+fn vtcr() -> u64 {
+    let range = ID_AA64MMFR0_EL1.get() & 0x7;
+    let range = range.min(0b101);
+    1 << 31
+        | range << 16
+        | 0b11 << 12
+        | 0b01 << 10
+        | 0b01 << 8
+        | 0b01 << 6
+        | (64 - layout::ADDRESS_BITS)
+}

@@ -1,0 +1,32 @@
+//! The count and the EL2 physical timer (DDI 0487, D12).
+
+use crate::registers;
+use aarch64_cpu::asm::barrier;
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0};
+use tock_registers::interfaces::{Readable, Writeable};
+
+/// INTID of the EL2 physical timer: PPI 10 (BSA §3.8.1).
+pub const INTID: usize = 26;
+/// INTID of the virtual timer: PPI 11.
+pub const VIRTUAL_INTID: usize = 27;
+
+/// The host's count.
+#[inline(always)]
+pub fn now() -> u64 {
+    // The read may be made early without it (D12.2.1).
+    barrier::isb(barrier::SY);
+    CNTPCT_EL0.get()
+}
+
+/// Counts a second.
+pub fn frequency() -> u64 {
+    CNTFRQ_EL0.get()
+}
+
+/// Fires [`INTID`] on this core when the count reaches `count`; never for
+/// `u64::MAX`.
+#[inline(always)]
+pub fn set(count: u64) {
+    registers::set_cnthp_cval(count);
+    CNTHP_CTL_EL2.set(u64::from(count != u64::MAX));
+}

@@ -1,0 +1,223 @@
+//! A vCPU: its register frame, its way into its VM's space, and the stack that
+//! EL2 uses while its guest is on the core.
+
+#![allow(
+    unsafe_code,
+    reason = "switches stacks, writes EL1's registers, and hands out memory by address"
+)]
+
+use crate::{inject, map, registers};
+use aarch64_cpu::registers::{
+    CNTHCTL_EL2, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
+};
+use alloc::alloc::{alloc_zeroed, handle_alloc_error};
+use core::alloc::Layout;
+use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use core::sync::atomic::Ordering;
+use evisor_contract::{Context, Status};
+use evisor_router::{Caches, Space};
+use tock_registers::interfaces::{Readable, Writeable};
+
+/// A vCPU, at the top of the EL2 stack that its traps run on: while its guest is
+/// on a core, SP_EL2 is its address.
+#[repr(C, align(16))]
+pub struct Vcpu {
+    /// x0–x30. Number 31 is XZR: always zero.
+    pub(crate) x: [u64; 32],
+    /// Where the guest goes on; valid while it is not on a core.
+    pub(crate) elr: u64,
+    /// And in which state.
+    pub(crate) spsr: u64,
+    /// The effects of its traps, and what the kernel wants of it.
+    pub context: Context,
+    pub(crate) caches: Caches,
+    /// What its VM holds.
+    pub(crate) space: &'static Space,
+    /// What the board's shared interrupts lead to.
+    pub(crate) root: &'static Space,
+    affinity: u64,
+    /// Loads and stores refused, unknown registers, unsupported calls.
+    pub(crate) refused: u64,
+    /// Where `enter_guest` keeps the core's own stack pointer.
+    home: u64,
+}
+
+/// How a guest starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its first instruction, guest-physical.
+    pub pc: u64,
+    /// x0: the device tree, or PSCI's context id.
+    pub x0: u64,
+}
+
+const STACK: usize = 12 << 10;
+const PAGE: usize = 4096;
+/// A guard page, the stack, the vCPU.
+const BLOCK: usize = PAGE + STACK + PAGE;
+
+global_asm!(
+    include_str!("vectors.s"),
+    pending = const offset_of!(Vcpu, context),
+    elr = const offset_of!(Vcpu, elr),
+    absent = const Status::Absent as u64,
+);
+
+unsafe extern "C" {
+    fn enter_guest(vcpu: *mut Vcpu, home: *mut u64) -> u64;
+}
+
+/// The memory of one vCPU: it owns the block and lends out the [`Vcpu`] in it.
+pub struct VcpuBlock {
+    vcpu: *mut Vcpu,
+}
+
+// SAFETY: 1. the block is reached through `&mut self` only, but for the context's
+// `attention`, which is atomic.
+unsafe impl Send for VcpuBlock {}
+
+impl VcpuBlock {
+    /// A vCPU with number `index` in VM number `vm`, not started. `None` if
+    /// `space` is not one that was built.
+    pub fn new(
+        vm: u16,
+        index: u16,
+        affinity: u64,
+        space: &'static Space,
+        root: &'static Space,
+    ) -> Option<Self> {
+        let caches = Caches::new(space)?;
+        let layout = Layout::from_size_align(BLOCK, PAGE).ok()?;
+        // SAFETY: 1. the layout is not empty.
+        let block = unsafe { alloc_zeroed(layout) };
+        if block.is_null() {
+            handle_alloc_error(layout);
+        }
+        map::guard(block as u64);
+        let vcpu = Vcpu {
+            x: [0; 32],
+            elr: 0,
+            spsr: 0,
+            context: Context::of_vm(vm, index),
+            caches,
+            space,
+            root,
+            affinity,
+            refused: 0,
+            home: 0,
+        };
+        const { assert!(size_of::<Vcpu>() <= PAGE) };
+        // SAFETY: 1. the last page of the block is there, aligned and ours.
+        unsafe {
+            let at = block.add(PAGE + STACK).cast::<Vcpu>();
+            at.write(vcpu);
+            Some(Self { vcpu: at })
+        }
+    }
+
+    /// The vCPU.
+    pub fn vcpu(&mut self) -> &mut Vcpu {
+        // SAFETY: 1. written by `new`, and borrowed as long as the block is.
+        unsafe { &mut *self.vcpu }
+    }
+
+    /// What any core may set to get the vCPU's attention.
+    pub fn attention(&self) -> &'static core::sync::atomic::AtomicU32 {
+        // SAFETY: 1. blocks are never freed; the field is atomic.
+        unsafe { &(*self.vcpu).context.attention }
+    }
+
+    /// Runs the guest on this core until the kernel wants it to leave. The
+    /// caller has loaded the VM's stage 2 and set the core up for guests.
+    pub fn run(&mut self) {
+        let vcpu = self.vcpu;
+        // SAFETY: 1. the block is ours until `enter_guest` comes back; the stack
+        // below the vCPU is used by nobody else.
+        unsafe {
+            VMPIDR_EL2.set(1 << 31 | (*vcpu).affinity);
+            enter_guest(vcpu, &raw mut (*vcpu).home);
+        }
+    }
+
+    /// Puts the vCPU to the state of a core that was just started by PSCI
+    /// (DEN 0022 §6.4; Linux's booting protocol asks for the same).
+    pub fn start(&mut self, entry: Entry) {
+        let vcpu = self.vcpu();
+        vcpu.x = [0; 32];
+        vcpu.x[0] = entry.x0;
+        vcpu.elr = entry.pc;
+        vcpu.spsr = inject::EL1H_MASKED;
+        vcpu.context.attention.store(0, Ordering::Relaxed);
+        while vcpu.context.pop().is_some() {}
+    }
+}
+
+impl Vcpu {
+    /// Where the guest is: for the record of a crash.
+    pub fn registers(&self) -> (&[u64; 32], u64, u64) {
+        (&self.x, self.elr, self.spsr)
+    }
+
+    /// How many of its accesses were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+}
+
+/// Sets this core up to run guests: what traps, what does not. Once a core.
+pub fn init_core() {
+    HCR_EL2.write(
+        HCR_EL2::VM::Enable
+            + HCR_EL2::SWIO::SET
+            + HCR_EL2::FMO::EnableVirtualFIQ
+            + HCR_EL2::IMO::EnableVirtualIRQ
+            + HCR_EL2::AMO::SET
+            + HCR_EL2::RW::EL1IsAarch64,
+    );
+    // FB and BSU: a guest's TLB and barrier operations reach every core that its
+    // vCPUs may be on. TSC, TID3, TIDCP, TACR: calls, identification registers,
+    // implementation-defined registers and ACTLR go through the router.
+    HCR_EL2.set(HCR_EL2.get() | 1 << 9 | 0b01 << 10 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21);
+    // RES1, SVE, SME and trace registers trap; floating point is the guest's.
+    CPTR_EL2.set(0x33ff | 1 << 20);
+    registers::trap_debug_and_pmu();
+    // The physical counter can be read; the physical timer cannot be used.
+    CNTHCTL_EL2.set(1);
+    registers::set_vpidr(MIDR_EL1.get());
+    unsafe extern "C" {
+        static vectors: u8;
+    }
+    // SAFETY: 1. the address of a symbol is all that is taken. 2. `vectors` is a
+    // table of vectors.
+    unsafe {
+        let at = &raw const vectors as u64;
+        asm!("msr vbar_el2, {}", "isb", in(reg) at, options(nostack));
+    }
+}
+
+/// Resets the EL1 registers that a starting guest may rely on (DEN 0022 §6.4),
+/// and the VM's time: its count is the host's less `offset`.
+pub fn reset_el1(offset: u64) {
+    CNTVOFF_EL2.set(offset);
+    SCTLR_EL1.set(inject::SCTLR_EL1_RESET);
+    // SAFETY: 1. EL1 is not running on this core.
+    unsafe {
+        asm!(
+            "msr cpacr_el1, xzr",
+            "msr ttbr0_el1, xzr",
+            "msr ttbr1_el1, xzr",
+            "msr tcr_el1, xzr",
+            "msr mair_el1, xzr",
+            "msr vbar_el1, xzr",
+            "msr contextidr_el1, xzr",
+            "msr tpidr_el1, xzr",
+            "msr tpidr_el0, xzr",
+            "msr tpidrro_el0, xzr",
+            "msr cntkctl_el1, xzr",
+            "msr cntv_ctl_el0, xzr",
+            "isb",
+            options(nostack, nomem),
+        );
+    }
+}

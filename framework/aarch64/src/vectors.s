@@ -1,0 +1,268 @@
+// The exception vectors of EL2 and the way of a trap through them.
+//
+// While a guest runs, SP_EL2 points at its vCPU's block (`Vcpu`), whose start is
+// the register frame and below which is the stack that Rust uses: so sp is both
+// the frame and the argument. Only what the AAPCS64 lets a call destroy is saved,
+// x0-x18, x29 and x30; Rust preserves x19-x28, and they are spilled to the frame
+// only where the syndrome names one of them. ELR, SPSR and ESR stay in their
+// registers: nothing on the way takes another exception.
+
+.macro save
+    stp     x0, x1, [sp, #0]
+    stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    str     x18, [sp, #144]
+    stp     x29, x30, [sp, #232]
+.endm
+
+.macro restore
+    ldp     x2, x3, [sp, #16]
+    ldp     x4, x5, [sp, #32]
+    ldp     x6, x7, [sp, #48]
+    ldp     x8, x9, [sp, #64]
+    ldp     x10, x11, [sp, #80]
+    ldp     x12, x13, [sp, #96]
+    ldp     x14, x15, [sp, #112]
+    ldp     x16, x17, [sp, #128]
+    ldr     x18, [sp, #144]
+    ldp     x29, x30, [sp, #232]
+    ldp     x0, x1, [sp, #0]
+.endm
+
+.macro spill
+    stp     x19, x20, [sp, #152]
+    stp     x21, x22, [sp, #168]
+    stp     x23, x24, [sp, #184]
+    stp     x25, x26, [sp, #200]
+    stp     x27, x28, [sp, #216]
+.endm
+
+.macro unspill
+    ldp     x19, x20, [sp, #152]
+    ldp     x21, x22, [sp, #168]
+    ldp     x23, x24, [sp, #184]
+    ldp     x25, x26, [sp, #200]
+    ldp     x27, x28, [sp, #216]
+.endm
+
+// A vector slot has room for 32 instructions; one that overflowed would move the
+// next one. `.org` refuses to go backwards.
+.macro slot at
+    .org    vectors + \at
+.endm
+
+.macro fatal at, kind
+    slot    \at
+    mov     x0, #\kind
+    b       el2_fault
+.endm
+
+.section .text.vectors, "ax"
+.balign 2048
+.global vectors
+vectors:
+    // From EL2 with SP_EL0: never used.
+    fatal   0x000, 0
+    fatal   0x080, 1
+    fatal   0x100, 2
+    fatal   0x180, 3
+    // From EL2: a defect of ours. The stack may be what is broken.
+    fatal   0x200, 4
+    fatal   0x280, 5
+    fatal   0x300, 6
+    fatal   0x380, 7
+    // From a guest in AArch64.
+    slot    0x400
+    save
+    mrs     x1, esr_el2
+    lsr     w2, w1, #26
+    b       lower_sync
+    slot    0x480
+    save
+    mov     x0, sp
+    bl      exit_interrupt
+    b       resume
+    slot    0x500
+    save
+    mov     x0, sp
+    bl      exit_interrupt
+    b       resume
+    slot    0x580
+    save
+    spill
+    mov     x0, sp
+    bl      exit_serror
+    b       resume_all
+    // From a guest in AArch32: HCR_EL2.RW is set and EL0 may not enter it, or it
+    // may: the same answers.
+    slot    0x600
+    save
+    mrs     x1, esr_el2
+    lsr     w2, w1, #26
+    b       lower_sync
+    slot    0x680
+    save
+    mov     x0, sp
+    bl      exit_interrupt
+    b       resume
+    slot    0x700
+    save
+    mov     x0, sp
+    bl      exit_interrupt
+    b       resume
+    slot    0x780
+    save
+    spill
+    mov     x0, sp
+    bl      exit_serror
+    b       resume_all
+    .org    vectors + 0x800
+
+// x1 = ESR_EL2, w2 = its exception class.
+lower_sync:
+    cmp     w2, #0x24                   // Data Abort from a lower level
+    b.ne    2f
+    // One compare: 32-bit instruction, valid syndrome, no sign extension, no
+    // external abort, cache maintenance or stage 1 walk, translation fault.
+    mov     w2, #0x27bc
+    movk    w2, #0xff20, lsl #16
+    and     w2, w1, w2
+    mov     w3, #0x0004
+    movk    w3, #0x9300, lsl #16
+    cmp     w2, w3
+    b.ne    3f
+    ubfx    w2, w1, #16, #5             // SRT
+    sub     w3, w2, #19
+    cmp     w3, #9
+    b.ls    abort_spilled
+    mov     x0, sp
+    tbnz    w1, #6, 1f                  // WnR
+    bl      exit_read
+    cbnz    x0, 4f
+    mrs     x2, esr_el2
+    ubfx    x2, x2, #16, #5
+    str     x1, [sp, x2, lsl #3]
+    str     xzr, [sp, #248]             // slot 31 is XZR's
+    b       advance
+1:  bl      exit_write
+    cbnz    x0, 4f
+    b       advance
+
+2:  cmp     w2, #0x16                   // HVC from AArch64
+    b.ne    3f
+    tst     w1, #0xffff                 // SMCCC calls have immediate 0 (DEN 0028 2.9)
+    b.ne    3f
+    mov     x1, sp
+    bl      exit_call
+    cbnz    x0, 5f
+    str     x1, [sp]
+    b       resume
+
+3:  mov     x0, #0                      // all that is rare, not tried yet
+4:  spill                               // or refused, x0 = the status
+    mov     x1, x0
+    mov     x0, sp
+    bl      exit_rare
+    b       resume_all
+
+5:  cmp     x0, #{absent}
+    b.ne    4b
+    mov     x1, #-1                     // NOT_SUPPORTED (DEN 0028 5.2)
+    str     x1, [sp]
+    b       resume
+
+// The same with x19-x28 in the frame, since one of them is the operand.
+abort_spilled:
+    spill
+    mov     x0, sp
+    tbnz    w1, #6, 1f
+    bl      exit_read
+    cbnz    x0, 2f
+    mrs     x2, esr_el2
+    ubfx    x2, x2, #16, #5
+    str     x1, [sp, x2, lsl #3]
+    b       3f
+1:  bl      exit_write
+    cbnz    x0, 2f
+3:  mrs     x0, elr_el2
+    add     x0, x0, #4
+    msr     elr_el2, x0
+    b       resume_all
+2:  mov     x1, x0
+    mov     x0, sp
+    bl      exit_rare
+resume_all:
+    unspill
+    b       resume
+
+advance:
+    mrs     x0, elr_el2
+    add     x0, x0, #4
+    msr     elr_el2, x0
+resume:
+    ldr     x0, [sp, #{pending}]
+    cbnz    x0, work
+    restore
+    eret
+
+work:
+    mov     x0, sp
+    bl      exit_work
+    cbz     x0, resume
+    // Leave the guest: all of it goes to the frame, and the core's own stack
+    // comes back where `enter_guest` left it.
+    spill
+    mrs     x1, elr_el2
+    mrs     x2, spsr_el2
+    stp     x1, x2, [sp, #{elr}]
+    mrs     x1, tpidr_el2
+    ldr     x1, [x1]
+    mov     sp, x1
+    ldp     x19, x20, [sp, #0]
+    ldp     x21, x22, [sp, #16]
+    ldp     x23, x24, [sp, #32]
+    ldp     x25, x26, [sp, #48]
+    ldp     x27, x28, [sp, #64]
+    ldp     x29, x30, [sp, #80]
+    add     sp, sp, #96
+    ret
+
+// extern "C" fn enter_guest(vcpu: *mut Vcpu, sp_home: *mut u64) -> u64
+// Runs the guest until `exit_work` says to leave; returns what it said.
+.global enter_guest
+enter_guest:
+    sub     sp, sp, #96
+    stp     x19, x20, [sp, #0]
+    stp     x21, x22, [sp, #16]
+    stp     x23, x24, [sp, #32]
+    stp     x25, x26, [sp, #48]
+    stp     x27, x28, [sp, #64]
+    stp     x29, x30, [sp, #80]
+    mov     x2, sp
+    str     x2, [x1]
+    msr     tpidr_el2, x1
+    mov     sp, x0
+    ldp     x1, x2, [sp, #{elr}]
+    msr     elr_el2, x1
+    msr     spsr_el2, x2
+    unspill
+    b       resume
+
+// A fault of EL2 itself: x0 = which vector. The record is made on a stack that
+// nothing else uses, for the fault may be a stack overflow.
+el2_fault:
+    mov     x1, sp
+    ldr     x2, =__fault_stack_top
+    mov     sp, x2
+    mrs     x2, esr_el2
+    mrs     x3, elr_el2
+    mrs     x4, far_el2
+    bl      evisor_fault
+1:  wfe
+    b       1b

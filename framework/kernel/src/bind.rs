@@ -1,0 +1,291 @@
+//! Binding: from a checked deployment to objects and spaces.
+
+use crate::grants::{Binder, Common, Owner, leak};
+use crate::host::Host;
+use crate::timers::Timers;
+use crate::vm::{Vm, VmObject};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use evisor_contract::{
+    BuildError, Capability, Effect, LineState, NotifyPort, ObjectPort, Parts, Rights, tag,
+};
+use evisor_manifest::{Deployment, ManifestError, ObjectPlan, VmPlan};
+use evisor_router::{Space, SpaceBuilder};
+
+/// A deployment, built.
+pub struct Bound {
+    /// What the board's shared interrupts lead to.
+    pub root: &'static Space,
+    /// The shared interrupts that are used, to be enabled.
+    pub interrupts: Vec<u32>,
+    /// The VMs, in the order of the manifest.
+    pub vms: Vec<BoundVm>,
+}
+
+/// A VM, built.
+pub struct BoundVm {
+    /// Its life.
+    pub vm: &'static Vm,
+    /// What it holds.
+    pub space: &'static Space,
+    /// Its objects, for reset.
+    pub objects: Vec<&'static dyn ObjectPort>,
+    /// Its windows onto real registers.
+    pub direct: Vec<Direct>,
+    /// Its interrupt controller, for [`tag::REFRESH`].
+    pub controller: Option<&'static dyn NotifyPort>,
+    /// The private interrupts that are its own, to be enabled on its cores.
+    pub private: Vec<u32>,
+}
+
+/// A guest-physical window that leads to the virtual CPU interface (GICV).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Direct {
+    /// Where the guest sees it.
+    pub ipa: u64,
+    /// How long it is.
+    pub size: u64,
+}
+
+/// Builds every object of `deployment`, and the spaces.
+///
+/// # Errors
+/// A component refused its node, or two grants overlap.
+pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, ManifestError> {
+    let timers = Parts::new(Timers::new(host)).notify().done();
+    let timers_port = timers.notify.ok_or_else(|| defect("/", "the timers cannot be notified"))?;
+    let mut common =
+        Common { host, timers: timers.object, timers_port, root: Vec::new(), ports: Vec::new() };
+    let mut root = SpaceBuilder::default();
+    let mut interrupts = Vec::new();
+    for plan in &deployment.root_objects {
+        let (parts, intid) = root_object(&mut common, plan, &mut root)?;
+        interrupts.extend(intid);
+        common.root.push(parts);
+        common.ports.push(0);
+    }
+    let vms = (0..)
+        .zip(&deployment.vms)
+        .map(|(id, plan)| bind_vm(&mut common, id, plan))
+        .collect::<Result<_, _>>()?;
+    Ok(Bound { root: root.finish(), interrupts, vms })
+}
+
+fn defect(path: &str, what: &str) -> ManifestError {
+    ManifestError {
+        node: path.to_string(),
+        property: None,
+        message: what.to_string(),
+        remedy: "this is a defect of the component, report it".to_string(),
+    }
+}
+
+fn root_object(
+    common: &mut Common,
+    plan: &ObjectPlan,
+    root: &mut SpaceBuilder,
+) -> Result<(Parts, Option<u32>), ManifestError> {
+    let mut binder = Binder::new(common, None, plan);
+    let parts = build(&mut binder)?;
+    let intid = binder.serial_interrupt;
+    connect(&mut binder, &parts)?;
+    if let (Some(intid), Some(port)) = (intid, parts.notify) {
+        let capability = Capability::new(port, Rights::INTERRUPT, 0);
+        root.interrupts
+            .grant(intid as usize, capability, tag::HOST_INTERRUPT, 0)
+            .map_err(|_| defect(&plan.path, &format!("interrupt {intid} has two owners")))?;
+    }
+    Ok((parts, intid))
+}
+
+fn build(binder: &mut Binder<'_>) -> Result<Parts, ManifestError> {
+    let plan = binder.plan;
+    plan.with_node(|node| (plan.declaration.build)(node, binder))
+        .map_err(|error| ManifestError::from_component(&plan.path, error))
+}
+
+/// What was granted while it was built can now lead back to it.
+fn connect(binder: &mut Binder<'_>, parts: &Parts) -> Result<(), ManifestError> {
+    let path = &binder.plan.path;
+    if binder.deadlines.is_empty() && binder.console.is_none() {
+        return Ok(());
+    }
+    let port = parts.notify.ok_or_else(|| defect(path, "asks to be notified and cannot be"))?;
+    let back = leak(Capability::new(port, Rights::CALL, 0));
+    for &slot in &binder.deadlines {
+        binder.common.timers.with(&mut |object| {
+            if let Some(timers) = object.downcast_mut::<Timers>() {
+                timers.connect(slot, back);
+            }
+        });
+    }
+    if let Some((console, port)) = binder.console {
+        let backend = binder.common.root.get(console).and_then(|parts| parts.backend);
+        let backend = backend.ok_or_else(|| defect(path, "its console does not answer"))?;
+        let input = Effect { to: back, right: Rights::CALL, tag: tag::CONSOLE_INPUT, value: 0 };
+        backend.connect(port, input);
+    }
+    Ok(())
+}
+
+fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, ManifestError> {
+    let affinities = plan.cpus.iter().map(|cpu| cpu.affinity);
+    let offset = common.host.now();
+    let vm = Vm::new(id, plan.name.clone(), affinities, offset, common.host);
+    let vm: &'static Vm = Box::leak(Box::new(vm));
+    let control = Parts::new(VmObject(vm)).notify().done();
+    let control = control.notify.ok_or_else(|| defect(&plan.path, "cannot be notified"))?;
+    let mut under = Under {
+        space: SpaceBuilder::default(),
+        built: Vec::new(),
+        direct: Vec::new(),
+        private: Vec::new(),
+        controller: None,
+    };
+    for object in &plan.objects {
+        under.object(common, vm, control, plan.cpus.len(), object)?;
+    }
+    under.kernels_own(common, plan)?;
+    Ok(BoundVm {
+        vm,
+        space: under.space.finish(),
+        objects: under.built.iter().map(|parts| parts.object).collect(),
+        direct: under.direct,
+        controller: under.controller,
+        private: under.private,
+    })
+}
+
+/// A VM being built.
+struct Under {
+    space: SpaceBuilder,
+    built: Vec<Parts>,
+    direct: Vec<Direct>,
+    private: Vec<u32>,
+    controller: Option<&'static dyn NotifyPort>,
+}
+
+impl Under {
+    fn object(
+        &mut self,
+        common: &mut Common,
+        vm: &'static Vm,
+        control: &'static dyn NotifyPort,
+        vcpus: usize,
+        plan: &ObjectPlan,
+    ) -> Result<(), ManifestError> {
+        let owner = Owner { vm, control, built: &self.built, vcpus };
+        let mut binder = Binder::new(common, Some(owner), plan);
+        let parts = build(&mut binder)?;
+        connect(&mut binder, &parts)?;
+        let hardware = hardware_lines(&binder)?;
+        let direct = core::mem::take(&mut binder.direct);
+        for (intid, port, tag) in hardware {
+            self.private_line(plan, intid, port, tag)?;
+        }
+        self.windows(plan, &parts, &direct)?;
+        self.names(plan, &parts)?;
+        if plan.declaration.needs.interrupt_controller {
+            self.controller = parts.notify;
+        }
+        self.built.push(parts);
+        Ok(())
+    }
+
+    fn private_line(
+        &mut self,
+        plan: &ObjectPlan,
+        intid: u32,
+        port: &'static dyn NotifyPort,
+        tag: u32,
+    ) -> Result<(), ManifestError> {
+        let capability = Capability::new(port, plan.rights & Rights::INTERRUPT, 0);
+        let value = LineState::Physical(intid as u16).encode();
+        self.space
+            .interrupts
+            .grant(intid as usize, capability, tag, value)
+            .map_err(|_| defect(&plan.path, &format!("interrupt {intid} has two owners")))?;
+        self.private.push(intid);
+        Ok(())
+    }
+
+    /// The register windows: the object sees them end to end.
+    fn windows(&mut self, plan: &ObjectPlan, parts: &Parts, direct: &[usize]) -> Result<(), ManifestError> {
+        let mut offset = 0;
+        for (index, window) in plan.windows.iter().enumerate() {
+            if direct.contains(&index) {
+                self.direct.push(Direct { ipa: window.ipa, size: window.size });
+            } else {
+                let port = parts.mmio.ok_or_else(|| defect(&plan.path, "has no registers"))?;
+                let capability = Capability::new(port, window.access, offset);
+                let last = window.ipa + (window.size - 1);
+                self.space.mmio.grant(window.ipa, last, capability).map_err(|e| overlap(plan, e))?;
+            }
+            offset += window.size;
+        }
+        Ok(())
+    }
+
+    /// The names that the component itself says it answers to.
+    fn names(&mut self, plan: &ObjectPlan, parts: &Parts) -> Result<(), ManifestError> {
+        if let Some(port) = parts.calls {
+            for range in &parts.call_ranges {
+                let capability = Capability::new(port, plan.rights & Rights::CALL, 0);
+                let (first, last) = (u64::from(*range.start()), u64::from(*range.end()));
+                self.space.calls.grant(first, last, capability).map_err(|e| overlap(plan, e))?;
+            }
+        }
+        if let Some(port) = parts.registers {
+            for range in &parts.register_ranges {
+                let capability = Capability::new(port, plan.rights & (Rights::READ | Rights::WRITE), 0);
+                let (first, last) = (range.start().key(), range.end().key());
+                self.space
+                    .registers
+                    .grant(u64::from(first), u64::from(last), capability)
+                    .map_err(|e| overlap(plan, e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The private interrupts that are EL2's: its timer, and the maintenance of
+    /// list registers.
+    fn kernels_own(&mut self, common: &Common, plan: &VmPlan) -> Result<(), ManifestError> {
+        let timer = Capability::new(common.timers_port, Rights::INTERRUPT, 0);
+        let maintenance = self.controller.zip(common.host.maintenance_interrupt()).map(|(port, intid)| {
+            (intid, Capability::new(port, Rights::INTERRUPT, 0), tag::MAINTENANCE)
+        });
+        let timer = (common.host.timer_interrupt(), timer, tag::HOST_INTERRUPT);
+        for (intid, capability, tag) in maintenance.into_iter().chain([timer]) {
+            self.space
+                .interrupts
+                .grant(intid as usize, capability, tag, 0)
+                .map_err(|_| defect(&plan.path, &format!("interrupt {intid} is eVisor's own")))?;
+            self.private.push(intid);
+        }
+        Ok(())
+    }
+}
+
+type HardwareLine = (u32, &'static dyn NotifyPort, u32);
+
+fn hardware_lines(binder: &Binder<'_>) -> Result<Vec<HardwareLine>, ManifestError> {
+    let path = &binder.plan.path;
+    let lead = |&(line, intid): &(usize, u32)| {
+        let (port, tag) = binder.controller(line)?;
+        Ok((intid, port, tag))
+    };
+    let lines: Result<Vec<_>, BuildError> = binder.hardware.iter().map(lead).collect();
+    lines.map_err(|error| ManifestError::from_component(path, error))
+}
+
+fn overlap(plan: &ObjectPlan, overlap: evisor_router::Overlap) -> ManifestError {
+    ManifestError {
+        node: plan.path.clone(),
+        property: None,
+        message: overlap.to_string(),
+        remedy: "remove one of the nodes that answer to the same name".to_string(),
+    }
+}

@@ -1,0 +1,82 @@
+//! The bundle: one cpio archive with the manifest and the guests' files.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+use cpio_reader::Mode;
+use evisor_manifest::Files;
+use hashbrown::HashMap;
+
+/// The member that says which format it is, and the version known here.
+const MARK: &str = "evisor,bundle";
+const VERSION: &[u8] = b"1\n";
+const MANIFEST: &str = "manifest.dtb";
+
+/// A bundle's files, by name.
+pub struct Bundle<'a> {
+    files: HashMap<String, &'a [u8]>,
+}
+
+/// Why an archive is not a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BundleError {
+    /// It has no member that marks a bundle.
+    NotABundle,
+    /// It is of another version.
+    UnknownVersion,
+    /// It has no manifest.
+    NoManifest,
+}
+
+impl fmt::Display for BundleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotABundle => {
+                "the initial RAM disk is no eVisor bundle; pass the bundle.cpio that `evisor build` made"
+            }
+            Self::UnknownVersion => {
+                "the bundle has a version that this eVisor does not know; build both from one tree"
+            }
+            Self::NoManifest => "the bundle has no manifest.dtb; build it with `evisor build`",
+        })
+    }
+}
+
+impl<'a> Bundle<'a> {
+    /// Reads a newc archive.
+    ///
+    /// # Errors
+    /// It is not a bundle of this version, or has no manifest.
+    pub fn read(archive: &'a [u8]) -> Result<Self, BundleError> {
+        let files: HashMap<String, &'a [u8]> = cpio_reader::iter_files(archive)
+            .filter(|entry| entry.mode() & Mode::from_bits_retain(0o170_000) == Mode::REGULAR_FILE)
+            .map(|entry| (entry.name().trim_end_matches('\0').to_string(), entry.file()))
+            .collect();
+        let bundle = Self { files };
+        match bundle.file(MARK) {
+            None => Err(BundleError::NotABundle),
+            Some(VERSION) => bundle.file(MANIFEST).map(|_| ()).ok_or(BundleError::NoManifest),
+            Some(_) => Err(BundleError::UnknownVersion),
+        }?;
+        Ok(bundle)
+    }
+
+    /// A file by its name.
+    pub fn file(&self, name: &str) -> Option<&'a [u8]> {
+        self.files.get(name).copied()
+    }
+
+    /// The compiled manifest.
+    pub fn manifest(&self) -> &'a [u8] {
+        self.file(MANIFEST).unwrap_or_default()
+    }
+}
+
+impl Files for Bundle<'_> {
+    fn size_of(&self, name: &str) -> Option<u64> {
+        self.file(name).map(|file| file.len() as u64)
+    }
+
+    fn head(&self, name: &str) -> Option<&[u8]> {
+        self.file(name).map(|file| file.get(..64).unwrap_or(file))
+    }
+}

@@ -1,0 +1,183 @@
+//! Giving a component its grants while it is built.
+
+use crate::host::Host;
+use crate::timers::Timers;
+use crate::vm::Vm;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+use evisor_contract::{
+    BuildError, Capability, Clock, ConsolePort, Deadline, Grants, HostSerial, Line, NotifyPort,
+    ObjectPort, Parts, Register, Rights, VcpuControl, VirtualInterface, VmControl,
+};
+use evisor_manifest::ObjectPlan;
+
+/// What all objects of the deployment share while they are bound.
+pub(crate) struct Common {
+    pub host: &'static dyn Host,
+    pub timers: &'static dyn ObjectPort,
+    pub timers_port: &'static dyn NotifyPort,
+    pub root: Vec<Parts>,
+    /// How many ports each root object has given out.
+    pub ports: Vec<u32>,
+}
+
+/// The VM whose object is being built.
+pub(crate) struct Owner<'a> {
+    pub vm: &'static Vm,
+    pub control: &'static dyn NotifyPort,
+    /// The objects built so far, in the order of the plan.
+    pub built: &'a [Parts],
+    pub vcpus: usize,
+}
+
+/// One object's grants, and what has to be done about them once it is built.
+pub(crate) struct Binder<'a> {
+    pub common: &'a mut Common,
+    pub owner: Option<Owner<'a>>,
+    pub plan: &'a ObjectPlan,
+    /// Timer slots that lead to it.
+    pub deadlines: Vec<u32>,
+    /// The console and the port that lead to it.
+    pub console: Option<(usize, u32)>,
+    /// Its windows that go to the real CPU interface.
+    pub direct: Vec<usize>,
+    /// Its lines that a private interrupt of the host drives: line, INTID.
+    pub hardware: Vec<(usize, u32)>,
+    /// The host's interrupt that it handles.
+    pub serial_interrupt: Option<u32>,
+}
+
+pub(crate) fn leak(capability: Capability<dyn NotifyPort>) -> &'static Capability<dyn NotifyPort> {
+    Box::leak(Box::new(capability))
+}
+
+impl<'a> Binder<'a> {
+    pub fn new(common: &'a mut Common, owner: Option<Owner<'a>>, plan: &'a ObjectPlan) -> Self {
+        Self {
+            common,
+            owner,
+            plan,
+            deadlines: Vec::new(),
+            console: None,
+            direct: Vec::new(),
+            hardware: Vec::new(),
+            serial_interrupt: None,
+        }
+    }
+
+    fn owner(&self) -> Result<&Owner<'a>, BuildError> {
+        let outside = || BuildError::new("is not in a VM", "move the node into a VM");
+        self.owner.as_ref().ok_or_else(outside)
+    }
+
+    /// The port of the interrupt controller that line `index` leads to, and the
+    /// line's number there.
+    pub fn controller(&self, index: usize) -> Result<(&'static dyn NotifyPort, u32), BuildError> {
+        let missing = || BuildError::property("interrupts", "has too few entries", "add what the binding asks for");
+        let line = self.plan.lines.get(index).ok_or_else(missing)?;
+        let port = self.owner()?.built.get(line.controller).and_then(|parts| parts.notify);
+        let silent = || BuildError::property("interrupts", "leads to no interrupt controller", "correct interrupt-parent");
+        Ok((port.ok_or_else(silent)?, line.intid))
+    }
+}
+
+impl Grants for Binder<'_> {
+    fn line(&mut self, index: usize) -> Result<Line, BuildError> {
+        let (port, intid) = self.controller(index)?;
+        let rights = self.plan.rights & Rights::INTERRUPT;
+        Ok(Line::new(leak(Capability::new(port, rights, u64::from(intid))), intid))
+    }
+
+    fn console(&mut self) -> Result<ConsolePort, BuildError> {
+        let none = || BuildError::property("evisor,console", "names no console", "add a node compatible with \"evisor,console\"");
+        let index = self.plan.console.ok_or_else(none)?;
+        let port = self.common.root.get(index).and_then(|parts| parts.notify).ok_or_else(none)?;
+        let number = self.common.ports.get_mut(index).ok_or_else(none)?;
+        let tag = *number;
+        *number += 1;
+        self.console = Some((index, tag));
+        Ok(ConsolePort::new(leak(Capability::new(port, Rights::CALL, u64::from(tag))), tag))
+    }
+
+    fn deadline(&mut self) -> Result<Deadline, BuildError> {
+        let offset = self.owner.as_ref().map_or(0, |owner| owner.vm.offset());
+        let mut tag = 0;
+        self.common.timers.with(&mut |object| {
+            if let Some(timers) = object.downcast_mut::<Timers>() {
+                tag = timers.add(offset);
+            }
+        });
+        self.deadlines.push(tag);
+        Ok(Deadline::new(leak(Capability::new(self.common.timers_port, Rights::CALL, 0)), tag))
+    }
+
+    fn vm(&mut self) -> Result<VmControl, BuildError> {
+        let rights = self.plan.rights & Rights::CONTROL;
+        Ok(VmControl::new(leak(Capability::new(self.owner()?.control, rights, 0)), 0))
+    }
+
+    fn vcpus(&mut self) -> Result<&'static dyn VcpuControl, BuildError> {
+        Ok(self.owner()?.vm)
+    }
+
+    fn vcpu_count(&self) -> usize {
+        self.owner.as_ref().map_or(0, |owner| owner.vcpus)
+    }
+
+    fn clock(&self) -> &'static dyn Clock {
+        match &self.owner {
+            Some(owner) => owner.vm,
+            None => host_clock(self.common.host),
+        }
+    }
+
+    fn virtual_interface(&mut self, cpu_interface: usize) -> Result<VirtualInterface, BuildError> {
+        self.owner()?;
+        let none = || BuildError::new("needs a GICv2 with virtualization, which the board has not", "use the board's own kind: \"evisor,gic\"");
+        let interface = self.common.host.virtual_interface().ok_or_else(none)?;
+        self.direct.push(cpu_interface);
+        Ok(interface)
+    }
+
+    fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {
+        self.controller(index)?;
+        if !(16..32).contains(&intid) {
+            return Err(BuildError::new(format!("wants interrupt {intid} of the core, which is not private"), "this is a defect of the component"));
+        }
+        self.hardware.push((index, intid));
+        Ok(())
+    }
+
+    fn host_serial(&mut self) -> Result<Box<dyn HostSerial>, BuildError> {
+        let none = || BuildError::new("needs the board's serial line, which is taken or not there", "leave one console in the manifest");
+        let (serial, intid) = self.common.host.take_serial().ok_or_else(none)?;
+        self.serial_interrupt = Some(intid);
+        Ok(serial)
+    }
+
+    fn host_register(&self, register: Register) -> Option<u64> {
+        self.common.host.identification(register)
+    }
+}
+
+/// The host's own time, for objects that are in no VM.
+struct HostClock(&'static dyn Host);
+
+fn host_clock(host: &'static dyn Host) -> &'static dyn Clock {
+    Box::leak(Box::new(HostClock(host)))
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> u64 {
+        self.0.now()
+    }
+
+    fn frequency(&self) -> u64 {
+        self.0.frequency()
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        self.0.unix_seconds()
+    }
+}

@@ -1,0 +1,28 @@
+//! What the kernel asks of the machine.
+
+use alloc::boxed::Box;
+use evisor_contract::{HostSerial, Register, VirtualInterface};
+
+/// The machine that eVisor runs on, or one that a test pretends.
+pub trait Host: Sync {
+    /// The physical count (CNTPCT_EL0).
+    fn now(&self) -> u64;
+    /// Counts a second.
+    fn frequency(&self) -> u64;
+    /// Seconds since 1970, or since the board started.
+    fn unix_seconds(&self) -> u64;
+    /// Interrupts this core when the count reaches `count`; `u64::MAX` is never.
+    fn set_timer(&self, count: u64);
+    /// The INTID of that interrupt.
+    fn timer_interrupt(&self) -> u32;
+    /// Makes core `core` come out of its guest.
+    fn kick(&self, core: usize);
+    /// An identification register of this core.
+    fn identification(&self, register: Register) -> Option<u64>;
+    /// A window onto GICH, for one VM's interrupt controller.
+    fn virtual_interface(&self) -> Option<VirtualInterface>;
+    /// The INTID of GICH's maintenance interrupt.
+    fn maintenance_interrupt(&self) -> Option<u32>;
+    /// The board's serial line and its INTID; once.
+    fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)>;
+}

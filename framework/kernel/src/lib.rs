@@ -1,0 +1,30 @@
+//! The kernel: what joins router, manifest and machine.
+//!
+//! - [`bind`] builds a deployment's objects and the space of each VM from them.
+//! - [`Vm`] is a VM's life: what it asked for, which of its vCPUs are parked, how
+//!   its work ended.
+//! - [`Timers`] keeps the components' deadlines.
+//! - [`Bundle`] is the archive that eVisor boots with.
+//!
+//! The machine is behind [`Host`], so that all of this runs on a workstation: the
+//! checker of manifests binds a deployment with the very same code.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod bind;
+mod bundle;
+mod extents;
+mod grants;
+mod host;
+mod timers;
+mod vm;
+
+pub use bind::{Bound, BoundVm, Direct, bind};
+pub use bundle::{Bundle, BundleError};
+pub use extents::subtract;
+pub use host::Host;
+pub use timers::Timers;
+pub use vm::{Attention, Next, Vm};

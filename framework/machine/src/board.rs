@@ -1,0 +1,40 @@
+//! What a board crate says of its machine.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use evisor_contract::HostSerial;
+use evisor_fdt::Tree;
+use evisor_manifest::GicVersion;
+
+/// The boards in this image, found by the root `compatible` of the tree that the
+/// firmware passes.
+#[linkme::distributed_slice]
+pub static BOARDS: [Board];
+
+/// One kind of machine.
+pub struct Board {
+    /// Its name: what `--board` calls it.
+    pub name: &'static str,
+    /// The root `compatible` strings that it answers to.
+    pub compatible: &'static [&'static str],
+    /// Brings up what eVisor itself drives: maps the interrupt controller and the
+    /// serial line. Called once. The error says what the tree lacks.
+    pub bring_up: fn(&Tree<'_>) -> Result<Hardware, String>,
+    /// Writes a byte to the serial line, waiting for room: for eVisor's own
+    /// messages, a fault's among them. Does nothing before `bring_up`.
+    pub put: fn(u8),
+    /// Turns the machine off. Comes back only if that is not possible.
+    pub power_off: fn(),
+}
+
+/// What a board has, once it is up.
+pub struct Hardware {
+    /// The interrupt controller that it can virtualize.
+    pub gic: Option<GicVersion>,
+    /// The INTID of GICH's maintenance interrupt.
+    pub maintenance: Option<u32>,
+    /// The serial line for consoles and its INTID.
+    pub serial: Option<(Box<dyn HostSerial>, u32)>,
+    /// Seconds since 1970 when it was brought up; 0 if it does not know.
+    pub unix_seconds: u64,
+}

@@ -1,0 +1,25 @@
+//! The hypervisor on its machine: from the first Rust function to running VMs.
+//!
+//! [`start`] is the whole story, in order. What it knows of the board comes from
+//! the board crate that answers to the tree's root `compatible` ([`Board`]); what
+//! it knows of devices comes from the registry.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod board;
+mod host;
+mod load;
+mod report;
+mod run;
+mod start;
+
+pub use board::{BOARDS, Board, Hardware};
+pub use evisor_aarch64::Boot;
+pub use report::panicked;
+pub use start::{Image, start};
+
+#[doc(hidden)]
+pub use linkme;

@@ -1,0 +1,128 @@
+//! Placing VMs in memory, and filling their memory.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use evisor_aarch64::layout::SLICE;
+use evisor_aarch64::stage2::Stage2;
+use evisor_aarch64::vcpu::{Entry, VcpuBlock};
+use evisor_aarch64::{Ram, maintenance};
+use evisor_fdt::Tree;
+use evisor_kernel::{BoundVm, Bundle};
+use evisor_manifest::{Deployment, VmPlan, guest_tree};
+use evisor_router::Space;
+
+/// A VM with its memory.
+pub(crate) struct PlacedVm {
+    pub bound: BoundVm,
+    pub plan: VmPlan,
+    /// Its memory, in the order of the plan.
+    pub memory: Vec<Ram>,
+    pub stage2: Stage2,
+    pub vcpus: Vec<VcpuBlock>,
+    /// Its device tree.
+    tree: Vec<u8>,
+}
+
+/// GICV's CPU interface as guests see it (IHI 0048B.b §5.5): two pages.
+const GICV_SIZE: u64 = 0x2000;
+
+/// Gives every VM its memory and builds its stage 2.
+pub(crate) fn place(
+    deployment: &Deployment,
+    manifest: &Tree<'_>,
+    root: &'static Space,
+    bound: Vec<BoundVm>,
+    mut free: Vec<Ram>,
+) -> Result<Vec<PlacedVm>, Vec<String>> {
+    let place_one = |(index, bound): (usize, BoundVm)| {
+        let plan = deployment.vms.get(index).ok_or_else(|| "a VM has no plan".to_string())?;
+        let tree = guest_tree(manifest, plan, None).map_err(|e| e.to_string())?;
+        place_vm(plan, root, bound, tree, &mut free)
+    };
+    let placed: Result<Vec<_>, String> = bound.into_iter().enumerate().map(place_one).collect();
+    placed.map_err(|problem| [problem].to_vec())
+}
+
+fn place_vm(
+    plan: &VmPlan,
+    root: &'static Space,
+    bound: BoundVm,
+    tree: Vec<u8>,
+    free: &mut Vec<Ram>,
+) -> Result<PlacedVm, String> {
+    let tables = |error| format!("{}: its memory cannot be mapped: {error}", plan.path);
+    let mut stage2 = Stage2::new(bound.vm.id as u8 + 1);
+    let mut memory = Vec::new();
+    for region in &plan.memory {
+        let ram = take(free, region.size).ok_or_else(|| {
+            format!("{}: no {} MiB of memory in one piece is left; make it smaller", region.path, region.size >> 20)
+        })?;
+        stage2.memory(region.ipa, ram.physical(), region.size, region.writable).map_err(tables)?;
+        memory.push(ram);
+    }
+    for direct in &bound.direct {
+        if direct.size != GICV_SIZE {
+            return Err(format!("{}: the CPU interface has {GICV_SIZE:#x} bytes", plan.path));
+        }
+        stage2.cpu_interface(direct.ipa).map_err(tables)?;
+    }
+    let vcpus = (0..)
+        .zip(&plan.cpus)
+        .filter_map(|(n, cpu)| VcpuBlock::new(bound.vm.id, n, cpu.affinity, bound.space, root))
+        .collect::<Vec<_>>();
+    for (index, vcpu) in vcpus.iter().enumerate() {
+        bound.vm.connect(index, vcpu.attention());
+    }
+    Ok(PlacedVm { bound, plan: plan.clone(), memory, stage2, vcpus, tree })
+}
+
+/// Takes `size` bytes out of the first range that has them, at a 2 MiB boundary
+/// so that stage 2 can use blocks.
+fn take(free: &mut Vec<Ram>, size: u64) -> Option<Ram> {
+    let fits = |ram: &Ram| ram.aligned(SLICE).is_some_and(|left| left >= size);
+    let at = free.iter().position(fits)?;
+    let (taken, rest) = free.swap_remove(at).split(SLICE, size)?;
+    free.extend(rest);
+    Some(taken)
+}
+
+impl PlacedVm {
+    /// Puts everything into the VM's memory as it is at its start, and starts its
+    /// first vCPU. Its vCPUs are parked.
+    pub fn fill(&mut self, bundle: &Bundle<'_>) -> Result<(), String> {
+        for ram in &mut self.memory {
+            ram.scrub().map_err(|error| error.to_string())?;
+        }
+        let image = self.plan.image.clone();
+        self.put(image.load_ipa, bundle.file(&image.file).unwrap_or_default())?;
+        if let Some(initrd) = self.plan.initrd.clone() {
+            self.put(initrd.ipa, bundle.file(&initrd.file).unwrap_or_default())?;
+        }
+        let tree = core::mem::take(&mut self.tree);
+        let put = self.put(self.plan.device_tree_ipa, &tree);
+        self.tree = tree;
+        put?;
+        maintenance::invalidate_instructions();
+        for object in &self.bound.objects {
+            object.with(&mut |object| object.reset());
+        }
+        let entry = Entry { pc: image.entry_ipa, x0: self.plan.device_tree_ipa };
+        if let Some(first) = self.vcpus.first_mut() {
+            first.start(entry);
+        }
+        self.bound.vm.changed(true);
+        Ok(())
+    }
+
+    /// Copies `bytes` to guest-physical `ipa`; the reader has checked that there
+    /// is memory.
+    fn put(&mut self, ipa: u64, bytes: &[u8]) -> Result<(), String> {
+        let inside = |(region, _): &(&evisor_manifest::MemoryPlan, &mut Ram)| {
+            ipa.checked_sub(region.ipa).is_some_and(|offset| offset < region.size)
+        };
+        let found = self.plan.memory.iter().zip(&mut self.memory).find(inside);
+        let (region, ram) = found.ok_or_else(|| format!("{}: no memory at {ipa:#x}", self.plan.path))?;
+        ram.write(ipa - region.ipa, bytes).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,124 @@
+//! Running VMs on a core, and carrying out what they ask for.
+
+use crate::load::PlacedVm;
+use alloc::vec::Vec;
+use evisor_aarch64::vcpu::{Vcpu, reset_el1};
+use evisor_aarch64::{Crash, Kernel, gicv2, set_kernel};
+use evisor_contract::{Reply, VmEvent, tag};
+use evisor_kernel::{Attention, Bundle, Host, Next, Vm};
+use evisor_manifest::Outcome;
+use evisor_router::Space;
+use log::{error, info};
+use spin::Once;
+
+/// What the exits find the VMs by.
+struct Running {
+    root: &'static Space,
+    vms: Vec<Held>,
+}
+
+/// What the exits need of a VM.
+struct Held {
+    vm: &'static Vm,
+    space: &'static Space,
+    controller: Option<&'static dyn evisor_contract::NotifyPort>,
+}
+
+static RUNNING: Once<Running> = Once::new();
+
+impl Running {
+    fn of(&self, vcpu: &Vcpu) -> Option<&Held> {
+        self.vms.get(vcpu.context.vm())
+    }
+}
+
+impl Kernel for Running {
+    fn quarantine(&self, port: *const ()) {
+        error!("a component failed: what it serves is gone");
+        for space in self.vms.iter().map(|held| held.space).chain([self.root]) {
+            space.quarantine(port);
+        }
+    }
+
+    fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool {
+        if attention & Attention::REFRESH != 0 {
+            if let Some(controller) = self.of(vcpu).and_then(|held| held.controller) {
+                let _: Reply = controller.notify(tag::REFRESH, 0, &mut vcpu.context);
+            }
+        }
+        attention & Attention::LEAVE != 0
+    }
+
+    fn crash(&self, vcpu: &mut Vcpu, crash: Crash) {
+        let Some(held) = self.of(vcpu) else { return };
+        let (x, elr, spsr) = vcpu.registers();
+        error!("{}: crashed: {crash:x?} at {elr:#x}, PSTATE {spsr:#x}", held.vm.name);
+        for (number, value) in x.iter().take(31).enumerate() {
+            error!("{}:   x{number} = {value:#x}", held.vm.name);
+        }
+        held.vm.crashed();
+        vcpu.context.attention.fetch_or(Attention::LEAVE, core::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Starts all VMs, and runs until every one is off. Gives the worst verdict.
+pub(crate) fn run(host: &'static dyn Host, root: &'static Space, bundle: &Bundle<'_>, mut vms: Vec<PlacedVm>) -> u8 {
+    let held = |vm: &PlacedVm| Held {
+        vm: vm.bound.vm,
+        space: vm.bound.space,
+        controller: vm.bound.controller,
+    };
+    let running = RUNNING.call_once(|| Running { root, vms: vms.iter().map(held).collect() });
+    set_kernel(running);
+    let mut verdict = 0;
+    for vm in &mut vms {
+        verdict = verdict.max(live(host, vm, bundle));
+    }
+    verdict
+}
+
+/// A VM's life, until it is off.
+fn live(_host: &'static dyn Host, placed: &mut PlacedVm, bundle: &Bundle<'_>) -> u8 {
+    let name = placed.plan.name.clone();
+    loop {
+        if let Err(problem) = placed.fill(bundle) {
+            error!("{problem}");
+            return 1;
+        }
+        info!("{name}: starts");
+        match run_until_change(placed) {
+            VmEvent::Reset if placed.plan.on_reset == Outcome::Restart => info!("{name}: restarts"),
+            _ if placed.bound.vm.take_crash() && placed.plan.on_crash == Outcome::Restart => {
+                info!("{name}: restarts after its crash");
+            }
+            _ => break,
+        }
+    }
+    let verdict = placed.bound.vm.verdict();
+    info!("{name}: off, verdict {verdict}");
+    verdict
+}
+
+/// Runs the first vCPU on this core until its VM is to change.
+fn run_until_change(placed: &mut PlacedVm) -> VmEvent {
+    let vm = placed.bound.vm;
+    placed.stage2.load();
+    reset_el1(vm.offset());
+    for &intid in &placed.bound.private {
+        gicv2::clear(intid as usize);
+        gicv2::enable(intid as usize, false);
+    }
+    loop {
+        if vm.enter(0) {
+            if let Some(vcpu) = placed.vcpus.first_mut() {
+                vcpu.run();
+            }
+        }
+        match vm.parked(0) {
+            Next::Run => {}
+            Next::Change(event) => return event,
+            // Its last vCPU turned itself off (CPU_OFF): nothing can wake it.
+            Next::Wait => return VmEvent::Off,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! From the first Rust function to the first guest.
+
+use crate::board::{BOARDS, Board};
+use crate::host::Machine;
+use crate::{load, report, run};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use evisor_aarch64::{Boot, Ram, gicv2, vcpu};
+use evisor_contract::components;
+use evisor_fdt::Tree;
+use evisor_kernel::{Bundle, bind};
+use evisor_manifest::{BoardFacts, Deployment, LeftOut, Surroundings};
+use log::{error, info};
+
+/// What an image was built with: its build script writes it.
+pub struct Image {
+    /// The component crates that were built in.
+    pub features: &'static [&'static str],
+    /// Those that were left out, and what they would answer to.
+    pub left_out: &'static [LeftOut<'static>],
+}
+
+/// Why nothing was started: one line each.
+type Refusal = Vec<String>;
+
+/// Runs the deployment that the firmware passed. Comes back never.
+pub fn start(boot: Boot, image: &Image) -> ! {
+    let status = match find_board(&boot) {
+        Ok((board, tree)) => {
+            let status = deploy(board, &tree, boot, image).unwrap_or_else(refuse);
+            report::line(format_args!("all VMs stopped, status {status}"));
+            (board.power_off)();
+            status
+        }
+        // Without a board there is no line to say it on.
+        Err(_) => 1,
+    };
+    let _ = status;
+    evisor_aarch64::halt()
+}
+
+fn refuse(refusal: Refusal) -> u8 {
+    for reason in &refusal {
+        error!("error: {reason}");
+    }
+    error!("nothing was started");
+    1
+}
+
+fn find_board(boot: &Boot) -> Result<(&'static Board, Tree<'static>), ()> {
+    let tree = Tree::new(boot.tree).map_err(|_| ())?;
+    let root = tree.root();
+    let answers = |board: &&Board| board.compatible.iter().any(|name| root.is_compatible(name));
+    let board = BOARDS.iter().find(answers).ok_or(())?;
+    Ok((board, tree))
+}
+
+fn deploy(board: &'static Board, tree: &Tree<'_>, boot: Boot, image: &Image) -> Result<u8, Refusal> {
+    let hardware = (board.bring_up)(tree).map_err(|problem| [problem].to_vec())?;
+    report::to(board);
+    info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
+    check_registry(image)?;
+    let (memory, archive) = claim_memory(tree, boot)?;
+    let bundle = Bundle::read(archive).map_err(|error| [error.to_string()].to_vec())?;
+    let facts = BoardFacts {
+        name: board.name.to_string(),
+        gic: hardware.gic,
+        memory: memory.iter().map(|ram| (ram.physical(), ram.size())).collect(),
+        // The first core is the only one that is brought up yet.
+        cores: 1,
+    };
+    let manifest = Tree::new(bundle.manifest()).map_err(|error| [format!("the manifest: {error}")].to_vec())?;
+    let deployment = read(&manifest, image, &facts, &bundle)?;
+    let machine = Machine::new(hardware);
+    let bound = bind(&deployment, machine).map_err(|error| [error.to_string()].to_vec())?;
+    gicv2::init_distributor();
+    gicv2::init_core();
+    vcpu::init_core();
+    let vms = load::place(&deployment, &manifest, bound.root, bound.vms, memory)?;
+    for intid in bound.interrupts {
+        gicv2::enable(intid as usize, false);
+    }
+    Ok(run::run(machine, bound.root, &bundle, vms))
+}
+
+/// A component that was asked for and that the linker dropped, or one that nobody
+/// asked for, means that the image was not linked as it must be.
+fn check_registry(image: &Image) -> Result<(), Refusal> {
+    let linked = components().map_err(|duplicate| [duplicate.to_string()].to_vec())?;
+    let lost = image.features.iter().filter(|feature| linked.iter().all(|c| c.name != **feature));
+    let lost: Refusal = lost
+        .map(|feature| format!("component {feature} was built in but is not in the registry; keep linkme's sections in the linker script"))
+        .collect();
+    if lost.is_empty() { Ok(()) } else { Err(lost) }
+}
+
+/// The memory that is left for guests, and the bundle.
+fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8]), Refusal> {
+    let nowhere = || ["the firmware passed no initial RAM disk; pass bundle.cpio as one (QEMU: -initrd)".to_string()].to_vec();
+    let chosen = tree.find("/chosen").ok_or_else(nowhere)?;
+    let at = |name: &str| chosen.property(name).and_then(|property| property.number());
+    let (start, end) = at("linux,initrd-start").zip(at("linux,initrd-end")).ok_or_else(nowhere)?;
+    if end <= start {
+        return Err(nowhere());
+    }
+    let memory = tree.root().children().filter(|node| node.string("device_type") == Some("memory"));
+    let memory: Vec<(u64, u64)> =
+        memory.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size)).collect();
+    let reserved = tree.find("/reserved-memory").into_iter().flat_map(|node| node.children());
+    let reserved = reserved.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size));
+    let taken: Vec<(u64, u64)> = tree.reserved().iter().copied().chain(reserved).collect();
+    let left = |regions: &[(u64, u64)], taken: &[(u64, u64)]| evisor_kernel::subtract(regions, taken);
+    boot.claim(&memory, &taken, (start, end - start), &left)
+        .map_err(|error| [format!("cannot map the bundle: {error}")].to_vec())
+}
+
+fn read(
+    manifest: &Tree<'_>,
+    image: &Image,
+    facts: &BoardFacts,
+    bundle: &Bundle<'_>,
+) -> Result<Deployment, Refusal> {
+    let registry = components().map_err(|duplicate| [duplicate.to_string()].to_vec())?;
+    let around = Surroundings { registry, left_out: image.left_out, board: facts, files: bundle };
+    evisor_manifest::read(manifest, &around)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,45 @@
+//! The manifest: a device tree that lists VMs, what each holds, and what each
+//! boots. `README.md` is its reference.
+//!
+//! [`read`] turns a compiled manifest into a [`Deployment`], or into every fault
+//! that it has. [`guest_tree`] makes the device tree that a VM's guest will read.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod chosen;
+mod cpus;
+mod error;
+mod guest_tree;
+mod image;
+mod interrupts;
+mod matching;
+mod objects;
+mod plan;
+mod read;
+mod rights;
+mod space;
+mod surroundings;
+mod vm;
+mod words;
+
+pub use error::ManifestError;
+pub use guest_tree::guest_tree;
+pub use plan::{
+    CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, VmPlan,
+    WindowPlan,
+};
+pub use read::read;
+pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
+
+/// The version of the manifest format.
+pub const VERSION: u32 = 1;
+/// Guest-physical addresses have 39 bits.
+pub const IPA_LIMIT: u64 = 1 << 39;
+/// What a guest's device tree may take up.
+pub const DEVICE_TREE_SPACE: u64 = 2 << 20;
+/// The most vCPUs that a VM can have anywhere: what a GICv2 can tell apart
+/// (IHI 0048B.b §1.1).
+pub const MAX_VCPUS: usize = 8;

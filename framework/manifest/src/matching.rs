@@ -1,0 +1,96 @@
+//! From a node's `compatible` to the component that answers to it.
+
+use crate::error::Faults;
+use crate::surroundings::{GicVersion, Surroundings};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use evisor_contract::Declaration;
+use evisor_fdt::Node;
+
+/// What stands for the interrupt controller that the board gives.
+const ANY_GIC: &str = "evisor,gic";
+
+/// The names that mean one version of it.
+const GICS: [(&str, GicVersion); 6] = [
+    ("evisor,gic-v2", GicVersion::V2),
+    ("arm,gic-400", GicVersion::V2),
+    ("arm,cortex-a15-gic", GicVersion::V2),
+    ("arm,cortex-a7-gic", GicVersion::V2),
+    ("evisor,gic-v3", GicVersion::V3),
+    ("arm,gic-v3", GicVersion::V3),
+];
+
+/// The component for `node`, by the first of its strings that one answers to.
+pub(crate) fn component(
+    faults: &Faults,
+    around: &Surroundings<'_>,
+    node: Node<'_>,
+) -> Option<&'static Declaration> {
+    let Some(strings) = node.property("compatible").and_then(|p| p.strings()) else {
+        let remedy = "say what it is, or remove it";
+        faults.property(node, "compatible", "is missing or not a list of strings", remedy);
+        return None;
+    };
+    let strings: Vec<&str> = strings.collect();
+    if !gic_is_given(faults, around, node, &strings) {
+        return None;
+    }
+    let found = strings.iter().find_map(|string| answering(around, resolved(around, string)));
+    if found.is_none() {
+        unmatched(faults, around, node, &strings);
+    }
+    found
+}
+
+fn answering(around: &Surroundings<'_>, string: &str) -> Option<&'static Declaration> {
+    around.registry.iter().find(|declaration| declaration.compatible.contains(&string))
+}
+
+/// `string`, or what the board makes of it.
+fn resolved<'s>(around: &Surroundings<'_>, string: &'s str) -> &'s str {
+    match around.board.gic {
+        Some(GicVersion::V2) if string == ANY_GIC => "evisor,gic-v2",
+        Some(GicVersion::V3) if string == ANY_GIC => "evisor,gic-v3",
+        _ => string,
+    }
+}
+
+/// Whether the board gives the interrupt controller that `strings` name, if
+/// they name one.
+fn gic_is_given(
+    faults: &Faults,
+    around: &Surroundings<'_>,
+    node: Node<'_>,
+    strings: &[&str],
+) -> bool {
+    let board = around.board;
+    let named = strings.iter().find_map(|s| GICS.iter().find(|(name, _)| name == s));
+    if named.is_none() && !strings.contains(&ANY_GIC) {
+        return true;
+    }
+    let Some(given) = board.gic else {
+        let message = format!("{} has no GIC that can be virtualized", board.name);
+        faults.property(node, "compatible", message, "deploy on another board");
+        return false;
+    };
+    let Some((name, _)) = named.filter(|(_, wanted)| *wanted != given) else { return true };
+    let message = format!("\"{name}\" cannot be had: {} gives a {given}", board.name);
+    let remedy = format!("write \"{ANY_GIC}\" for what the board gives");
+    faults.property(node, "compatible", message, remedy);
+    false
+}
+
+fn unmatched(faults: &Faults, around: &Surroundings<'_>, node: Node<'_>, strings: &[&str]) {
+    let resolved: Vec<&str> = strings.iter().map(|string| resolved(around, string)).collect();
+    let feature = around
+        .left_out
+        .iter()
+        .find(|(_, answers)| resolved.iter().any(|string| answers.contains(string)));
+    let message = format!("no component answers to \"{}\"", strings.join("\", \""));
+    let remedy = match feature {
+        Some((feature, _)) => format!("build with feature {feature}"),
+        None => String::from("correct the name, or remove the node"),
+    };
+    faults.property(node, "compatible", message, remedy);
+}

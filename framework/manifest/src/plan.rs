@@ -1,0 +1,159 @@
+//! What a manifest comes to: plain data, checked, for the kernel to build from.
+//!
+//! Addresses here are guest-physical and known to be sound: no two regions of a
+//! VM overlap, none wraps, all end below [`IPA_LIMIT`](crate::IPA_LIMIT).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use evisor_contract::{Declaration, Node, Rights};
+
+/// A whole deployment.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// The version of the manifest format.
+    pub version: u32,
+    /// The objects that serve all VMs, in the order of the manifest.
+    pub root_objects: Vec<ObjectPlan>,
+    /// The VMs, in the order of the manifest.
+    pub vms: Vec<VmPlan>,
+}
+
+/// A VM.
+#[derive(Clone, Debug)]
+pub struct VmPlan {
+    /// Its node's name.
+    pub name: String,
+    /// Its node's path.
+    pub path: String,
+    /// Its vCPUs; the first one boots.
+    pub cpus: Vec<CpuPlan>,
+    /// Its memory, in the order of the manifest. The first region is writable
+    /// and holds what is booted.
+    pub memory: Vec<MemoryPlan>,
+    /// What it boots.
+    pub image: ImagePlan,
+    /// Its initial RAM disk.
+    pub initrd: Option<FilePlan>,
+    /// Where its device tree goes. [`DEVICE_TREE_SPACE`](crate::DEVICE_TREE_SPACE)
+    /// bytes from here are its own.
+    pub device_tree_ipa: u64,
+    /// What the manifest says in `bootargs`; it also is in the guest's tree.
+    pub bootargs: String,
+    /// What follows when a vCPU does what it must not.
+    pub on_crash: Outcome,
+    /// What follows when it asks for a reset.
+    pub on_reset: Outcome,
+    /// Its objects: interrupt controllers first, then in the order of the
+    /// manifest.
+    pub objects: Vec<ObjectPlan>,
+}
+
+/// What becomes of a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stays down.
+    Stop,
+    /// It starts anew.
+    Restart,
+}
+
+/// A vCPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuPlan {
+    /// MPIDR_EL1's affinity fields, as `reg` says.
+    pub affinity: u64,
+    /// Its node's path.
+    pub path: String,
+}
+
+/// A region of a VM's memory; page aligned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Where the guest sees it.
+    pub ipa: u64,
+    /// How long it is.
+    pub size: u64,
+    /// Whether the guest may write to it.
+    pub writable: bool,
+    /// Its node's path.
+    pub path: String,
+}
+
+/// What a VM boots, in its first memory region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePlan {
+    /// The file in the bundle.
+    pub file: String,
+    /// Where its first byte goes.
+    pub load_ipa: u64,
+    /// How much memory it claims from there, what is not in the file included.
+    pub size: u64,
+    /// Where the first vCPU starts.
+    pub entry_ipa: u64,
+}
+
+/// A file of the bundle and where it goes in a VM's memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePlan {
+    /// Its name in the bundle.
+    pub file: String,
+    /// Where its first byte goes.
+    pub ipa: u64,
+    /// How long it is.
+    pub size: u64,
+}
+
+/// An object to be built.
+#[derive(Clone, Debug)]
+pub struct ObjectPlan {
+    /// Its node's path.
+    pub path: String,
+    /// Its node's name.
+    pub name: String,
+    /// Who builds it.
+    pub declaration: &'static Declaration,
+    /// What its VM may do with it.
+    pub rights: Rights,
+    /// Its register windows, in the order of `reg`.
+    pub windows: Vec<WindowPlan>,
+    /// Its interrupt lines, in the order of `interrupts`.
+    pub lines: Vec<LinePlan>,
+    /// The console that it talks to: an index into
+    /// [`Deployment::root_objects`].
+    pub console: Option<usize>,
+    /// All of its node's properties, eVisor's own too.
+    pub properties: Vec<(String, Vec<u8>)>,
+}
+
+/// A register window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowPlan {
+    /// Where the guest sees it.
+    pub ipa: u64,
+    /// How long it is.
+    pub size: u64,
+    /// The directions and widths of access: what the component declares, less
+    /// what the node's rights leave out.
+    pub access: Rights,
+}
+
+/// An interrupt line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinePlan {
+    /// The interrupt controller: an index into [`VmPlan::objects`].
+    pub controller: usize,
+    /// Its number there.
+    pub intid: u32,
+    /// Level-triggered; else by edge.
+    pub level: bool,
+}
+
+impl ObjectPlan {
+    /// Runs `f` on the node as its component sees it.
+    pub fn with_node<R>(&self, f: impl FnOnce(&Node<'_>) -> R) -> R {
+        let properties: Vec<(&str, &[u8])> =
+            self.properties.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        let reg: Vec<(u64, u64)> = self.windows.iter().map(|w| (w.ipa, w.size)).collect();
+        f(&Node::new(&self.path, &properties, &reg))
+    }
+}

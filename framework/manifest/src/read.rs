@@ -1,0 +1,120 @@
+//! The manifest's root: what serves all VMs, and the VMs.
+
+use crate::error::{Faults, ManifestError};
+use crate::objects::{self, Found};
+use crate::plan::{Deployment, ObjectPlan, VmPlan};
+use crate::space::{Space, mebibytes};
+use crate::surroundings::Surroundings;
+use crate::{VERSION, matching, vm, words};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use evisor_fdt::{Node, Tree};
+
+/// What a VM's node is compatible with.
+const VM: &str = "evisor,vm";
+/// What a console's node is compatible with.
+const CONSOLE: &str = "evisor,console";
+/// What dtc and the specification put into a root, and no VM needs.
+const IGNORED: [&str; 5] = ["aliases", "chosen", "__symbols__", "__fixups__", "__local_fixups__"];
+
+/// Reads a manifest.
+///
+/// # Errors
+/// All that is wrong with it, in the order in which it was found; at least one.
+pub fn read(tree: &Tree<'_>, around: &Surroundings<'_>) -> Result<Deployment, Vec<ManifestError>> {
+    let faults = Faults::default();
+    let deployment = match version_is_known(&faults, tree.root()) {
+        true => deployment(&faults, around, tree.root()),
+        false => Deployment { version: 0, root_objects: Vec::new(), vms: Vec::new() },
+    };
+    let faults = faults.into_found();
+    if faults.is_empty() { Ok(deployment) } else { Err(faults) }
+}
+
+/// Another version's words mean other things: nothing else is looked at.
+fn version_is_known(faults: &Faults, root: Node<'_>) -> bool {
+    let message = match root.property(words::VERSION).map(|property| property.cell()) {
+        Some(Some(VERSION)) => return true,
+        Some(Some(other)) => format!("is {other}, and this eVisor reads {VERSION}"),
+        Some(None) => String::from("is not one number"),
+        None => String::from("is missing"),
+    };
+    let remedy = format!("write evisor,version = <{VERSION}>");
+    faults.property(root, words::VERSION, message, remedy);
+    false
+}
+
+fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Deployment {
+    words::check(faults, root, &[words::VERSION]);
+    let is_read = |node: &Node<'_>| node.is_enabled() && !IGNORED.contains(&node.name());
+    let nodes = root.children().filter(is_read);
+    let (vms, others): (Vec<_>, Vec<_>) = nodes.partition(|node| node.is_compatible(VM));
+    let found: Vec<Found<'_>> =
+        others.iter().filter_map(|node| root_object(faults, around, *node)).collect();
+    let root_objects = found.iter().map(|object| root_plan(faults, root, object)).collect();
+    let is_console = |object: &Found<'_>| object.node.is_compatible(CONSOLE);
+    let consoles = found.iter().enumerate().filter(|(_, object)| is_console(object));
+    let consoles: Vec<_> = consoles.map(|(index, object)| (index, object.node)).collect();
+    check_names(faults, root);
+    if vms.is_empty() {
+        let remedy = "add a node with compatible = \"evisor,vm\"";
+        faults.node(root, "there is no VM", remedy);
+    }
+    let vms: Vec<VmPlan> =
+        vms.iter().map(|node| vm::read(faults, around, &consoles, *node)).collect();
+    check_total(faults, around, root, &vms);
+    Deployment { version: VERSION, root_objects, vms }
+}
+
+fn root_object<'t>(
+    faults: &Faults,
+    around: &Surroundings<'_>,
+    node: Node<'t>,
+) -> Option<Found<'t>> {
+    let declaration = matching::component(faults, around, node)?;
+    if !declaration.needs.root {
+        let message = format!("{} serves one VM", declaration.name);
+        faults.node(node, message, "put the node into a VM's");
+        return None;
+    }
+    Some(Found { node, declaration, is_cpu: false })
+}
+
+/// What serves all VMs has no registers and no lines: there is no guest whose
+/// they could be.
+fn root_plan<'t>(faults: &Faults, root: Node<'t>, object: &Found<'t>) -> ObjectPlan {
+    objects::plan(faults, root, object, &mut Space::default())
+}
+
+/// dtc refuses two nodes of one name too, unless it is forced.
+fn check_names(faults: &Faults, root: Node<'_>) {
+    for around in core::iter::once(root).chain(root.descendants()) {
+        let mut nodes: Vec<Node<'_>> = around.children().collect();
+        nodes.sort_by_key(Node::name);
+        for (node, next) in nodes.iter().zip(nodes.iter().skip(1)) {
+            if node.name() == next.name() {
+                let kind = if next.is_compatible(VM) { "VMs" } else { "nodes" };
+                let message = format!("two {kind} have this name");
+                faults.node(*next, message, "give each a name of its own");
+            }
+        }
+    }
+}
+
+fn check_total(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>, vms: &[VmPlan]) {
+    let sizes = vms.iter().flat_map(|vm| &vm.memory).map(|memory| memory.size);
+    let asked = sizes.fold(0, u64::saturating_add);
+    let board = around.board;
+    let given = board.memory.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size));
+    if asked > given {
+        let message = format!(
+            "the VMs ask for {} of memory, and {} has {} for them",
+            mebibytes(asked),
+            board.name,
+            mebibytes(given)
+        );
+        let remedy = format!("take {} away from them", mebibytes(asked - given));
+        faults.node(root, message, remedy);
+    }
+}

@@ -1,0 +1,63 @@
+//! What a manifest is read against.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use evisor_contract::Declaration;
+
+/// The version of the GIC that a board can virtualize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GicVersion {
+    /// GICv2, or GIC-400: IHI 0048B.
+    V2,
+    /// GICv3: IHI 0069.
+    V3,
+}
+
+impl fmt::Display for GicVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V2 => "GICv2",
+            Self::V3 => "GICv3",
+        })
+    }
+}
+
+/// What a board has for VMs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoardFacts {
+    /// Its name, for messages.
+    pub name: String,
+    /// The interrupt controller that it can virtualize.
+    pub gic: Option<GicVersion>,
+    /// The memory that is left for VMs: address and size.
+    pub memory: Vec<(u64, u64)>,
+    /// How many vCPUs a VM may have on it.
+    pub cores: usize,
+}
+
+/// The files of a bundle.
+pub trait Files {
+    /// How long a file is; `None` if it is missing.
+    fn size_of(&self, name: &str) -> Option<u64>;
+
+    /// The start of a file: 64 bytes, or all of it if it is shorter.
+    fn head(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// A Cargo feature that was not built in, and the `compatible` strings that its
+/// component would answer.
+pub type LeftOut<'a> = (&'a str, &'a [&'a str]);
+
+/// Everything that a manifest is read against.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The components that are there.
+    pub registry: &'static [Declaration],
+    /// Those that could have been.
+    pub left_out: &'a [LeftOut<'a>],
+    /// The board.
+    pub board: &'a BoardFacts,
+    /// The files.
+    pub files: &'a dyn Files,
+}

@@ -1,0 +1,130 @@
+//! A VM's node.
+
+use crate::error::Faults;
+use crate::interrupts::Lines;
+use crate::objects::{self, Contents, Found};
+use crate::plan::{ObjectPlan, Outcome, VmPlan};
+use crate::space::{self, Space};
+use crate::surroundings::Surroundings;
+use crate::{chosen, cpus, image, words};
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use evisor_fdt::Node;
+
+const WORDS: [&str; 5] =
+    [words::IMAGE, words::INITRD, words::CONSOLE, words::ON_CRASH, words::ON_RESET];
+
+/// Where a VM's console may be: the deployment's consoles, with their indices
+/// among the root's objects.
+pub(crate) type Consoles<'t> = [(usize, Node<'t>)];
+
+/// Reads a VM's node.
+pub(crate) fn read<'t>(
+    faults: &Faults,
+    around: &Surroundings<'_>,
+    consoles: &Consoles<'t>,
+    vm: Node<'t>,
+) -> VmPlan {
+    words::check(faults, vm, &WORDS);
+    let mut contents = Contents::default();
+    contents.gather(faults, around, vm);
+    let cpus = cpus::read(faults, around, vm, &mut contents.objects);
+    let mut space = Space::default();
+    let memory = space::memory(faults, vm, &contents.memory, &mut space);
+    let objects = objects(faults, consoles, vm, contents, &mut space);
+    space.check_overlaps(faults);
+    let boot = image::place(faults, around.files, vm, &memory);
+    VmPlan {
+        name: vm.name().to_string(),
+        path: vm.path(),
+        cpus,
+        memory,
+        image: boot.image,
+        initrd: boot.initrd,
+        device_tree_ipa: boot.device_tree_ipa,
+        bootargs: chosen::read(faults, vm),
+        on_crash: outcome(faults, vm, words::ON_CRASH, Outcome::Stop),
+        on_reset: outcome(faults, vm, words::ON_RESET, Outcome::Restart),
+        objects,
+    }
+}
+
+fn objects<'t>(
+    faults: &Faults,
+    consoles: &Consoles<'t>,
+    vm: Node<'t>,
+    contents: Contents<'t>,
+    space: &mut Space<'t>,
+) -> Vec<ObjectPlan> {
+    let mut found = contents.objects;
+    found.retain(|object| serves_a_vm(faults, object));
+    // Stable: apart from this, the order is that of the manifest.
+    found.sort_by_key(|object| !object.declaration.needs.interrupt_controller);
+    let mut lines = Lines::new(faults, vm, &found, contents.incomplete);
+    let default = vm.has(words::CONSOLE).then(|| named_console(faults, consoles, vm));
+    let mut plan = |object: &Found<'t>| {
+        let plan = objects::plan(faults, vm, object, space);
+        let plan = objects::with_lines(plan, object, &mut lines);
+        let needed = object.declaration.needs.console;
+        let console = needed.then(|| console(faults, consoles, default, object.node)).flatten();
+        ObjectPlan { console, ..plan }
+    };
+    found.iter().map(&mut plan).collect()
+}
+
+fn serves_a_vm(faults: &Faults, object: &Found<'_>) -> bool {
+    if object.declaration.needs.root {
+        let message = format!("{} serves the whole deployment", object.declaration.name);
+        faults.node(object.node, message, "put the node next to the VMs, and point at it");
+    }
+    !object.declaration.needs.root
+}
+
+/// The console of a device: its own, the VM's, or the only one.
+fn console<'t>(
+    faults: &Faults,
+    consoles: &Consoles<'t>,
+    default: Option<Option<usize>>,
+    node: Node<'t>,
+) -> Option<usize> {
+    if node.has(words::CONSOLE) {
+        return named_console(faults, consoles, node);
+    }
+    let (message, remedy) = match (default, consoles) {
+        (Some(default), _) => return default,
+        (None, [(only, _)]) => return Some(*only),
+        (None, []) => (
+            "talks to a console, and the deployment has none",
+            "add console { compatible = \"evisor,console\"; } next to the VMs",
+        ),
+        (None, _) => {
+            ("could talk to several consoles", "name one in evisor,console, here or in the VM")
+        }
+    };
+    faults.node(node, message, remedy);
+    None
+}
+
+fn named_console<'t>(faults: &Faults, consoles: &Consoles<'t>, holder: Node<'t>) -> Option<usize> {
+    let target = words::reference(faults, holder, holder.property(words::CONSOLE)?)?;
+    let found = consoles.iter().find(|(_, console)| *console == target);
+    if found.is_none() {
+        let message = format!("{} is not a console", target.path());
+        faults.property(holder, words::CONSOLE, message, "point it at an \"evisor,console\"");
+    }
+    found.map(|(index, _)| *index)
+}
+
+fn outcome(faults: &Faults, vm: Node<'_>, name: &str, default: Outcome) -> Outcome {
+    match words::string(faults, vm, name) {
+        None => default,
+        Some("stop") => Outcome::Stop,
+        Some("restart") => Outcome::Restart,
+        Some(other) => {
+            let message = format!("\"{other}\" is not known here");
+            faults.property(vm, name, message, "write \"stop\" or \"restart\"");
+            default
+        }
+    }
+}

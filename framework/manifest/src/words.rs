@@ -1,0 +1,64 @@
+//! eVisor's own properties: which ones a node may have, and how they read.
+
+use crate::error::Faults;
+use alloc::format;
+use alloc::string::String;
+use evisor_fdt::{Node, Property};
+
+/// What eVisor's own properties begin with.
+pub(crate) const PREFIX: &str = "evisor,";
+
+pub(crate) const VERSION: &str = "evisor,version";
+pub(crate) const IMAGE: &str = "evisor,image";
+pub(crate) const INITRD: &str = "evisor,initrd";
+pub(crate) const CONSOLE: &str = "evisor,console";
+pub(crate) const ON_CRASH: &str = "evisor,on-crash";
+pub(crate) const ON_RESET: &str = "evisor,on-reset";
+pub(crate) const RIGHTS: &str = "evisor,rights";
+pub(crate) const READ_ONLY: &str = "evisor,read-only";
+
+/// Refuses every `evisor,*` property of `node` that is not in `known`.
+pub(crate) fn check(faults: &Faults, node: Node<'_>, known: &[&str]) {
+    for property in node.properties() {
+        if property.name.starts_with(PREFIX) && !known.contains(&property.name) {
+            let remedy = match known {
+                [] => String::from("remove it: no component owns this node"),
+                _ => format!("the words known here are {}", known.join(", ")),
+            };
+            faults.property(node, property.name, "is not known here", remedy);
+        }
+    }
+}
+
+/// Refuses them in all that lies in `node`.
+pub(crate) fn check_inside(faults: &Faults, node: Node<'_>, known: &[&str]) {
+    node.descendants().for_each(|inner| check(faults, inner, known));
+}
+
+/// A property that must be one string, if it is there.
+pub(crate) fn string<'t>(faults: &Faults, node: Node<'t>, name: &str) -> Option<&'t str> {
+    let property = node.property(name)?;
+    let string = property.string();
+    if string.is_none() {
+        faults.property(node, name, "is not one string", "write it as \"text\"");
+    }
+    string
+}
+
+/// The node that a property, one phandle, points at; the property must be there.
+pub(crate) fn reference<'t>(
+    faults: &Faults,
+    node: Node<'t>,
+    property: Property<'t>,
+) -> Option<Node<'t>> {
+    let Some(phandle) = property.cell() else {
+        faults.property(node, property.name, "is not one phandle", "write it as <&label>");
+        return None;
+    };
+    let target = node.tree().by_phandle(phandle);
+    if target.is_none() {
+        let message = format!("phandle {phandle:#x} leads nowhere");
+        faults.property(node, property.name, message, "write a label, as in <&label>");
+    }
+    target
+}

@@ -1,0 +1,140 @@
+//! Sound manifests: what they come to, and what their guests read.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use evisor_contract::Rights;
+use evisor_fdt::{Aligned, Tree};
+use evisor_manifest::{Deployment, ManifestError, Outcome, guest_tree, read};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use support::{around, board, compile_strictly, tests, text_of};
+
+fn compiled(source: &Path) -> Aligned {
+    compile_strictly(source).unwrap_or_else(|error| panic!("{source:?}: {error}"))
+}
+
+fn deployment(bytes: &Aligned) -> Deployment {
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    read(&tree, &around(&board())).unwrap_or_else(|errors| panic!("{errors:#?}"))
+}
+
+fn everything() -> Aligned {
+    compiled(&tests().join("sound/everything.dts"))
+}
+
+fn deployments() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests")
+}
+
+/// A deployment as text, without what the manifest says in the same words.
+fn summary(deployment: &Deployment) -> String {
+    let mut text = String::new();
+    for object in &deployment.root_objects {
+        writeln!(text, "root {} by {}", object.path, object.declaration.name).unwrap();
+    }
+    for vm in &deployment.vms {
+        writeln!(text, "vm {} crash {:?} reset {:?}", vm.name, vm.on_crash, vm.on_reset).unwrap();
+        writeln!(text, "  {:x?}\n  {:x?}", vm.image, vm.initrd).unwrap();
+        writeln!(text, "  tree {:#x}, bootargs {:?}", vm.device_tree_ipa, vm.bootargs).unwrap();
+        for cpu in &vm.cpus {
+            writeln!(text, "  cpu {:#x}", cpu.affinity).unwrap();
+        }
+        for memory in &vm.memory {
+            let (ipa, size, writable) = (memory.ipa, memory.size, memory.writable);
+            writeln!(text, "  memory {ipa:#x} + {size:#x} writable {writable}").unwrap();
+        }
+        for (index, object) in vm.objects.iter().enumerate() {
+            let (name, rights) = (object.declaration.name, object.rights.bits());
+            write!(text, "  {index}: {} by {name}, rights {rights:03x}", object.path).unwrap();
+            object.console.inspect(|index| write!(text, ", console {index}").unwrap());
+            for window in &object.windows {
+                let (ipa, size, access) = (window.ipa, window.size, window.access.bits());
+                write!(text, ", window {ipa:#x} + {size:#x} access {access:02x}").unwrap();
+            }
+            for line in &object.lines {
+                write!(text, ", line {} of {}", line.intid, line.controller).unwrap();
+                write!(text, " {}", if line.level { "level" } else { "edge" }).unwrap();
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[test]
+fn everything_comes_to_this_deployment() {
+    insta::assert_snapshot!(summary(&deployment(&everything())));
+}
+
+#[test]
+fn everything_gives_these_guest_trees() {
+    let bytes = everything();
+    let deployment = deployment(&bytes);
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    for vm in &deployment.vms {
+        let guest = guest_tree(&tree, vm, Some(&[1, 2, 3, 4])).unwrap();
+        insta::assert_snapshot!(format!("guest-{}", vm.name), text_of(&guest, &vm.name));
+    }
+}
+
+#[test]
+fn the_repository_s_deployments_are_sound() {
+    for name in ["linux", "serial", "test-app", "bench"] {
+        let bytes = compiled(&deployments().join(format!("{name}.dts")));
+        let tree = Tree::new(bytes.bytes()).unwrap();
+        let deployment = deployment(&bytes);
+        let guest = guest_tree(&tree, &deployment.vms[0], None).unwrap();
+        Tree::new(Aligned::copy(&guest).bytes()).unwrap();
+    }
+}
+
+#[test]
+fn the_linux_guest_reads_this_tree() {
+    let bytes = compiled(&deployments().join("linux.dts"));
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    let guest = guest_tree(&tree, &deployment(&bytes).vms[0], None).unwrap();
+    insta::assert_snapshot!(text_of(&guest, "deployed-linux"));
+}
+
+#[test]
+fn a_fragment_can_be_included_twice() {
+    let bytes = compiled(&tests().join("sound/twice.dts"));
+    let deployment = deployment(&bytes);
+    let names: Vec<_> = deployment.vms.iter().map(|vm| vm.name.as_str()).collect();
+    assert_eq!(names, ["left", "right"]);
+    assert!(deployment.vms.iter().all(|vm| vm.objects.iter().all(|o| o.console != Some(1))));
+}
+
+#[test]
+fn defaults_are_these() {
+    let deployment = deployment(&compiled(&deployments().join("linux.dts")));
+    let vm = &deployment.vms[0];
+    assert_eq!((vm.on_crash, vm.on_reset), (Outcome::Stop, Outcome::Restart));
+    let rights = Rights::all().difference(Rights::GRANT);
+    assert!(vm.objects.iter().all(|object| object.rights == rights));
+}
+
+#[test]
+fn components_refuse_their_nodes_by_name() {
+    let source = std::fs::read_to_string(tests().join("sound/everything.dts")).unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("refused.dts");
+    std::fs::write(&file, source.replace("evisor,epoch = <0>", "evisor,epoch = \"long ago\""))
+        .unwrap();
+    let bytes = compiled(&file);
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    let error = guest_tree(&tree, &deployment(&bytes).vms[0], None).unwrap_err();
+    let ManifestError { node, property, .. } = &error;
+    assert_eq!(node, "/main/soc@7e000000/rtc@7e202000");
+    assert_eq!(property.as_deref(), Some("evisor,epoch"));
+    let text = "evisor,epoch: is not one cell; write it as <number>";
+    assert_eq!(error.to_string(), format!("{node}: {text}"));
+}

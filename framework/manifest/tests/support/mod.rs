@@ -1,0 +1,182 @@
+//! What the tests read manifests against: components that declare and describe
+//! like the real ones and build nothing, a board, and a bundle.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use evisor_contract::{BuildError, Declaration, GuestNode, Needs, Node, Rights, WindowNeed};
+use evisor_fdt::Aligned;
+use evisor_manifest::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+type Describe = fn(&Node<'_>, &mut dyn GuestNode) -> Result<(), BuildError>;
+
+const fn component(
+    name: &'static str,
+    compatible: &'static [&'static str],
+    needs: Needs,
+    properties: &'static [&'static str],
+    describe: Describe,
+) -> Declaration {
+    let build = |_: &Node<'_>, _: &mut dyn evisor_contract::Grants| {
+        Err(BuildError::new("is not built in tests", "read it only"))
+    };
+    Declaration { name, compatible, needs, properties, build, describe }
+}
+
+const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
+    Needs { windows, lines, ..Needs::NONE }
+}
+
+const WORDS: WindowNeed =
+    WindowNeed { size: 0x1000, access: Rights::READ32.union(Rights::WRITE32) };
+
+pub static REGISTRY: [Declaration; 9] = [
+    component(
+        "pl011",
+        &["arm,pl011"],
+        Needs { console: true, ..device(&[WindowNeed::new(0x1000)], 1) },
+        &[],
+        |_, guest| {
+            let clock = guest.fixed_clock(24_000_000);
+            guest.set_strings("compatible", &["arm,pl011", "arm,primecell"]);
+            guest.set_cells("clocks", &[clock, clock]);
+            guest.set_strings("clock-names", &["uartclk", "apb_pclk"]);
+            Ok(())
+        },
+    ),
+    component("pl031", &["arm,pl031"], device(&[WORDS], 1), &["evisor,epoch"], |node, guest| {
+        node.cell("evisor,epoch")?;
+        let clock = guest.fixed_clock(24_000_000);
+        guest.set_strings("compatible", &["arm,pl031", "arm,primecell"]);
+        guest.set_cells("clocks", &[clock]);
+        guest.set_strings("clock-names", &["apb_pclk"]);
+        Ok(())
+    }),
+    component(
+        "vgic-v2",
+        &["evisor,gic-v2", "arm,gic-400", "arm,cortex-a15-gic"],
+        Needs {
+            interrupt_controller: true,
+            ..device(&[WindowNeed::new(0x1000), WindowNeed::new(0x2000)], 0)
+        },
+        &[],
+        |_, guest| {
+            guest.set_strings("compatible", &["arm,gic-400", "arm,cortex-a15-gic"]);
+            guest.set_flag("interrupt-controller");
+            guest.set_cells("#interrupt-cells", &[3]);
+            guest.set_cells("#address-cells", &[0]);
+            Ok(())
+        },
+    ),
+    component("arch-timer", &["arm,armv8-timer"], device(&[], 1), &[], |_, guest| {
+        guest.set_strings("interrupt-names", &["virt"]);
+        Ok(())
+    }),
+    component("psci", &["arm,psci-1.0", "arm,psci-0.2"], Needs::NONE, &[], |_, guest| {
+        guest.set_strings("method", &["hvc"]);
+        Ok(())
+    }),
+    component("smccc-services", &["evisor,smccc"], Needs::NONE, &[], |_, _| Ok(())),
+    component("id-registers", &["arm,armv8"], Needs::NONE, &["evisor,hide"], |_, _| Ok(())),
+    component("other-cpu", &["example,cpu"], Needs::NONE, &[], |_, _| Ok(())),
+    component(
+        "console",
+        &["evisor,console"],
+        Needs { root: true, ..Needs::NONE },
+        &["evisor,host-serial"],
+        |_, _| Ok(()),
+    ),
+];
+
+pub const LEFT_OUT: &[LeftOut<'_>] =
+    &[("sp805", &["arm,sp805"]), ("vgic-v3", &["evisor,gic-v3", "arm,gic-v3"])];
+
+/// The start of a kernel as Debian's: no text offset, 32 MiB with its bss.
+const KERNEL: [u8; 64] = header(0, 32 << 20);
+/// The start of one of our own guests.
+const GUEST: [u8; 64] = header(2 << 20, 0x18000);
+
+const fn header(text_offset: u32, size: u32) -> [u8; 64] {
+    let mut head = [0; 64];
+    let (offset, size) = (text_offset.to_le_bytes(), size.to_le_bytes());
+    let mut index = 0;
+    while index < 4 {
+        head[8 + index] = offset[index];
+        head[16 + index] = size[index];
+        head[56 + index] = b"ARM\x64"[index];
+        index += 1;
+    }
+    head
+}
+
+/// A bundle.
+pub struct Bundle;
+
+impl Files for Bundle {
+    fn size_of(&self, name: &str) -> Option<u64> {
+        Some(match name {
+            "debian:linux" => 30 << 20,
+            "debian:initramfs" => (8 << 20) + 123,
+            "serial" | "bench" | "test-app" | "guest" => 0x8000,
+            "empty" => 0,
+            "elf" | "gzip" => 1 << 20,
+            _ => return None,
+        })
+    }
+
+    fn head(&self, name: &str) -> Option<&[u8]> {
+        Some(match name {
+            "debian:linux" => &KERNEL,
+            "elf" => b"\x7fELF\x02\x01\x01",
+            "gzip" => b"\x1f\x8b\x08",
+            "serial" | "bench" | "test-app" | "guest" => &GUEST,
+            _ => &[],
+        })
+    }
+}
+
+/// A board with 1 GiB for VMs.
+pub fn board() -> BoardFacts {
+    BoardFacts {
+        name: "qemu-virt".into(),
+        gic: Some(GicVersion::V2),
+        memory: vec![(0x4800_0000, 0x3800_0000), (0x8000_0000, 0x0800_0000)],
+        cores: 2,
+    }
+}
+
+pub fn around(board: &BoardFacts) -> Surroundings<'_> {
+    Surroundings { registry: &REGISTRY, left_out: LEFT_OUT, board, files: &Bundle }
+}
+
+pub fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+fn dtc(arguments: &[&str], source: &Path) -> Result<Vec<u8>, String> {
+    let folder = source.parent().expect("a source lies in a folder");
+    let output = Command::new("dtc").args(arguments).arg(source).current_dir(folder).output();
+    let output = output.expect("dtc (package device-tree-compiler) is there");
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// Compiles a source. `-f`: what dtc itself refuses is for the reader to refuse.
+pub fn compile(source: &Path) -> Result<Aligned, String> {
+    Ok(Aligned::copy(&dtc(&["-q", "-f", "-I", "dts", "-O", "dtb"], source)?))
+}
+
+/// Compiles without force.
+pub fn compile_strictly(source: &Path) -> Result<Aligned, String> {
+    Ok(Aligned::copy(&dtc(&["-q", "-I", "dts", "-O", "dtb"], source)?))
+}
+
+/// A compiled tree as text.
+pub fn text_of(tree: &[u8], name: &str) -> String {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.dtb"));
+    std::fs::write(&file, tree).expect("the test can write to its folder");
+    let text = dtc(&["-q", "-I", "dtb", "-O", "dts"], &file).expect("dtc reads what was made");
+    String::from_utf8(text).expect("dtc writes text")
+}

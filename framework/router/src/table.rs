@@ -1,0 +1,159 @@
+//! Routes: which names lead to which capability.
+
+use crate::absent::Port;
+use crate::cache::SLOTS;
+use alloc::vec::Vec;
+use core::fmt;
+use evisor_contract::{Capability, Rights};
+
+/// A range of names and the capability that it leads to.
+///
+/// The capability stands in the route and not behind an index: following it is
+/// what every trap does.
+#[repr(C)]
+pub struct Route<P: ?Sized + 'static> {
+    first: u64,
+    /// The last name less the first.
+    span: u64,
+    capability: Capability<P>,
+}
+
+impl<P: ?Sized> Route<P> {
+    /// The distance of `name` from the first, if the route covers it.
+    #[inline(always)]
+    pub fn distance(&self, name: u64) -> Option<u64> {
+        let distance = name.wrapping_sub(self.first);
+        if distance <= self.span { Some(distance) } else { None }
+    }
+
+    /// The capability.
+    #[inline(always)]
+    pub fn capability(&self) -> &Capability<P> {
+        &self.capability
+    }
+
+    /// The first and the last name.
+    pub fn names(&self) -> (u64, u64) {
+        (self.first, self.first + self.span)
+    }
+}
+
+/// All routes for one kind of name, in order, without gaps.
+pub struct Table<P: ?Sized + 'static> {
+    routes: Vec<Route<P>>,
+    /// Which bits of a name choose the slot of a cache.
+    shift: u32,
+}
+
+impl<P: ?Sized> Table<P> {
+    /// The route of `name`. Every name has one.
+    pub fn search(&self, name: u64) -> Option<&Route<P>> {
+        let after = self.routes.partition_point(|route| route.first <= name);
+        self.routes.get(after.wrapping_sub(1))
+    }
+
+    /// The slot of a cache that `name` belongs to.
+    #[inline(always)]
+    pub fn slot(&self, name: u64) -> usize {
+        (name >> (self.shift & 63)) as usize & (SLOTS - 1)
+    }
+
+    /// All routes that were granted, in order.
+    pub fn granted(&self) -> impl Iterator<Item = &Route<P>> {
+        self.routes.iter().filter(|route| !route.capability.rights().is_empty())
+    }
+
+    /// Takes every right to the object at `port` away.
+    pub(crate) fn quarantine(&self, port: *const ()) {
+        for route in &self.routes {
+            if core::ptr::addr_eq(route.capability.port(), port) {
+                route.capability.clear(Rights::all());
+            }
+        }
+    }
+}
+
+/// Two grants cover the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// The first name of the one.
+    pub one: u64,
+    /// The first name of the other.
+    pub other: u64,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the grants that start at {:#x} and {:#x} overlap", self.one, self.other)
+    }
+}
+
+/// A table being put together.
+pub struct TableBuilder<P: ?Sized + 'static> {
+    routes: Vec<Route<P>>,
+}
+
+impl<P: ?Sized> Default for TableBuilder<P> {
+    fn default() -> Self {
+        Self { routes: Vec::new() }
+    }
+}
+
+impl<P: ?Sized + Port> TableBuilder<P> {
+    /// Names `first` to `last` lead to `capability`.
+    ///
+    /// # Errors
+    /// One of them leads elsewhere already.
+    pub fn grant(
+        &mut self,
+        first: u64,
+        last: u64,
+        capability: Capability<P>,
+    ) -> Result<(), Overlap> {
+        let clash = self.routes.iter().find(|r| r.first <= last && first <= r.first + r.span);
+        if let Some(route) = clash {
+            return Err(Overlap { one: route.first, other: first });
+        }
+        self.routes.push(Route { first, span: last.saturating_sub(first), capability });
+        Ok(())
+    }
+
+    /// Fills the gaps and fixes the table.
+    #[must_use]
+    pub fn finish(mut self) -> Table<P> {
+        self.routes.sort_unstable_by_key(|route| route.first);
+        let shift = best_shift(&self.routes);
+        let mut routes = Vec::with_capacity(2 * self.routes.len() + 1);
+        let mut next = Some(0);
+        for route in self.routes {
+            if let Some(gap) = next.filter(|&from| from < route.first) {
+                routes.push(absent(gap, route.first - 1));
+            }
+            next = (route.first + route.span).checked_add(1);
+            routes.push(route);
+        }
+        if let Some(gap) = next {
+            routes.push(absent(gap, u64::MAX));
+        }
+        Table { routes, shift }
+    }
+}
+
+fn absent<P: ?Sized + Port>(first: u64, last: u64) -> Route<P> {
+    let capability = Capability::new(P::absent(), Rights::empty(), 0);
+    Route { first, span: last - first, capability }
+}
+
+/// The lowest shift under which the fewest routes share a slot.
+fn best_shift<P: ?Sized>(routes: &[Route<P>]) -> u32 {
+    let shared = |shift: u32| {
+        let mut taken = [0u32; SLOTS];
+        for route in routes {
+            if let Some(slot) = taken.get_mut((route.first >> shift) as usize & (SLOTS - 1)) {
+                *slot += 1;
+            }
+        }
+        taken.iter().map(|n| n.saturating_sub(1)).sum::<u32>()
+    };
+    (0..40).min_by_key(|&shift| shared(shift)).unwrap_or(0)
+}

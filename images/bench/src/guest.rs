@@ -1,0 +1,124 @@
+//! The events, in order.
+
+use aarch64_cpu::registers::{CNTPCT_EL0, CNTVCT_EL0};
+use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, timer};
+use smccc::psci::PSCI_VERSION;
+use tock_registers::interfaces::Readable;
+
+use crate::{access, interrupt};
+
+evisor_guest::entry!(main);
+
+const EVENTS: u64 = 10_000;
+/// Fewer where each event is a byte on somebody's console.
+const BYTES: u64 = 2_000;
+const SGIS: u64 = 1_000;
+const DEADLINES: u64 = 200;
+
+/// In the range of vendor-specific hypervisor services, and nobody's.
+const UNKNOWN_FUNCTION: u64 = 0xC600_0042;
+
+const GICD_TYPER: usize = map::GICD + 0x004;
+/// GICD_ISENABLER1, and in it the UART's bit.
+const GICD_ISENABLER1: usize = map::GICD + 0x104;
+const UART_ENABLE_BIT: u64 = 1 << (map::UART_INTID % 32);
+const UARTDR: usize = map::UART;
+const UARTFR: usize = map::UART + 0x18;
+
+type EventLoop = fn(u64, u64, u64) -> u64;
+
+fn main() -> u8 {
+    boot();
+    calls();
+    accesses();
+    interrupts();
+    println!("bench: end");
+    0
+}
+
+fn report(name: &str, counts: i64, number: u64, own: u64) {
+    let frequency = i128::from(timer::frequency());
+    let number = i128::from(number);
+    let instructions = i128::from(counts) * 1_000_000_000 / frequency;
+    let twice = 2 * (instructions - i128::from(own) * number);
+    // Rounded to the nearest: floor((2x + n) / 2n).
+    println!("bench: {name} {}", (twice + number).div_euclid(2 * number));
+}
+
+fn measure(name: &str, event: EventLoop, number: u64, operand: u64, value: u64) {
+    let with_event = event(number, operand, value);
+    let without = access::nothing(number, operand, value);
+    report(name, with_event.wrapping_sub(without) as i64, number, 0);
+}
+
+/// What passed from reset to the guest's first instruction. The guest read the
+/// virtual counter then; the physical one runs ahead of it by a constant that
+/// only the hypervisor knows, unless it lets the guest read both.
+fn boot() {
+    let offset = exception::attempt(|| CNTPCT_EL0.get().wrapping_sub(CNTVCT_EL0.get()));
+    // Two reads in a row are up to a few counts apart: no offset at all.
+    let offset = offset.ok().filter(|offset| *offset > 64).unwrap_or(0);
+    let counts = count_at_entry().wrapping_add(offset);
+    report("boot", counts as i64, 1, 0);
+}
+
+fn calls() {
+    let version = u64::from(PSCI_VERSION);
+    measure("hvc", access::hvc, EVENTS, version, 0);
+    // Without EL3 and a hypervisor, SMC is undefined.
+    if exception::attempt(|| access::smc(1, version, 0)).is_ok() {
+        measure("smc", access::smc, EVENTS, version, 0);
+    }
+    measure(
+        "hvc_unknown_function",
+        access::hvc,
+        EVENTS,
+        UNKNOWN_FUNCTION,
+        0,
+    );
+}
+
+fn accesses() {
+    let read = |name, address: usize| measure(name, access::load, EVENTS, address as u64, 0);
+    read("gicd_typer_read", GICD_TYPER);
+    let isenabler = GICD_ISENABLER1 as u64;
+    measure(
+        "gicd_isenabler_write",
+        access::store,
+        EVENTS,
+        isenabler,
+        UART_ENABLE_BIT,
+    );
+    gic::disable_interrupt(map::UART_INTID);
+    read("uart_flag_read", UARTFR);
+    uart_write();
+    if pl031::registers().is_some() {
+        read("rtc_read", map::RTC);
+    }
+    if exception::attempt(|| mmio::load32(map::EXAMPLE)).is_ok() {
+        read("example_read", map::EXAMPLE);
+    }
+}
+
+/// Sends NULs, which terminals ignore, and starts a new line for whoever reads
+/// lines.
+fn uart_write() {
+    let uart = UARTDR as u64;
+    let with_event = access::store(BYTES, uart, 0);
+    println!();
+    let without = access::nothing(BYTES, uart, 0);
+    report(
+        "uart_write",
+        with_event.wrapping_sub(without) as i64,
+        BYTES,
+        0,
+    );
+}
+
+fn interrupts() {
+    gic::enable();
+    let sgis = interrupt::sgi_to_self(SGIS) as i64;
+    report("sgi_self", sgis, SGIS, interrupt::SGI_OWN);
+    let late = interrupt::timer_deadlines(DEADLINES) as i64;
+    report("vtimer", late, DEADLINES, interrupt::TIMER_OWN);
+}

@@ -1,0 +1,23 @@
+//! A guest that counts the instructions that the hypervisor takes for each
+//! event.
+//!
+//! Under QEMU's `-icount shift=0,sleep=off` one instruction is one nanosecond of
+//! the virtual counter, at whatever level it runs; so what the counter advances
+//! over N events, less what the guest itself executes, is what EL2 executed.
+//! Best with a counter of 1 GHz (`-cpu max`); the slower ones of Cortex cores
+//! are scaled, and rounded by the number of events.
+//!
+//! It prints one line an event, `bench: NAME VALUE`, and ends with verdict 0.
+//! An event that the VM does not offer is left out.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod access;
+#[cfg(target_os = "none")]
+mod guest;
+#[cfg(target_os = "none")]
+mod interrupt;
+
+#[cfg(not(target_os = "none"))]
+fn main() {}

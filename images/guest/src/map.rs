@@ -1,0 +1,26 @@
+//! The addresses and interrupts of the virt machine that these guests use
+//! (QEMU, `hw/arm/virt.c`, `base_memmap` and `a15irqmap`). The one place that
+//! knows them.
+
+/// GICv2 distributor.
+pub const GICD: usize = 0x0800_0000;
+/// GICv2 CPU interface.
+pub const GICC: usize = 0x0801_0000;
+/// PL011 UART.
+pub const UART: usize = 0x0900_0000;
+/// PL031 real-time clock, where there is one.
+pub const RTC: usize = 0x0901_0000;
+
+/// Where a VM may hold the example device that lives outside the repository.
+pub const EXAMPLE: usize = 0x0b00_0000;
+/// An address of the device region with nothing behind it.
+pub const DEVICE_HOLE: usize = 0x0b80_0000;
+/// An address with nothing behind it that stage 1 maps as executable.
+pub const MEMORY_HOLE: usize = 0xf000_0000;
+
+/// The virtual timer: PPI 11.
+pub const TIMER_INTID: u32 = 27;
+/// The UART: SPI 1.
+pub const UART_INTID: u32 = 33;
+/// The real-time clock: SPI 2.
+pub const RTC_INTID: u32 = 34;
