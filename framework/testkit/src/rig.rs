@@ -261,8 +261,7 @@ impl Rig {
     fn settle(&mut self, reply: Reply) {
         assert!(!self.cx.take_overflow(), "too many effects in one invocation");
         assert!(matches!(reply.status, Status::Done | Status::Absent), "answered {reply:?}");
-        let effects: Vec<_> = self.cx.take().collect();
-        for effect in effects {
+        while let Some(effect) = self.cx.pop() {
             if effect.to.rights().contains(effect.right) {
                 let _ = effect.to.follow().notify(effect.tag, effect.value, &mut self.cx);
             } else {

@@ -1,0 +1,187 @@
+//! The console: the guests' serial ports on the one serial line of the board.
+//!
+//! What a port sends goes to the line at once while it takes it, and waits in a
+//! ring otherwise. Above [`HIGH`] bytes the sender is told that the console is
+//! full, and when it has drained to [`LOW`] that it is ready. What is typed goes
+//! to the port with the input, which is port 0.
+//!
+//! Bytes pass as they are: no line ends are added.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod ring;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use evisor_contract::{
+    Backend, ConsolePort, Context, EFFECTS, Effect, HostSerial, Needs, Notify, Object, Parts,
+    Reply, component, tag,
+};
+use ring::{CAPACITY, Ring};
+
+component! {
+    compatible: ["evisor,console"],
+    needs: Needs { root: true, ..Needs::NONE },
+    properties: [],
+    build: |_node, grants| {
+        let console = Console::new(grants.host_serial()?);
+        Ok(Parts::new(console).notify().backend().done())
+    },
+    describe: |_node, _guest| Ok(()),
+}
+
+/// How many ports there are.
+const PORTS: usize = 8;
+/// More bytes than this in the ring: whoever sends is told to stop. The effects
+/// that a sender has queued by then fit in above.
+const HIGH: usize = CAPACITY - 1024;
+/// So many bytes or fewer: all are told to go on.
+const LOW: usize = 1024;
+/// How many chunks of input one interrupt reads: more than the receive FIFO of
+/// the serial ports at hand (32) holds.
+const INPUT_CHUNKS: usize = 5;
+/// How many bytes one interrupt sends, so that it ends soon.
+const OUTPUT_BYTES: usize = 64;
+
+const _: () = assert!(PORTS + INPUT_CHUNKS <= EFFECTS && INPUT_CHUNKS * ConsolePort::CHUNK > 32);
+
+/// How the holder of a port is reached, and what it was told.
+struct Holder {
+    effect: Effect,
+    full: bool,
+}
+
+impl Holder {
+    fn tell(&self, tag: u32, value: u64, cx: &mut Context) {
+        cx.push(Effect { tag, value, ..self.effect });
+    }
+}
+
+struct Console {
+    serial: Box<dyn HostSerial>,
+    ring: Ring,
+    holders: [Option<Holder>; PORTS],
+    input: usize,
+    /// Bytes that went nowhere: the ring was full, or nobody has the input.
+    lost: u64,
+}
+
+impl Notify for Console {
+    fn notify(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
+        match tag {
+            tag::HOST_INTERRUPT => self.interrupt(cx),
+            port if (port as usize) < PORTS => self.output(port as usize, value, cx),
+            _ => return Reply::ABSENT,
+        }
+        Reply::DONE
+    }
+}
+
+impl Backend for Console {
+    fn connect(&mut self, port: u32, holder: Effect) {
+        if let Some(slot) = self.holders.get_mut(port as usize) {
+            *slot = Some(Holder { effect: holder, full: false });
+        }
+    }
+}
+
+impl Object for Console {
+    /// It belongs to no VM, and its ports outlive a VM's restart.
+    fn reset(&mut self) {}
+}
+
+impl Console {
+    fn new(serial: Box<dyn HostSerial>) -> Self {
+        let holders = core::array::from_fn(|_| None);
+        Self { serial, ring: Ring::new(), holders, input: 0, lost: 0 }
+    }
+
+    /// Bytes from `port`.
+    #[inline]
+    fn output(&mut self, port: usize, packed: u64, cx: &mut Context) {
+        for byte in ConsolePort::unpack(packed) {
+            if !self.ring.is_empty() || !self.serial.try_write(byte) {
+                self.keep(byte);
+            }
+        }
+        if self.ring.len() > HIGH {
+            self.stop(port, cx);
+        }
+    }
+
+    #[cold]
+    fn keep(&mut self, byte: u8) {
+        if self.ring.is_empty() {
+            self.serial.interrupt_when_writable(true);
+        }
+        if !self.ring.push(byte) {
+            self.lost = self.lost.wrapping_add(1);
+        }
+    }
+
+    fn stop(&mut self, port: usize, cx: &mut Context) {
+        if let Some(Some(holder)) = self.holders.get_mut(port)
+            && !holder.full
+        {
+            holder.full = true;
+            holder.tell(tag::CONSOLE_FULL, 0, cx);
+        }
+    }
+
+    /// The serial line has something, or has room. What this leaves for later
+    /// interrupts again.
+    fn interrupt(&mut self, cx: &mut Context) {
+        self.serial.acknowledge();
+        for _ in 0..INPUT_CHUNKS {
+            if !self.receive_chunk(cx) {
+                break;
+            }
+        }
+        if !self.ring.is_empty() {
+            self.drain(cx);
+        }
+    }
+
+    /// Hands one chunk of what was typed on. False: there was less than one.
+    fn receive_chunk(&mut self, cx: &mut Context) -> bool {
+        let mut chunk = [0; ConsolePort::CHUNK];
+        let mut count = 0;
+        for (slot, byte) in chunk.iter_mut().zip(core::iter::from_fn(|| self.serial.try_read())) {
+            *slot = byte;
+            count += 1;
+        }
+        let typed = chunk.get(..count).unwrap_or(&[]);
+        match self.holders.get(self.input) {
+            _ if typed.is_empty() => {}
+            Some(Some(holder)) => holder.tell(tag::CONSOLE_INPUT, ConsolePort::pack(typed), cx),
+            _ => self.lost = self.lost.wrapping_add(count as u64),
+        }
+        count == ConsolePort::CHUNK
+    }
+
+    fn drain(&mut self, cx: &mut Context) {
+        for _ in 0..OUTPUT_BYTES {
+            match self.ring.first() {
+                Some(byte) if self.serial.try_write(byte) => self.ring.skip(),
+                _ => break,
+            }
+        }
+        if self.ring.is_empty() {
+            self.serial.interrupt_when_writable(false);
+        }
+        if self.ring.len() <= LOW {
+            self.go_on(cx);
+        }
+    }
+
+    fn go_on(&mut self, cx: &mut Context) {
+        for holder in self.holders.iter_mut().flatten().filter(|holder| holder.full) {
+            holder.full = false;
+            holder.tell(tag::CONSOLE_READY, 0, cx);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Output that the serial line has not taken yet.
+
+use alloc::boxed::Box;
+
+/// How many bytes it holds.
+pub const CAPACITY: usize = 4096;
+
+/// A ring of bytes.
+pub struct Ring {
+    bytes: Box<[u8]>,
+    first: usize,
+    count: usize,
+}
+
+impl Ring {
+    pub fn new() -> Self {
+        Self { bytes: alloc::vec![0; CAPACITY].into_boxed_slice(), first: 0, count: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends a byte. False: there is no room.
+    pub fn push(&mut self, byte: u8) -> bool {
+        if self.count == CAPACITY {
+            return false;
+        }
+        let end = (self.first + self.count) % CAPACITY;
+        let Some(slot) = self.bytes.get_mut(end) else {
+            return false;
+        };
+        *slot = byte;
+        self.count += 1;
+        true
+    }
+
+    /// The oldest byte.
+    pub fn first(&self) -> Option<u8> {
+        self.bytes.get(self.first).copied().filter(|_| self.count != 0)
+    }
+
+    /// Forgets the oldest byte.
+    pub fn skip(&mut self) {
+        if self.count != 0 {
+            self.first = (self.first + 1) % CAPACITY;
+            self.count -= 1;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Discovery by the SMC Calling Convention (DEN 0028), version 1.2, and eVisor's
+//! own hypervisor services.
+//!
+//! The one service of our own is the verdict: a guest that tests something says
+//! how that ended. It takes the control right of *this* node, which is not that
+//! of the PSCI node: a VM may give a verdict without being able to turn itself
+//! off, and the other way about. Without the right the function does not exist.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod spec;
+#[cfg(test)]
+mod tests;
+
+use evisor_contract::{
+    CallRegisters, Calls, Context, Needs, Object, Parts, Reply, VmControl, VmEvent, component,
+};
+use spec::{code, function};
+
+component! {
+    compatible: ["evisor,smccc"],
+    needs: Needs::NONE,
+    properties: [],
+    build: |_node, grants| {
+        let services = Services { vm: grants.vm()? };
+        let architecture = function::VERSION..=function::ARCH_LAST;
+        let hypervisor = function::HYPERVISOR..=function::HYPERVISOR_LAST;
+        let wide = hypervisor.start() | function::SMC64..=hypervisor.end() | function::SMC64;
+        Ok(Parts::new(services).calls(&[architecture, hypervisor, wide]).done())
+    },
+    describe: |_node, _guest| Ok(()),
+}
+
+struct Services {
+    vm: VmControl,
+}
+
+impl Object for Services {
+    fn reset(&mut self) {}
+}
+
+impl Calls for Services {
+    fn call(&mut self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply {
+        Reply::value(match function {
+            function::VERSION => spec::VERSION_1_2,
+            function::ARCH_FEATURES => features(registers[1]),
+            function::UID => uid(registers),
+            function::REVISION => revision(registers),
+            function::VERDICT if self.vm.permitted() => self.verdict(registers[1], cx),
+            _ => code::NOT_SUPPORTED,
+        })
+    }
+}
+
+impl Services {
+    fn verdict(&self, verdict: u64, cx: &mut Context) -> u64 {
+        match u8::try_from(verdict) {
+            Ok(verdict) => {
+                self.vm.send(VmEvent::Verdict(verdict), cx);
+                code::SUCCESS
+            }
+            Err(_) => code::INVALID_PARAMETER,
+        }
+    }
+}
+
+/// §7.3. The workarounds for Spectre variants 2 and 4 and for Spectre-BHB (§7.5
+/// and on) are firmware's; eVisor offers none, and says so.
+#[expect(clippy::cast_possible_truncation, reason = "the argument has 32 bits")]
+fn features(asked: u64) -> u64 {
+    match asked as u32 {
+        function::VERSION | function::ARCH_FEATURES => code::SUCCESS,
+        _ => code::NOT_SUPPORTED,
+    }
+}
+
+fn uid(registers: &mut CallRegisters) -> u64 {
+    let [first, second, third, fourth] = spec::UID;
+    (registers[1], registers[2], registers[3]) = (second, third, fourth);
+    first
+}
+
+fn revision(registers: &mut CallRegisters) -> u64 {
+    let (major, minor) = spec::REVISION;
+    registers[1] = minor;
+    major
+}
