@@ -20,6 +20,7 @@
 extern crate alloc;
 
 mod distributor;
+mod interface;
 mod lines;
 mod list_registers;
 mod snapshot;
@@ -32,7 +33,8 @@ use evisor_contract::{
     BuildError, Context, GuestNode, LineState, Mmio, Needs, Notify, Object, Parts, Reply, Restore,
     RestoreError, Rights, Save, VcpuControl, VirtualInterface, Width, WindowNeed, component,
 };
-use list_registers::{HW, Interface, PHYSICAL_ID};
+use interface::Interface;
+use list_registers::{HW, PHYSICAL_ID};
 use spec::{CPUS, PRIVATE, SGIS, gicd};
 use state::{State, word_of};
 

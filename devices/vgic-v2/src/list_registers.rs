@@ -12,13 +12,8 @@
 //! the order of priority ([`Vgic::fill`]).
 
 use crate::Vgic;
-use crate::spec::{GICH_HCR, GICH_LR, PRIVATE, gich};
+use crate::spec::{GICH_LR, PRIVATE};
 use crate::state::{LISTS, NOWHERE, Slot, bits, words_of};
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use evisor_contract::Window;
-use safe_mmio::UniqueMmioPointer;
-use safe_mmio::fields::ReadPureWrite;
 
 /// GICH_LR.STATE in place.
 const STATE: u32 = GICH_LR::STATE.mask << GICH_LR::STATE.shift;
@@ -29,56 +24,6 @@ const EOI: u32 = GICH_LR::EOI.mask << GICH_LR::EOI.shift;
 pub const PHYSICAL_ID: u32 = GICH_LR::PHYSICAL_ID.mask << GICH_LR::PHYSICAL_ID.shift;
 /// Linked to hardware.
 pub const HW: u32 = GICH_LR::HW.mask << GICH_LR::HW.shift;
-
-/// One register of the virtual interface.
-type Register = UniqueMmioPointer<'static, ReadPureWrite<u32>>;
-
-/// The virtual interface of the core that this code runs on. Each register by
-/// itself, so that using one checks nothing.
-pub struct Interface {
-    lists: [Register; LISTS],
-    hcr: Register,
-    vmcr: Register,
-    apr: Register,
-    /// One bit for each list register there is.
-    pub all: u32,
-}
-
-impl Interface {
-    /// The first `lists` list registers of `window` are used. None if it is too
-    /// short for the map of §5.3.
-    pub fn new(window: Window, lists: usize) -> Option<Self> {
-        let window: &'static mut Window = Box::leak(Box::new(window));
-        let mut registers = window.iter();
-        let hcr = registers.nth(gich::HCR)?;
-        let vmcr = registers.nth(gich::VMCR - gich::HCR - 1)?;
-        let apr = registers.nth(gich::APR - gich::VMCR - 1)?;
-        let after = registers.skip(gich::LR - gich::APR - 1);
-        let found: Vec<Register> = after.take(LISTS).collect();
-        let all = u32::MAX >> (32 - lists.clamp(1, LISTS));
-        Some(Self { lists: found.try_into().ok()?, hcr, vmcr, apr, all })
-    }
-
-    /// List register `n`.
-    #[inline(always)]
-    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
-    pub fn list(&self, n: usize) -> u32 {
-        self.lists[n & (LISTS - 1)].read()
-    }
-
-    /// Whether it is to tell that its list registers run out.
-    #[cfg(test)]
-    pub fn underflow(&self) -> bool {
-        GICH_HCR::UIE.is_set(self.hcr.read())
-    }
-
-    /// Writes list register `n`.
-    #[inline(always)]
-    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
-    pub fn set_list(&mut self, n: usize, value: u32) {
-        self.lists[n & (LISTS - 1)].write(value);
-    }
-}
 
 impl Vgic {
     /// A list register for `slot`: the one that it was in, if the guest is done
@@ -283,7 +228,7 @@ impl Vgic {
         self.watch(vcpu, overflow);
         if overflow != self.state.bank(vcpu).overflow {
             self.state.bank_mut(vcpu).overflow = overflow;
-            self.interface.hcr.write(control(overflow));
+            self.interface.set_overflow(overflow);
         }
         self.allow_quick(vcpu);
     }
@@ -358,25 +303,18 @@ impl Vgic {
 
     /// The interface as after a reset, or as it was saved.
     fn start(&mut self, vcpu: usize) {
-        for n in 0..LISTS {
-            if self.interface.all >> n & 1 != 0 {
-                self.interface.set_list(n, 0);
-            }
-        }
         let all = self.interface.all;
         let bank = self.state.bank_mut(vcpu);
         bank.free = all;
         bank.stale = false;
         bank.overflow = false;
-        self.interface.vmcr.write(bank.vmcr);
-        self.interface.apr.write(bank.apr);
-        self.interface.hcr.write(control(false));
+        self.interface.start(bank.vmcr, bank.apr);
     }
 
     /// Remembers what a guest can change without a trap, for
     /// [`save`](evisor_contract::Object::save).
     pub(crate) fn look(&mut self, vcpu: usize) {
-        let (vmcr, apr) = (self.interface.vmcr.read(), self.interface.apr.read());
+        let (vmcr, apr) = self.interface.guest_state();
         let bank = self.state.bank_mut(vcpu);
         bank.vmcr = vmcr;
         bank.apr = apr;
@@ -408,11 +346,6 @@ impl Vgic {
         }
         found
     }
-}
-
-/// GICH_HCR.
-fn control(overflow: bool) -> u32 {
-    (GICH_HCR::EN::SET + GICH_HCR::UIE.val(u32::from(overflow))).value
 }
 
 /// In state pending.
