@@ -266,7 +266,7 @@ impl Vgic {
         let before = self.elsewhere(vcpu, n / 2, 0xffff << shift);
         let kicks = self.recall(vcpu) | before;
         let word = self.state.word_mut(word_of(vcpu, n / 2));
-        word.edge = word.edge & !(0xffff << shift) | edges << shift;
+        word.set_lines(word.line, word.edge & !(0xffff << shift) | edges << shift);
         self.settle(vcpu, kicks | self.elsewhere(vcpu, n / 2, 0xffff << shift));
     }
 

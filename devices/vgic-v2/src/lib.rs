@@ -20,6 +20,7 @@
 extern crate alloc;
 
 mod distributor;
+mod interface;
 mod lines;
 mod list_registers;
 mod snapshot;
@@ -32,8 +33,9 @@ use evisor_contract::{
     BuildError, Context, GuestNode, LineState, Mmio, Needs, Notify, Object, Parts, Reply, Restore,
     RestoreError, Rights, Save, VcpuControl, VirtualInterface, Width, WindowNeed, component,
 };
-use list_registers::Interface;
-use spec::{CPUS, PRIVATE, SGIS, gicd, gich};
+use interface::Interface;
+use list_registers::{HW, PHYSICAL_ID};
+use spec::{CPUS, PRIVATE, SGIS, gicd};
 use state::{State, word_of};
 
 /// The widths that a Distributor allows (IHI 0048B.b §4.1.3).
@@ -94,18 +96,14 @@ impl Vgic {
             ));
         }
         let lists = interface.list_registers;
-        if lists < 2 || interface.control.len() < gich::LR + lists.min(state::LISTS) {
-            return Err(BuildError::new(
+        let interface = Interface::new(interface.control, lists).filter(|_| lists >= 2);
+        let interface = interface.ok_or_else(|| {
+            BuildError::new(
                 "the board's virtual interface has fewer than two list registers",
                 "run the VM on another board",
-            ));
-        }
-        Ok(Self {
-            typer: distributor::typer(count),
-            interface: Interface::new(interface.control, lists),
-            vcpus,
-            state: State::new(count),
-        })
+            )
+        })?;
+        Ok(Self { typer: distributor::typer(count), interface, vcpus, state: State::new(count) })
     }
 
     /// Sets the enable bits that are not set yet, of word `n`.
@@ -114,6 +112,9 @@ impl Vgic {
         let at = word_of(cx.vcpu(), n);
         let word = self.state.word_mut(at);
         let fresh = value & !word.enabled;
+        if fresh == 0 {
+            return;
+        }
         word.enabled |= fresh;
         if fresh & word.pending() != 0 {
             self.enabled(at, fresh, cx);
@@ -163,9 +164,9 @@ impl Mmio for Vgic {
             }
             if offset == gicd::SGIR {
                 let sgi = value as usize & (SGIS - 1);
-                let to_self = value as u32 & !0xf == 2 << 24
-                    || value as u32 & !0xf == 1 << 16 << (cx.vcpu() & (CPUS - 1));
-                if to_self && self.sgi_here(sgi, cx.vcpu() & (CPUS - 1)) {
+                let to = value as u32 & !0xf;
+                let to_self = to == 1 << 16 << (cx.vcpu() & (CPUS - 1)) || to == 2 << 24;
+                if to_self && self.again(cx.vcpu(), sgi, (cx.vcpu() as u32 & 7) << 10) {
                     return Reply::DONE;
                 }
             }
@@ -181,9 +182,9 @@ impl Notify for Vgic {
         let ppi = tag.wrapping_sub(SGIS as u32) < (PRIVATE - SGIS) as u32;
         // A private physical interrupt comes by way of the space of the vCPU that
         // is on the core: it is here.
-        if ppi && value & 3 == PHYSICAL {
-            let vcpu = cx.vcpu() & (CPUS - 1);
-            if self.physical_here(tag as usize, value, vcpu) {
+        if ppi & (value & 3 == PHYSICAL) {
+            let physical = (value >> 6) as u32 & PHYSICAL_ID;
+            if self.again(cx.vcpu(), tag as usize, HW | physical) {
                 return Reply::HELD;
             }
         }

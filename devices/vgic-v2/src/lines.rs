@@ -1,46 +1,11 @@
 //! Interrupts coming in: lines, physical interrupts, SGIs.
 
 use crate::Vgic;
-use crate::list_registers::HW;
-use crate::spec::{GICD_SGIR, GICH_LR, PRIVATE, SGIS};
+use crate::spec::{GICD_SGIR, PRIVATE, SGIS};
 use crate::state::{INTIDS, NOWHERE, Slot, bits};
 use evisor_contract::{Context, LineState, Reply, tag};
 
 impl Vgic {
-    /// A physical interrupt that is a private one of the vCPU that is here, the
-    /// short way: it is enabled and there is room. False if not.
-    #[inline(always)]
-    pub(crate) fn physical_here(&mut self, intid: usize, value: u64, vcpu: usize) -> bool {
-        let slot = Slot::new(vcpu, intid & (PRIVATE - 1));
-        if self.state.word(slot.word()).open() & slot.bit() == 0 {
-            return false;
-        }
-        let Some(n) = self.claim(vcpu, slot) else {
-            return false;
-        };
-        let physical = (value >> 6) as u32 & GICH_LR::PHYSICAL_ID.mask << 10;
-        let linked = self.state.interrupt(slot).template | HW | physical;
-        self.put(vcpu, n, linked);
-        true
-    }
-
-    /// An SGI from the vCPU that is here to itself, the short way.
-    #[inline(always)]
-    pub(crate) fn sgi_here(&mut self, sgi: usize, vcpu: usize) -> bool {
-        let slot = Slot::new(vcpu, sgi);
-        if self.state.word(slot.word()).open() & slot.bit() == 0
-            || self.state.sources(vcpu, sgi) != 0
-        {
-            return false;
-        }
-        let Some(n) = self.claim(vcpu, slot) else {
-            return false;
-        };
-        let value = self.state.interrupt(slot).template | (vcpu as u32) << 10;
-        self.put(vcpu, n, value);
-        true
-    }
-
     /// GICD_SGIR (IHI 0048B.b §4.3.15), from vCPU `vcpu`.
     pub(crate) fn send_sgi(&mut self, value: u32, vcpu: usize, cx: &Context) {
         let sgi = GICD_SGIR::SGIINTID.read(value) as usize & (SGIS - 1);
@@ -86,7 +51,7 @@ impl Vgic {
         let rises = word.line & bit == 0;
         match state {
             LineState::Low => {
-                word.line &= !bit;
+                word.set_lines(word.line & !bit, word.edge);
                 if !rises && word.edge & bit == 0 {
                     self.withdraw(slot, cx);
                 }
@@ -94,7 +59,7 @@ impl Vgic {
             }
             LineState::High if !rises => return Reply::DONE,
             LineState::High => {
-                word.line |= bit;
+                word.set_lines(word.line | bit, word.edge);
                 word.latch |= bit & word.edge;
             }
             LineState::Pulse => word.latch |= bit,

@@ -12,61 +12,23 @@
 //! the order of priority ([`Vgic::fill`]).
 
 use crate::Vgic;
-use crate::spec::{GICH_HCR, GICH_LR, gich};
+use crate::spec::{GICH_LR, PRIVATE};
 use crate::state::{LISTS, NOWHERE, Slot, bits, words_of};
-use evisor_contract::Window;
 
 /// GICH_LR.STATE in place.
 const STATE: u32 = GICH_LR::STATE.mask << GICH_LR::STATE.shift;
 const PENDING: u32 = GICH_LR::STATE::Pending.value;
 const ACTIVE: u32 = GICH_LR::STATE::Active.value;
 const EOI: u32 = GICH_LR::EOI.mask << GICH_LR::EOI.shift;
+/// GICH_LR.PhysicalID in place.
+pub const PHYSICAL_ID: u32 = GICH_LR::PHYSICAL_ID.mask << GICH_LR::PHYSICAL_ID.shift;
 /// Linked to hardware.
 pub const HW: u32 = GICH_LR::HW.mask << GICH_LR::HW.shift;
-
-/// The virtual interface of the core that this code runs on.
-pub struct Interface {
-    window: Window,
-    /// One bit for each list register.
-    pub all: u32,
-}
-
-impl Interface {
-    /// The first `lists` list registers of `window` are used; the caller checked
-    /// that they are in it.
-    pub fn new(window: Window, lists: usize) -> Self {
-        Self { window, all: u32::MAX >> (32 - lists.clamp(1, LISTS)) }
-    }
-
-    #[inline(always)]
-    fn get(&mut self, register: usize) -> u32 {
-        self.window.get(register).map_or(0, |register| register.read())
-    }
-
-    #[inline(always)]
-    fn set(&mut self, register: usize, value: u32) {
-        if let Some(mut register) = self.window.get(register) {
-            register.write(value);
-        }
-    }
-
-    /// List register `n`.
-    #[inline(always)]
-    pub fn list(&mut self, n: usize) -> u32 {
-        self.get(gich::LR + (n & (LISTS - 1)))
-    }
-
-    #[inline(always)]
-    pub fn set_list(&mut self, n: usize, value: u32) {
-        self.set(gich::LR + (n & (LISTS - 1)), value);
-    }
-}
 
 impl Vgic {
     /// A list register for `slot`: the one that it was in, if the guest is done
     /// with it, or a free one. None if it is still there, or if what is pending
     /// has to be put in order first.
-    #[inline(always)]
     pub(crate) fn claim(&mut self, vcpu: usize, slot: Slot) -> Option<usize> {
         let place = self.state.interrupt(slot).place;
         if place == NOWHERE {
@@ -87,7 +49,6 @@ impl Vgic {
         Some(n)
     }
 
-    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
     pub(crate) fn put(&mut self, vcpu: usize, n: usize, value: u32) {
         self.state.bank_mut(vcpu).image[n & (LISTS - 1)] = value;
@@ -105,6 +66,44 @@ impl Vgic {
             self.take_pending(vcpu, slot, n)
         };
         self.put(vcpu, n, value);
+        let open = self.state.word(slot.word()).open() & !self.state.word(slot.word()).pending();
+        let bank = self.state.bank_mut(vcpu);
+        if !slot.is_shared() && !bank.overflow {
+            bank.quick |= open & slot.bit();
+        }
+        true
+    }
+
+    /// The short way for each private interrupt in a list register that nothing
+    /// stands in the way of.
+    fn allow_quick(&mut self, vcpu: usize) {
+        let held = self.state.held(vcpu, self.interface.all);
+        let known = held.filter(|(_, _, slot)| !slot.is_shared());
+        let known = known.fold(0, |all, (_, _, slot)| all | slot.bit());
+        let word = self.state.word(vcpu);
+        let quick = known & word.open() & !word.pending();
+        let bank = self.state.bank_mut(vcpu);
+        bank.quick = if bank.overflow { 0 } else { quick };
+    }
+
+    /// Puts `value` into the list register that private interrupt `intid` was in
+    /// last, if the guest is done with it and nothing stands in the way; false if
+    /// that is not so.
+    ///
+    /// This is what an interrupt of a running guest costs. The image keeps what
+    /// was put there before: of the same INTID, and looked at anew by a refresh.
+    #[inline(always)]
+    pub(crate) fn again(&mut self, vcpu: usize, intid: usize, value: u32) -> bool {
+        let slot = Slot::new(vcpu, intid & (PRIVATE - 1));
+        if self.state.bank(vcpu).quick & slot.bit() == 0 {
+            return false;
+        }
+        let interrupt = *self.state.interrupt(slot);
+        let n = usize::from(interrupt.place);
+        if self.interface.list(n) & STATE != 0 {
+            return false;
+        }
+        self.interface.set_list(n, interrupt.template | value);
         true
     }
 
@@ -153,6 +152,7 @@ impl Vgic {
         if self.state.bank(vcpu).stale {
             self.start(vcpu);
         }
+        self.state.bank_mut(vcpu).quick = 0;
         let mut kicks = 0;
         for n in bits(self.interface.all & !self.state.bank(vcpu).free) {
             let n = n as usize;
@@ -217,7 +217,6 @@ impl Vgic {
 
     /// Fills the list registers, the highest priority first.
     pub(crate) fn fill(&mut self, vcpu: usize) {
-        self.watch_active(vcpu);
         self.place_active(vcpu);
         let mut overflow = false;
         while let Some(slot) = self.best(vcpu) {
@@ -226,10 +225,12 @@ impl Vgic {
                 break;
             }
         }
+        self.watch(vcpu, overflow);
         if overflow != self.state.bank(vcpu).overflow {
             self.state.bank_mut(vcpu).overflow = overflow;
-            self.interface.set(gich::HCR, control(overflow));
+            self.interface.set_overflow(overflow);
         }
+        self.allow_quick(vcpu);
     }
 
     /// Takes back and fills again.
@@ -246,14 +247,16 @@ impl Vgic {
         }
     }
 
-    /// Asks to be told when what is active and pending again ends.
-    fn watch_active(&mut self, vcpu: usize) {
+    /// Asks to be told of the end of what is active and pending again; in an
+    /// overflow of everything, since each end makes room. What is linked to
+    /// hardware cannot be asked of (§5.3.8): for it there is the underflow.
+    fn watch(&mut self, vcpu: usize, overflow: bool) {
         for n in bits(self.interface.all & !self.state.bank(vcpu).free) {
             let n = n as usize;
             let image = self.image(vcpu, n);
             let slot = Slot::new(vcpu, GICH_LR::VIRTUAL_ID.read(image) as usize);
             let again = self.state.word(slot.word()).pending() & slot.bit() != 0;
-            if again && image & (HW | EOI) == 0 {
+            if (again || overflow) && image & (HW | EOI) == 0 {
                 self.put(vcpu, n, image | EOI);
             }
         }
@@ -300,25 +303,18 @@ impl Vgic {
 
     /// The interface as after a reset, or as it was saved.
     fn start(&mut self, vcpu: usize) {
-        for n in 0..LISTS {
-            if self.interface.all >> n & 1 != 0 {
-                self.interface.set_list(n, 0);
-            }
-        }
         let all = self.interface.all;
         let bank = self.state.bank_mut(vcpu);
         bank.free = all;
         bank.stale = false;
         bank.overflow = false;
-        self.interface.set(gich::VMCR, bank.vmcr);
-        self.interface.set(gich::APR, bank.apr);
-        self.interface.set(gich::HCR, control(false));
+        self.interface.start(bank.vmcr, bank.apr);
     }
 
     /// Remembers what a guest can change without a trap, for
     /// [`save`](evisor_contract::Object::save).
     pub(crate) fn look(&mut self, vcpu: usize) {
-        let (vmcr, apr) = (self.interface.get(gich::VMCR), self.interface.get(gich::APR));
+        let (vmcr, apr) = self.interface.guest_state();
         let bank = self.state.bank_mut(vcpu);
         bank.vmcr = vmcr;
         bank.apr = apr;
@@ -350,11 +346,6 @@ impl Vgic {
         }
         found
     }
-}
-
-/// GICH_HCR.
-fn control(overflow: bool) -> u32 {
-    (GICH_HCR::EN::SET + GICH_HCR::UIE.val(u32::from(overflow))).value
 }
 
 /// In state pending.

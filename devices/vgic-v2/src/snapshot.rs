@@ -105,8 +105,8 @@ fn restore_word(state: &mut State, at: usize, from: &mut Restore<'_>) -> Result<
     let word = state.word_mut(at);
     word.enabled = from.word()?;
     word.latch = from.word()?;
-    word.line = from.word()?;
-    word.edge = from.word()?;
+    let (line, edge) = (from.word()?, from.word()?);
+    word.set_lines(line, edge);
     word.active = from.word()?;
     if word.enabled & word.edge & sgis != sgis || word.line & sgis != 0 {
         return Err(RestoreError::Impossible);

@@ -50,7 +50,7 @@ pub mod gicd {
 /// The virtual interface control registers: §5.3, table 5-2. Offsets in words.
 pub mod gich {
     /// §5.3.1
-    pub const HCR: usize = 0x00 / 4;
+    pub const HCR: usize = 0;
     /// §5.3.3
     pub const VMCR: usize = 0x08 / 4;
     /// §5.3.7

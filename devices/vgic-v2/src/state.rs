@@ -104,7 +104,10 @@ pub struct Word {
     /// A physical interrupt waits, active, for the guest to deactivate it; and is
     /// not in a list register.
     pub physical: u32,
-    /// The level line is up.
+    /// Pending since its line is up: [`line`](Self::line) without
+    /// [`edge`](Self::edge).
+    pub level: u32,
+    /// The line is up.
     pub line: u32,
     /// It is edge-triggered.
     pub edge: u32,
@@ -116,7 +119,14 @@ impl Word {
     /// Pending, whatever the reason; what only a list register knows is not here.
     #[inline(always)]
     pub const fn pending(&self) -> u32 {
-        self.latch | self.physical | (self.line & !self.edge)
+        self.latch | self.physical | self.level
+    }
+
+    /// Sets which lines are up and which are edge-triggered.
+    pub const fn set_lines(&mut self, line: u32, edge: u32) {
+        self.line = line;
+        self.edge = edge;
+        self.level = line & !edge;
     }
 
     /// Ready to be given to a vCPU.
@@ -170,6 +180,10 @@ impl Interrupt {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Bank {
+    /// The private interrupts that may take the short way: in a list register
+    /// (which the guest may have emptied), open, nothing else of them pending, and
+    /// no overflow. Cleared whenever one of that changes.
+    pub quick: u32,
     /// The list registers that nothing was put in. (Of the others, the guest may
     /// have emptied some.)
     pub free: u32,
@@ -192,10 +206,15 @@ pub struct Bank {
     pub vmcr: u32,
     /// See [`vmcr`](Self::vmcr).
     pub apr: u32,
+    /// To a power of two, so that finding a bank takes a shift.
+    pad: [u32; 4],
 }
+
+const _: () = assert!(size_of::<Bank>() == 128 && size_of::<Word>() == 32);
 
 impl Bank {
     const RESET: Self = Self {
+        quick: 0,
         free: 0,
         overflow: false,
         stale: true,
@@ -206,6 +225,7 @@ impl Bank {
         sources: [0; SGIS],
         vmcr: 0,
         apr: 0,
+        pad: [0; 4],
     };
 }
 
@@ -213,8 +233,8 @@ impl Bank {
 #[derive(Clone)]
 #[repr(C)]
 pub struct State {
-    banks: [Bank; CPUS],
     words: [Word; CPUS + WORDS],
+    banks: [Bank; CPUS],
     interrupts: [Interrupt; SLOTS],
     /// GICD_CTLR.
     pub control: u32,
@@ -240,7 +260,7 @@ impl State {
         }
         for word in state.words.iter_mut().take(CPUS) {
             // SGIs are edge-triggered and always enabled.
-            word.edge = SGI_BITS;
+            word.set_lines(0, SGI_BITS);
             word.enabled = SGI_BITS;
         }
         state
@@ -286,6 +306,7 @@ impl State {
     pub fn set_sources(&mut self, vcpu: usize, sgi: usize, sources: u8) {
         self.bank_mut(vcpu).sources[sgi & (SGIS - 1)] = sources;
         let slot = Slot::new(vcpu, sgi & (SGIS - 1));
+        self.bank_mut(vcpu).quick &= !slot.bit();
         let word = self.word_mut(slot.word());
         word.latch = if sources == 0 { word.latch & !slot.bit() } else { word.latch | slot.bit() };
     }
@@ -302,13 +323,16 @@ impl State {
 
     /// Works out [`Word::forwarded`] anew after GICD_CTLR, a group, or what is
     /// active changed.
-    pub fn forward(&mut self, word: usize) {
+    pub fn forward(&mut self, at: usize) {
         let control = self.control;
         let open = |i: &Interrupt| control >> u32::from(i.group1()) & 1;
         let forwarded =
-            (0..32).fold(0, |all, bit| all | open(self.interrupt(Slot::in_word(word, bit))) << bit);
-        let word = self.word_mut(word);
+            (0..32).fold(0, |all, bit| all | open(self.interrupt(Slot::in_word(at, bit))) << bit);
+        let word = self.word_mut(at);
         word.forwarded = forwarded & !word.active;
+        if at < CPUS {
+            self.bank_mut(at).quick = 0;
+        }
     }
 
     /// Each of a bank's list registers that something was put in, with what its

@@ -1,0 +1,169 @@
+//! Random lines, enables and acknowledgements, against a model that knows for
+//! each interrupt only: enabled, pending, active.
+
+use super::{Acknowledged, Rig};
+use crate::spec::gicd;
+use alloc::vec::Vec;
+use evisor_contract::LineState;
+use proptest::prelude::*;
+
+const FIRST: u32 = 32;
+const COUNT: u32 = 12;
+
+/// Even INTIDs are edges, odd ones levels.
+#[derive(Clone, Copy, Default)]
+struct Model {
+    enabled: bool,
+    latch: bool,
+    line: bool,
+    active: bool,
+    priority: u8,
+}
+
+impl Model {
+    fn pending(&self, edge: bool) -> bool {
+        self.latch || (self.line && !edge)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Line(u32, bool),
+    Enable(u32, bool),
+    Priority(u32, u8),
+    Pend(u32, bool),
+    Acknowledge,
+    End,
+    Forward(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let intid = FIRST..FIRST + COUNT;
+    prop_oneof![
+        6 => (intid.clone(), any::<bool>()).prop_map(|(i, up)| Step::Line(i, up)),
+        2 => (intid.clone(), any::<bool>()).prop_map(|(i, on)| Step::Enable(i, on)),
+        1 => (intid.clone(), 0u8..32).prop_map(|(i, p)| Step::Priority(i, p << 3)),
+        1 => (intid, any::<bool>()).prop_map(|(i, on)| Step::Pend(i, on)),
+        4 => Just(Step::Acknowledge),
+        4 => Just(Step::End),
+        1 => any::<bool>().prop_map(Step::Forward),
+    ]
+}
+
+struct World {
+    rig: Rig,
+    model: Vec<Model>,
+    forward: bool,
+    stack: Vec<Acknowledged>,
+}
+
+impl World {
+    fn new(lists: usize) -> Self {
+        let mut rig = Rig::started(1, lists);
+        rig.write(gicd::ICFGR + 8, 0x2222_2222);
+        Self { rig, model: alloc::vec![Model::default(); 12], forward: true, stack: Vec::new() }
+    }
+
+    fn at(&mut self, intid: u32) -> &mut Model {
+        &mut self.model[(intid - FIRST) as usize]
+    }
+
+    /// The one to be acknowledged next.
+    fn best(&self) -> Option<usize> {
+        let ready = (0..)
+            .zip(&self.model)
+            .filter(|(n, m)| self.forward && m.enabled && !m.active && m.pending(n % 2 == 0));
+        ready.min_by_key(|(n, m)| (m.priority, *n)).map(|(n, _)| n + FIRST as usize)
+    }
+
+    fn acknowledge(&mut self) {
+        // With every list register active, nothing more can be given.
+        if self.stack.len() == self.rig.lists {
+            return;
+        }
+        let expected = self.best();
+        let taken = self.rig.acknowledge();
+        assert_eq!(taken.map(|t| t.intid), expected);
+        if let Some(taken) = taken {
+            let model = self.at(taken.intid as u32);
+            model.active = true;
+            model.latch = false;
+            self.stack.push(taken);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(taken) = self.stack.pop() {
+            self.at(taken.intid as u32).active = false;
+            self.rig.end(taken);
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Line(intid, up) => {
+                let model = self.at(intid);
+                model.latch |= intid % 2 == 0 && up && !model.line;
+                model.line = up;
+                let state = if up { LineState::High } else { LineState::Low };
+                let _ = self.rig.line(intid, state);
+            }
+            Step::Enable(intid, on) => {
+                self.at(intid).enabled = on;
+                self.rig.bit(if on { gicd::ISENABLER } else { gicd::ICENABLER }, intid);
+            }
+            Step::Priority(intid, priority) => {
+                self.at(intid).priority = priority;
+                self.rig.priority(intid, priority);
+            }
+            Step::Pend(intid, on) => {
+                self.at(intid).latch = on;
+                self.rig.bit(if on { gicd::ISPENDR } else { gicd::ICPENDR }, intid);
+            }
+            Step::Forward(on) => {
+                self.forward = on;
+                self.rig.write(gicd::CTLR, on.into());
+            }
+            Step::Acknowledge => self.acknowledge(),
+            Step::End => self.end(),
+        }
+        self.compare();
+    }
+
+    fn compare(&mut self) {
+        let fold = |f: &dyn Fn(usize, &Model) -> bool| {
+            self.model.iter().enumerate().fold(0, |all, (n, m)| all | u32::from(f(n, m)) << n)
+        };
+        let pending = fold(&|n, m| m.pending(n % 2 == 0));
+        let active = fold(&|_, m| m.active);
+        assert_eq!(self.rig.read(gicd::ISPENDR + 4), pending, "pending");
+        assert_eq!(self.rig.read(gicd::ISACTIVER + 4), active, "active");
+    }
+}
+
+proptest! {
+    #[test]
+    fn as_the_model(
+        lists in 2usize..6,
+        steps in prop::collection::vec(step(), 1..300),
+    ) {
+        let mut world = World::new(lists);
+        for step in steps {
+            world.step(step);
+        }
+        // Nothing is lost: all that is left comes.
+        while !world.stack.is_empty() {
+            world.end();
+        }
+        world.step(Step::Forward(true));
+        for intid in FIRST..FIRST + COUNT {
+            world.step(Step::Line(intid, false));
+            world.step(Step::Enable(intid, true));
+        }
+        while world.best().is_some() {
+            world.acknowledge();
+            world.end();
+        }
+        prop_assert_eq!(world.rig.acknowledge(), None);
+    }
+}
