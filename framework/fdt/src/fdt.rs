@@ -27,6 +27,10 @@ const PROPERTY: u32 = 3;
 const NOP: u32 = 4;
 const END: u32 = 9;
 
+/// How far to look for the end of a property's name. The specification (§2.2.4)
+/// allows 31 characters; this bounds the time that a hostile tree costs.
+const PROPERTY_NAME: usize = 256;
+
 /// The longest name of a node that fdt-rs reads.
 const FDT_RS_NAME: usize = fdt_rs::spec::MAX_NODE_NAME_LEN - 2;
 
@@ -162,7 +166,8 @@ impl<'a, 'h> Tokens<'a, 'h> {
 
     fn property_name(&self, offset: usize) -> Option<&'a str> {
         let strings = self.tree.buf().get(self.header.strings.clone())?;
-        text(terminated(strings.get(offset..)?)?)
+        let rest = strings.get(offset..)?;
+        text(terminated(rest.get(..PROPERTY_NAME).unwrap_or(rest))?)
     }
 }
 

@@ -76,8 +76,10 @@ impl<'a> Tree<'a> {
     }
 
     /// The node at a path, `/soc/serial@0`, or one that starts with an alias,
-    /// `serial0`. Names match without their unit address too, the first wins.
+    /// `serial0`; options behind a colon, as `stdout-path` has them, do not
+    /// count. Names match without their unit address too, the first wins.
     pub fn find(&self, path: &str) -> Option<Node<'_>> {
+        let path = path.split_once(':').map_or(path, |(path, _)| path);
         match path.strip_prefix('/') {
             Some(rest) => self.root().descend(rest),
             None => {

@@ -32,6 +32,8 @@ fn nodes_are_found_by_path_alias_phandle_and_compatible() {
     assert_eq!(tree.find("/soc/serial"), Some(uart));
     assert_eq!(tree.find("serial0"), Some(uart));
     assert_eq!(tree.find("short/serial"), Some(uart));
+    let stdout = tree.find("/chosen").unwrap().string("stdout-path").unwrap();
+    assert_eq!(tree.find(stdout), Some(uart));
     assert_eq!(tree.find("/"), Some(tree.root()));
     assert_eq!(tree.find("/soc/nothing"), None);
     assert_eq!(tree.find("serial1"), None);

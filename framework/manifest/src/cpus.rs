@@ -25,12 +25,10 @@ pub(crate) fn read<'t>(
     vm: Node<'t>,
     objects: &mut Vec<Found<'t>>,
 ) -> Vec<CpuPlan> {
-    let nodes: Vec<Node<'t>> = vm
-        .child("cpus")
-        .into_iter()
-        .flat_map(|cpus| cpus.children())
-        .filter(|node| is_cpu(*node) && node.is_enabled())
-        .collect();
+    let children = vm.child("cpus").into_iter().flat_map(|cpus| cpus.children());
+    let (nodes, others): (Vec<_>, Vec<_>) = children.partition(|node| is_cpu(*node));
+    others.iter().for_each(|node| words::check_all(faults, *node));
+    let nodes: Vec<Node<'t>> = nodes.into_iter().filter(Node::is_enabled).collect();
     check_count(faults, around, vm, nodes.len());
     one_component(faults, around, &nodes, objects);
     let mut cpus: Vec<CpuPlan> = Vec::new();

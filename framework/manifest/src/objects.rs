@@ -48,8 +48,7 @@ impl<'t> Contents<'t> {
                 // Its children are checked with their component.
                 words::check(faults, child, &[]);
             } else if is_understood(child) {
-                words::check(faults, child, &[]);
-                words::check_inside(faults, child, &[]);
+                words::check_all(faults, child);
             } else {
                 self.own(matching::component(faults, around, child), child);
             }

@@ -47,8 +47,10 @@ fn version_is_known(faults: &Faults, root: Node<'_>) -> bool {
 
 fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Deployment {
     words::check(faults, root, &[words::VERSION]);
-    let is_read = |node: &Node<'_>| node.is_enabled() && !IGNORED.contains(&node.name());
-    let nodes = root.children().filter(is_read);
+    let is_ignored = |node: &Node<'_>| IGNORED.contains(&node.name());
+    let (ignored, nodes): (Vec<_>, Vec<_>) = root.children().partition(is_ignored);
+    ignored.iter().for_each(|node| words::check_all(faults, *node));
+    let nodes = nodes.into_iter().filter(Node::is_enabled);
     let (vms, others): (Vec<_>, Vec<_>) = nodes.partition(|node| node.is_compatible(VM));
     let found: Vec<Found<'_>> =
         others.iter().filter_map(|node| root_object(faults, around, *node)).collect();

@@ -35,6 +35,12 @@ pub(crate) fn check_inside(faults: &Faults, node: Node<'_>, known: &[&str]) {
     node.descendants().for_each(|inner| check(faults, inner, known));
 }
 
+/// Refuses them in `node` and in all that lies in it.
+pub(crate) fn check_all(faults: &Faults, node: Node<'_>) {
+    check(faults, node, &[]);
+    check_inside(faults, node, &[]);
+}
+
 /// A property that must be one string, if it is there.
 pub(crate) fn string<'t>(faults: &Faults, node: Node<'t>, name: &str) -> Option<&'t str> {
     let property = node.property(name)?;

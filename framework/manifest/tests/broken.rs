@@ -72,3 +72,11 @@ fn dtc_refuses_what_is_not_a_source() {
 fn there_are_many_of_them() {
     assert!(sources().len() >= 25);
 }
+
+#[test]
+fn a_truncated_manifest_is_refused() {
+    let bytes = compile(&tests().join("sound/everything.dts")).unwrap();
+    let cut = &bytes.bytes()[..1000];
+    let error = evisor_fdt::Tree::new(cut).unwrap_err();
+    assert_eq!(error.to_string(), format!("is truncated: 1000 bytes of {}", bytes.bytes().len()));
+}
