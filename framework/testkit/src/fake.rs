@@ -69,7 +69,7 @@ struct Recorder {
 }
 
 impl NotifyPort for Recorder {
-    fn notify(&self, tag: u32, value: u64, _: &mut Context) -> Reply {
+    extern "C" fn notify(&self, tag: u32, value: u64, _: &mut Context) -> Reply {
         let event = match self.far {
             Far::Line => Event::Line { index: tag, state: LineState::decode(value) },
             Far::Console => Event::Console(ConsolePort::unpack(value).collect()),
