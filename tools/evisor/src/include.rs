@@ -1,6 +1,7 @@
 //! Follows a manifest's includes before dtc does: dtc reports a missing or a
 //! cyclic one without saying where it stands.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,13 +59,12 @@ impl Search {
     }
 
     fn searched(&self, from: &Path) -> String {
-        let folders = from
-            .parent()
-            .into_iter()
-            .chain(self.folders.iter().map(PathBuf::as_path));
-        let mut shown: Vec<_> = folders.map(|f| f.display().to_string()).collect();
-        shown.dedup();
-        format!("Looked in: {}.", shown.join(", "))
+        let own = from.parent().into_iter();
+        let folders: BTreeSet<_> = own
+            .chain(self.folders.iter().map(PathBuf::as_path))
+            .collect();
+        let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
+        format!("Looked in: {}.", folders.join(", "))
     }
 }
 

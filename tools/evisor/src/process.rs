@@ -1,6 +1,7 @@
 //! Running other programs: what is long shows that it lives, what may hang is
 //! bounded in time, and a failure shows what the program said.
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -12,6 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a program is looked at while it is awaited.
 const POLL: Duration = Duration::from_millis(20);
+
+/// What takes less is not worth a line in a log.
+const ANNOUNCE: Duration = Duration::from_secs(1);
 
 /// A message of this command; standard output is the console's and the figures'.
 pub fn say(text: &str) {
@@ -135,6 +139,7 @@ fn attend(
             Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(Some(child.wait()?)),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
+        progress.announce();
         if start.elapsed() > limit {
             child.kill()?;
             child.wait()?;
@@ -162,11 +167,12 @@ impl Said {
     }
 }
 
-/// A line that shows a long step; without a terminal, one when it starts.
+/// A line that shows a long step; without a terminal, one when it turns out long.
 pub struct Progress {
     bar: ProgressBar,
     what: String,
     start: Instant,
+    announced: Cell<bool>,
 }
 
 impl Progress {
@@ -179,13 +185,19 @@ impl Progress {
         }
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
-        if !std::io::stderr().is_terminal() {
-            say(what);
-        }
         Self {
             bar,
             what: what.to_owned(),
             start: Instant::now(),
+            announced: Cell::new(false),
+        }
+    }
+
+    /// To be called now and then.
+    fn announce(&self) {
+        let is_long = self.start.elapsed() > ANNOUNCE;
+        if is_long && !self.announced.replace(true) && !std::io::stderr().is_terminal() {
+            say(&self.what);
         }
     }
 

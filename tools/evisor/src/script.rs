@@ -50,6 +50,31 @@ pub struct Script {
     next: Option<Send>,
     until: Option<Regex>,
     text: String,
+    escape: Escape,
+}
+
+/// How far into a control sequence of the terminal the text is (ECMA-48 §5.4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    Outside,
+    Started,
+    Parameters,
+}
+
+impl Escape {
+    /// Whether the character is text that a person sees.
+    fn shows(&mut self, c: char) -> bool {
+        let (next, shown) = match (*self, c) {
+            (_, '\x1b') => (Self::Started, false),
+            (Self::Started, '[') => (Self::Parameters, false),
+            (Self::Parameters, c) if !('@'..='~').contains(&c) => (Self::Parameters, false),
+            (Self::Started | Self::Parameters, _) => (Self::Outside, false),
+            // Carriage returns are the terminal's affair.
+            (Self::Outside, c) => (Self::Outside, c != '\r'),
+        };
+        *self = next;
+        shown
+    }
 }
 
 impl Script {
@@ -61,12 +86,15 @@ impl Script {
             next,
             until,
             text: String::new(),
+            escape: Escape::Outside,
         }
     }
 
-    /// Adds what was printed. Carriage returns are the terminal's affair.
+    /// Adds what was printed.
     pub fn hear(&mut self, printed: &str) {
-        self.text.extend(printed.chars().filter(|&c| c != '\r'));
+        let escape = &mut self.escape;
+        self.text
+            .extend(printed.chars().filter(|&c| escape.shows(c)));
         if self.text.len() > KEPT {
             let cut = self.text.len() - KEPT / 2;
             let cut = (cut..self.text.len()).find(|&at| self.text.is_char_boundary(at));
@@ -155,6 +183,15 @@ mod tests {
         assert_eq!(script.next(), Next::Type("ls".to_owned()));
         assert_eq!(script.next(), Next::Wait);
         script.hear("bin\n# ");
+        assert_eq!(script.next(), Next::Done);
+    }
+
+    #[test]
+    fn what_steers_the_terminal_is_not_text() {
+        let mut script = script(&[], "^~ # $");
+        script.hear("\x1b[1;32mx\r\n~ # \x1b[6");
+        script.hear("n");
+        assert_eq!(script.text, "x\n~ # ");
         assert_eq!(script.next(), Next::Done);
     }
 
