@@ -78,6 +78,11 @@ impl Store {
             bail!("there is no apt-get on this machine");
         }
         let work = self.folder.join("fetching");
+        // What an interrupted run left behind may be of an older version.
+        if work.exists() {
+            fs::remove_dir_all(&work)
+                .with_context(|| format!("cannot remove {}", work.display()))?;
+        }
         for folder in [
             "lists/partial",
             "cache/archives/partial",

@@ -129,6 +129,7 @@ pub fn apt_get() -> Command {
         "-q",
         "-oAcquire::Retries=2",
         "-oAcquire::http::Timeout=30",
+        "-oAcquire::https::Timeout=30",
     ]);
     command
 }

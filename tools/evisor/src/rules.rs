@@ -1,8 +1,10 @@
-//! The dependency rule: what a folder's README allows, cargo's metadata shows.
+//! The rules of the folders: who may depend on whom, as cargo's metadata shows,
+//! and where `unsafe` may be opened.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use crate::workspace::{Crate, Dependency, crates};
+use crate::workspace::{Crate, Dependency, crates, root};
 
 const CONTRACT: &str = "framework/contract";
 const TEST_KIT: &str = "framework/testkit";
@@ -75,5 +77,57 @@ fn a_device_that_reaches_into_the_framework_is_refused() {
     for (from, dependency, allowed) in cases {
         let objection = objection(Path::new(from), &dependency, &is_bare);
         assert_eq!(objection.is_none(), allowed, "{from} {dependency:?}");
+    }
+}
+
+/// Where the workspace's denial of `unsafe` may be lifted, module by module.
+const UNSAFE: [&str; 4] = ["framework/aarch64", "framework/fdt", "boards", "images"];
+
+/// The Rust sources below a folder, what cargo made aside.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn unsafe_is_opened_nowhere_else() {
+    for package in crates().unwrap() {
+        if UNSAFE
+            .iter()
+            .any(|folder| package.folder.starts_with(folder))
+        {
+            continue;
+        }
+        for source in sources(&root().join(&package.folder)) {
+            let text = fs::read_to_string(&source).unwrap();
+            let opens = ["allow", "expect"]
+                .iter()
+                .any(|w| text.contains(&format!("{w}(unsafe_code")));
+            assert!(!opens, "{} opens unsafe code", source.display());
+        }
+    }
+}
+
+#[test]
+fn devices_and_components_forbid_unsafe() {
+    let plugins = crates().unwrap().into_iter().map(|c| c.folder);
+    for folder in plugins.filter(|f| f.starts_with("devices") || f.starts_with("components")) {
+        let library = root().join(&folder).join("src/lib.rs");
+        let text = fs::read_to_string(&library).unwrap();
+        assert!(
+            text.contains("#![forbid(unsafe_code)]"),
+            "{} does not",
+            library.display()
+        );
     }
 }
