@@ -1,0 +1,174 @@
+//! `evisor bench`: instructions at EL2 for an event, and the floor under them.
+//!
+//! The bench guest counts for itself, with a counter that ticks once an
+//! instruction, and prints `bench: NAME VALUE`. The same guest runs on eVisor and
+//! on a stub that only saves and restores registers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::json;
+
+use crate::console::{Console, End};
+use crate::deployment::guest;
+use crate::image::write_whole;
+use crate::machine::{Machine, Seat, need_qemu};
+use crate::run;
+use crate::script::{Script, pattern};
+use crate::workspace;
+
+const MANIFEST: &str = "manifests/bench.dts";
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Where the floor looks for the guest.
+const GUEST_AT: &str = "0x48000000";
+
+/// The guest's last line, where the machine does not end by itself.
+const LAST_LINE: &str = "^bench: (end|done)$";
+
+#[derive(Args)]
+pub struct Bench {
+    /// Version of the interrupt controller
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    gic: u8,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Instructions by name of event.
+pub type Counts = BTreeMap<String, u64>;
+
+/// What was measured.
+pub struct Figures {
+    pub events: Counts,
+    pub floor: Counts,
+    /// From reset to the guest's first instruction.
+    pub boot: Option<u64>,
+}
+
+impl Bench {
+    pub fn carry_out(&self) -> Result<u8> {
+        let figures = measure(self.gic)?;
+        if self.json {
+            println!("{}", figures.json());
+        } else {
+            print!("{}", figures.table());
+        }
+        Ok(0)
+    }
+}
+
+/// Runs the bench on eVisor and on the floor.
+pub fn measure(gic: u8) -> Result<Figures> {
+    let machine = Machine::for_bench(gic);
+    let files = run::prepare(Path::new(MANIFEST), &machine)?;
+    need_qemu()?;
+    let mut events = listen(machine.boot(Seat::Script, &files.kernel, &files.bundle)?)
+        .context("the bench on eVisor")?;
+    let boot = events.remove("boot");
+    let mut floor = listen(floor(&machine)?).context("the bench on the floor")?;
+    floor.remove("boot");
+    Ok(Figures {
+        events,
+        floor,
+        boot,
+    })
+}
+
+fn floor(machine: &Machine) -> Result<Command> {
+    let folder = workspace::root().join("target/evisor/floor");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let (stub, bench) = (folder.join("floor.bin"), folder.join("bench.bin"));
+    write_whole(&stub, &guest("floor")?.raw()?)?;
+    write_whole(&bench, &guest("bench")?.raw()?)?;
+    let mut qemu = machine.qemu(Seat::Script)?;
+    let device = format!(
+        "loader,file={},addr={GUEST_AT},force-raw=on",
+        bench.display()
+    );
+    qemu.arg("-kernel").arg(stub).args(["-device", &device]);
+    Ok(qemu)
+}
+
+fn listen(qemu: Command) -> Result<Counts> {
+    let until = pattern(LAST_LINE).map_err(anyhow::Error::msg)?;
+    let mut script = Script::new(Vec::new(), Some(until));
+    let mut console = io::Cursor::new(Vec::new());
+    let end = Console::start(qemu)?.follow(&mut script, Some(LIMIT), &mut console)?;
+    let text = String::from_utf8_lossy(console.get_ref()).into_owned();
+    let counts = read(&text);
+    let finished = matches!(end, End::Matched | End::Exited(Some(0)) | End::Exited(None));
+    if !finished || counts.is_empty() {
+        bail!("it gave no figures ({end:?}); its console said:\n{text}");
+    }
+    Ok(counts)
+}
+
+fn read(console: &str) -> Counts {
+    console.lines().filter_map(read_line).collect()
+}
+
+fn read_line(line: &str) -> Option<(String, u64)> {
+    let (name, value) = line.trim().strip_prefix("bench: ")?.split_once(' ')?;
+    Some((name.to_owned(), value.trim().parse().ok()?))
+}
+
+impl Figures {
+    fn json(&self) -> String {
+        json!({ "events": self.events, "floor": self.floor, "boot": self.boot }).to_string()
+    }
+
+    fn table(&self) -> String {
+        let mut text = format!(
+            "{:<28}{:>10}{:>10}\n",
+            "instructions at EL2", "eVisor", "floor"
+        );
+        for (name, count) in &self.events {
+            let floor = self
+                .floor
+                .get(name)
+                .map_or_else(|| "-".to_owned(), u64::to_string);
+            text.push_str(&format!("{name:<28}{count:>10}{floor:>10}\n"));
+        }
+        if let Some(boot) = self.boot {
+            text.push_str(&format!("{:<28}{boot:>10}\n", "boot"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_read_from_the_console() {
+        let counts =
+            read("evisor: up\r\nbench: hvc 71\r\nbench: vtimer 90\r\nbench: end\r\nx bench: y 1\n");
+        assert_eq!(
+            counts,
+            Counts::from([("hvc".to_owned(), 71), ("vtimer".to_owned(), 90)])
+        );
+    }
+
+    #[test]
+    fn the_json_has_events_floor_and_boot() {
+        let figures = Figures {
+            events: read("bench: hvc 71"),
+            floor: read("bench: hvc 57"),
+            boot: Some(1000),
+        };
+        assert_eq!(
+            figures.json(),
+            r#"{"boot":1000,"events":{"hvc":71},"floor":{"hvc":57}}"#
+        );
+        assert!(figures.table().contains("hvc"));
+    }
+}

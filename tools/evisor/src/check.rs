@@ -1,0 +1,190 @@
+//! `evisor check`: every error of a manifest, at its line.
+//!
+//! What is right is decided by the framework's own reader, the one that runs at
+//! boot, built for this machine as `evisor-check`; this adds the places.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::deployment::Deployment;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::image::{Features, executable};
+use crate::machine::Board;
+use crate::manifest::Manifest;
+use crate::process::{long, say};
+use crate::toolchain::Toolchain;
+use crate::workspace;
+
+const CHECKER: &str = "evisor-check";
+const BUILD: Duration = Duration::from_secs(1800);
+
+#[derive(Args)]
+pub struct Check {
+    /// Device-tree source of the deployment
+    manifest: PathBuf,
+    /// The board that it is to boot on
+    #[arg(long, value_enum, default_value_t = Board::QemuVirt)]
+    board: Board,
+    /// Check against an image that has only these components
+    #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
+    features: Option<Vec<String>>,
+}
+
+impl Check {
+    pub fn carry_out(self) -> Result<u8> {
+        let deployment = Deployment::load(&self.manifest)?;
+        let features = self.features.map_or(Features::Default, Features::Only);
+        examine(&deployment, self.board, &features)?;
+        say(&format!("{} is right", self.manifest.display()));
+        Ok(0)
+    }
+}
+
+/// Has the manifest checked for a board and an image with these features; returns
+/// the features that it needs.
+pub fn examine(deployment: &Deployment, board: Board, features: &Features) -> Result<Vec<String>> {
+    let checker = build(features)?;
+    let tree = checker.with_file_name(format!("manifest-{}.dtb", std::process::id()));
+    fs::write(&tree, &deployment.manifest.tree)
+        .with_context(|| format!("cannot write {}", tree.display()))?;
+    let output = Command::new(&checker)
+        .arg(&tree)
+        .args(["--board", board.name(), "--files", &sizes(deployment)])
+        .output();
+    fs::remove_file(&tree).with_context(|| format!("cannot remove {}", tree.display()))?;
+    let output = output.context("cannot run the checker")?;
+    let report = String::from_utf8_lossy(&output.stdout);
+    match read(&report, &deployment.manifest)? {
+        Report::Right(features) if output.status.success() => Ok(features),
+        Report::Wrong(errors) if !output.status.success() => Err(errors.into()),
+        _ => bail!(
+            "the checker ended with {} and said: {report}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ),
+    }
+}
+
+fn build(features: &Features) -> Result<PathBuf> {
+    let toolchain = Toolchain::of_host();
+    let mut cargo = toolchain.host_cargo();
+    cargo
+        .args([
+            "build",
+            "--message-format=json-render-diagnostics",
+            "-p",
+            "evisor",
+            "--bin",
+            CHECKER,
+        ])
+        .arg("--target-dir")
+        .arg(toolchain.target_dir())
+        .current_dir(workspace::root());
+    let needed = workspace::required_features("evisor", CHECKER)?;
+    match features {
+        Features::Default if needed.is_empty() => {}
+        Features::Default => _ = cargo.args(["--features", &needed.join(",")]),
+        Features::Only(list) => {
+            let all: Vec<_> = list.iter().chain(&needed).map(String::as_str).collect();
+            cargo.args(["--no-default-features", "--features", &all.join(",")]);
+        }
+    }
+    let messages = long("building the checker", &mut cargo, BUILD)?;
+    executable(&messages, CHECKER).with_context(|| format!("cargo built no {CHECKER}"))
+}
+
+/// `NAME=SIZE` of each file, parted by commas.
+fn sizes(deployment: &Deployment) -> String {
+    let sizes: Vec<_> = deployment
+        .files
+        .iter()
+        .map(|f| format!("{}={}", f.name, f.bytes.len()))
+        .collect();
+    sizes.join(",")
+}
+
+#[derive(Debug)]
+enum Report {
+    Right(Vec<String>),
+    Wrong(Diagnostics),
+}
+
+/// Reads the checker's lines of JSON.
+fn read(report: &str, manifest: &Manifest) -> Result<Report> {
+    let (mut features, mut errors) = (None, Vec::new());
+    for line in report.lines().filter(|l| !l.trim().is_empty()) {
+        let value: Value = serde_json::from_str(line)
+            .with_context(|| format!("the checker said what is not JSON: {line}"))?;
+        match value.get("features").and_then(Value::as_array) {
+            Some(list) => {
+                features = Some(
+                    list.iter()
+                        .filter_map(Value::as_str)
+                        .map(str::to_owned)
+                        .collect(),
+                )
+            }
+            None => errors.push(error(&value, manifest)),
+        }
+    }
+    match features {
+        Some(features) if errors.is_empty() => Ok(Report::Right(features)),
+        _ => Ok(Report::Wrong(Diagnostics(errors))),
+    }
+}
+
+fn error(value: &Value, manifest: &Manifest) -> Diagnostic {
+    let text = |name| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let property = Some(text("property")).filter(|p| !p.is_empty());
+    manifest
+        .place(text("node"), property)
+        .error(text("message"), text("remedy"))
+        .at_node(text("node"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Places;
+
+    fn manifest() -> Manifest {
+        let places = Places::read(
+            "/ { /* m.dts:1:1-9:3 */\nlinux { /* m.dts:3:1-8:3 */\nreg = <1>; /* m.dts:4:1-4:9 */\n}; /* x */\n};\n",
+        );
+        Manifest {
+            path: "m.dts".into(),
+            tree: Vec::new(),
+            places,
+        }
+    }
+
+    #[test]
+    fn errors_point_at_their_lines() {
+        let report = r#"{"node":"/linux","property":"reg","message":"too large","remedy":"Make it smaller."}
+{"node":"/linux","property":"","message":"no memory","remedy":""}"#;
+        let Report::Wrong(errors) = read(report, &manifest()).unwrap() else {
+            panic!("it is wrong");
+        };
+        assert_eq!(
+            errors.to_string(),
+            "m.dts:4: error: /linux: too large\n    Make it smaller.\nm.dts:3: error: /linux: no memory"
+        );
+    }
+
+    #[test]
+    fn a_right_manifest_says_what_it_needs() {
+        let report = read("{\"features\":[\"pl011\",\"psci\"]}\n", &manifest()).unwrap();
+        assert!(matches!(report, Report::Right(f) if f == ["pl011", "psci"]));
+    }
+
+    #[test]
+    fn other_output_is_an_error() {
+        assert!(read("thread main panicked", &manifest()).is_err());
+    }
+}

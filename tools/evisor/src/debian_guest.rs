@@ -1,0 +1,282 @@
+//! Debian's arm64 kernel and busybox for the demonstration, fetched once.
+//!
+//! apt fetches them with lists and a cache of their own, so that the machine's
+//! package database never learns of another architecture. apt checks the
+//! signatures; the digests that it names are checked again and kept beside the
+//! files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::image::write_whole;
+use crate::initramfs;
+use crate::packages::{apt_get, have};
+use crate::process::{capture, long};
+use crate::sources;
+
+const FETCH: Duration = Duration::from_secs(600);
+const KERNEL: &str = "linux-image-arm64";
+const BUSYBOX: &str = "busybox-static";
+
+/// What can be named, after `debian:`.
+pub const NAMES: [&str; 2] = ["linux", "initramfs"];
+
+/// The bytes of `debian:NAME`.
+pub fn read(name: &str) -> Result<Vec<u8>> {
+    let store = Store::open()?;
+    match name {
+        "linux" => store.file("linux"),
+        "initramfs" => initramfs::write(&store.file("busybox")?),
+        _ => bail!(
+            "there is no debian:{name}: the names are debian:{}",
+            NAMES.join(", debian:")
+        ),
+    }
+}
+
+/// The folder of fetched files, one for each release.
+struct Store {
+    folder: PathBuf,
+    codename: String,
+}
+
+/// A package as apt describes it.
+struct Package {
+    name: String,
+    version: String,
+    sha256: String,
+}
+
+impl Store {
+    fn open() -> Result<Self> {
+        // Elsewhere than on Debian the files may have been put there by hand.
+        let codename = sources::codename().unwrap_or_else(|_| "other".to_owned());
+        let folder = cache_folder()?.join(format!("debian-{codename}-arm64"));
+        Ok(Self { folder, codename })
+    }
+
+    fn file(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.folder.join(name);
+        if !path.is_file() {
+            self.fetch().with_context(|| {
+                format!(
+                    "cannot fetch Debian's kernel and busybox; {} may also be put there by hand",
+                    path.display()
+                )
+            })?;
+        }
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Fetches both packages and takes what is needed out of them.
+    fn fetch(&self) -> Result<()> {
+        if !have("apt-get") {
+            bail!("there is no apt-get on this machine");
+        }
+        let work = self.folder.join("fetching");
+        // What an interrupted run left behind may be of an older version.
+        if work.exists() {
+            fs::remove_dir_all(&work)
+                .with_context(|| format!("cannot remove {}", work.display()))?;
+        }
+        for folder in [
+            "lists/partial",
+            "cache/archives/partial",
+            "packages",
+            "files",
+        ] {
+            fs::create_dir_all(work.join(folder))
+                .with_context(|| format!("cannot write to {}", self.folder.display()))?;
+        }
+        let stanzas = sources::release_only(&sources::of_this_machine()?, &self.codename);
+        if stanzas.is_empty() {
+            bail!("apt's sources name no mirror for {}", self.codename);
+        }
+        fs::write(work.join("debian.sources"), stanzas)?;
+        let apt = Apt { work: &work };
+        long(
+            "reading Debian's arm64 package lists",
+            apt.get().arg("update"),
+            FETCH,
+        )?;
+        let kernel = apt.depended_on_by(KERNEL)?;
+        let packages = [apt.describe(&kernel)?, apt.describe(BUSYBOX)?];
+        for package in &packages {
+            apt.unpack(package)?;
+        }
+        self.keep(&work, &packages)?;
+        fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
+    }
+
+    fn keep(&self, work: &Path, packages: &[Package]) -> Result<()> {
+        let files = work.join("files");
+        let release = packages
+            .first()
+            .map(|p| p.name.trim_start_matches("linux-image-"));
+        let kernel = files.join(format!("boot/vmlinuz-{}", release.unwrap_or_default()));
+        let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| files.join(p));
+        let busybox = busybox
+            .iter()
+            .find(|p| p.is_file())
+            .context("busybox-static holds no busybox")?;
+        let record: String = packages
+            .iter()
+            .map(|p| format!("{} {} sha256:{}\n", p.name, p.version, p.sha256))
+            .collect();
+        write_whole(&self.folder.join("packages.txt"), record.as_bytes())?;
+        for (name, path) in [("busybox", busybox), ("linux", &kernel)] {
+            let bytes =
+                fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            write_whole(&self.folder.join(name), &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn cache_folder() -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|p| !p.is_empty())
+        .map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let base = base
+        .or_else(home)
+        .context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(base.join("evisor"))
+}
+
+/// apt with lists, cache and sources of its own.
+struct Apt<'a> {
+    work: &'a Path,
+}
+
+impl Apt<'_> {
+    fn get(&self) -> Command {
+        self.configure(apt_get())
+    }
+
+    fn cache(&self) -> Command {
+        self.configure(Command::new("apt-cache"))
+    }
+
+    fn configure(&self, mut command: Command) -> Command {
+        let work = self.work.display();
+        command
+            .args(["-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64"])
+            .args(["-oDir::State::status=/dev/null", "-oAPT::Sandbox::User="])
+            .arg(format!("-oDir::State::Lists={work}/lists"))
+            .arg(format!("-oDir::Cache={work}/cache"))
+            .arg(format!("-oDir::Etc::SourceList={work}/debian.sources"))
+            .arg("-oDir::Etc::SourceParts=-");
+        command
+    }
+
+    /// The package that an empty package stands for.
+    fn depended_on_by(&self, package: &str) -> Result<String> {
+        let text = self.show(package)?;
+        let depends = field(&text, "Depends").unwrap_or_default();
+        let first = depends.split([' ', ',']).next().unwrap_or_default();
+        if first.is_empty() {
+            bail!("{package} depends on no kernel");
+        }
+        Ok(first.to_owned())
+    }
+
+    fn describe(&self, package: &str) -> Result<Package> {
+        let text = self.show(package)?;
+        let need =
+            |name| field(&text, name).with_context(|| format!("apt gives no {name} of {package}"));
+        Ok(Package {
+            name: package.to_owned(),
+            version: need("Version")?,
+            sha256: need("SHA256")?,
+        })
+    }
+
+    fn show(&self, package: &str) -> Result<String> {
+        let mut command = self.cache();
+        let text = capture(command.args(["show", "--no-all-versions", package]))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn unpack(&self, package: &Package) -> Result<()> {
+        let folder = self.work.join("packages");
+        let mut download = self.get();
+        download
+            .args(["download", &format!("{}={}", package.name, package.version)])
+            .current_dir(&folder);
+        long(
+            &format!("downloading {}", package.name),
+            &mut download,
+            FETCH,
+        )?;
+        let archive = find_archive(&folder, &package.name)?;
+        check_digest(&archive, &package.sha256)?;
+        let mut unpack = Command::new("dpkg-deb");
+        unpack.arg("-x").arg(&archive).arg(self.work.join("files"));
+        long(&format!("unpacking {}", package.name), &mut unpack, FETCH).map(drop)
+    }
+}
+
+fn field(text: &str, name: &str) -> Option<String> {
+    text.lines()
+        .find_map(|l| Some(l.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
+}
+
+fn find_archive(folder: &Path, package: &str) -> Result<PathBuf> {
+    let start = format!("{package}_");
+    let mut entries = fs::read_dir(folder)?.flatten();
+    entries
+        .find(|e| e.file_name().to_string_lossy().starts_with(&start))
+        .map(|e| e.path())
+        .with_context(|| format!("apt downloaded no {package}"))
+}
+
+fn check_digest(file: &Path, wanted: &str) -> Result<()> {
+    let line = capture(Command::new("sha256sum").arg(file))?;
+    let line = String::from_utf8_lossy(&line).into_owned();
+    if line
+        .split_whitespace()
+        .next()
+        .map(|d| d.trim_start_matches('\\'))
+        != Some(wanted)
+    {
+        bail!(
+            "{} is not what the package list says: its SHA-256 is not {wanted}",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_by_their_whole_name() {
+        let text = "Package: x\nSHA256: abc\nPre-Depends: no\nDepends: linux-image-6 (= 1), y\n";
+        assert_eq!(field(text, "Depends").unwrap(), "linux-image-6 (= 1), y");
+        assert_eq!(field(text, "SHA256").unwrap(), "abc");
+        assert_eq!(field(text, "SHA2"), None);
+    }
+
+    #[test]
+    fn an_altered_file_is_refused() {
+        let file = std::env::temp_dir().join(format!("evisor-digest-{}", std::process::id()));
+        fs::write(&file, "abc").unwrap();
+        let right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        check_digest(&file, right).unwrap();
+        assert!(check_digest(&file, &right.replace('b', "c")).is_err());
+        fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known() {
+        let error = read("windows").unwrap_err().to_string();
+        assert!(error.contains("debian:linux, debian:initramfs"), "{error}");
+    }
+}

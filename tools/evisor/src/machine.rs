@@ -1,0 +1,207 @@
+//! The machines that a deployment boots on, as QEMU's command line.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::packages::{self, From};
+use crate::process::{capture, say};
+use crate::sources;
+
+const QEMU: &str = "qemu-system-aarch64";
+const PACKAGE: packages::Package = ("qemu-system-arm", "boots the images");
+
+/// The first QEMU that has `raspi4b`.
+const QEMU_WANTED: &str = "1:9.0";
+
+/// Where gdb finds the machine; QEMU's own default port.
+const GDB: &str = "tcp:127.0.0.1:1234";
+
+/// A board that eVisor runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Board {
+    /// QEMU's virt machine
+    QemuVirt,
+    /// Raspberry Pi 4
+    Raspi4,
+}
+
+impl Board {
+    /// The name that the checker and the manifests' authors know it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QemuVirt => "qemu-virt",
+            Self::Raspi4 => "raspi4",
+        }
+    }
+}
+
+/// What to boot on.
+#[derive(Clone, Debug, Args)]
+pub struct Machine {
+    /// The board
+    #[arg(long, value_enum, default_value_t = Board::QemuVirt)]
+    pub board: Board,
+    /// Version of the interrupt controller
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    pub gic: u8,
+    /// QEMU's model of the CPU
+    #[arg(long, value_name = "MODEL", default_value = "cortex-a53")]
+    pub cpu: String,
+    /// Number of cores
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub smp: u8,
+    /// Count instructions as time: each takes one nanosecond
+    #[arg(long)]
+    pub icount: bool,
+    /// Wait for gdb before the first instruction
+    #[arg(long)]
+    pub gdb: bool,
+    /// One more argument for QEMU (repeatable)
+    #[arg(long = "qemu-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub qemu_args: Vec<OsString>,
+}
+
+/// Who is at the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// A person: Ctrl-A X ends QEMU.
+    Person,
+    /// A script: every byte is the guest's.
+    Script,
+}
+
+impl Machine {
+    /// The machine that the figures of the bench are measured on.
+    pub fn for_bench(gic: u8) -> Self {
+        Self {
+            board: Board::QemuVirt,
+            gic,
+            cpu: "max".to_owned(),
+            smp: 1,
+            icount: true,
+            gdb: false,
+            qemu_args: Vec::new(),
+        }
+    }
+
+    /// Refuses what cannot be booted yet.
+    pub fn supported(&self) -> Result<()> {
+        if self.board == Board::Raspi4 {
+            bail!("the board raspi4 is not supported yet: use --board qemu-virt");
+        }
+        Ok(())
+    }
+
+    /// QEMU with this machine and nothing to boot on it.
+    pub fn qemu(&self, seat: Seat) -> Result<Command> {
+        self.supported()?;
+        let mut qemu = Command::new(QEMU);
+        let machine = format!("virt,virtualization=on,gic-version={}", self.gic);
+        qemu.args([
+            "-M",
+            &machine,
+            "-cpu",
+            &self.cpu,
+            "-m",
+            "1G",
+            "-smp",
+            &self.smp.to_string(),
+        ]);
+        qemu.args([
+            "-accel",
+            "tcg,thread=single",
+            "-display",
+            "none",
+            "-net",
+            "none",
+        ]);
+        qemu.args(match seat {
+            Seat::Person => ["-serial", "mon:stdio"].as_slice(),
+            Seat::Script => &["-serial", "stdio", "-monitor", "none"],
+        });
+        if self.icount {
+            qemu.args(["-icount", "shift=0,sleep=off"]);
+        }
+        if self.gdb {
+            qemu.args(["-gdb", GDB, "-S"]);
+        }
+        qemu.args(&self.qemu_args);
+        Ok(qemu)
+    }
+
+    /// QEMU that boots eVisor with a bundle.
+    pub fn boot(&self, seat: Seat, kernel: &Path, bundle: &Path) -> Result<Command> {
+        let mut qemu = self.qemu(seat)?;
+        qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(bundle);
+        Ok(qemu)
+    }
+
+    /// Tells a person who asked for gdb how to come in.
+    pub fn announce_gdb(&self, symbols: &Path) {
+        if self.gdb {
+            let symbols = symbols.display();
+            say(&format!(
+                "waiting for gdb: gdb-multiarch {symbols} -ex 'target remote {GDB}'"
+            ));
+        }
+    }
+}
+
+/// Installs QEMU where there is none, or none that has both boards.
+pub fn need_qemu() -> Result<()> {
+    let machines = capture(Command::new(QEMU).args(["-M", "help"])).unwrap_or_default();
+    if String::from_utf8_lossy(&machines).contains("raspi4b") {
+        return Ok(());
+    }
+    let new_enough = packages::candidate_is_at_least(PACKAGE.0, QEMU_WANTED);
+    let from = if new_enough || sources::codename().is_err() {
+        From::Release
+    } else {
+        From::Backports
+    };
+    packages::install(&[PACKAGE], from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(machine: &Machine, seat: Seat) -> String {
+        let qemu = machine.qemu(seat).unwrap();
+        let arguments: Vec<_> = qemu.get_args().map(|a| a.to_string_lossy()).collect();
+        arguments.join(" ")
+    }
+
+    #[test]
+    fn the_bench_counts_instructions() {
+        let line = arguments(&Machine::for_bench(3), Seat::Script);
+        assert!(line.contains("gic-version=3 -cpu max"), "{line}");
+        assert!(line.contains("-icount shift=0,sleep=off"), "{line}");
+    }
+
+    #[test]
+    fn a_script_has_no_monitor_that_a_guest_or_text_could_reach() {
+        let machine = Machine::for_bench(2);
+        assert!(arguments(&machine, Seat::Person).contains("mon:stdio"));
+        assert!(!arguments(&machine, Seat::Script).contains("mon:"));
+    }
+
+    #[test]
+    fn a_board_that_is_not_there_yet_says_what_to_use() {
+        let machine = Machine {
+            board: Board::Raspi4,
+            ..Machine::for_bench(2)
+        };
+        assert!(
+            machine
+                .qemu(Seat::Script)
+                .unwrap_err()
+                .to_string()
+                .contains("--board qemu-virt")
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! The host command: builds a deployment, boots it in QEMU, checks and measures
+//! it. On a bare machine it installs what is missing, saying what.
+
+mod archive;
+mod bench;
+mod budget;
+mod build;
+mod cases;
+mod check;
+mod console;
+mod debian_guest;
+mod deployment;
+mod diagnostic;
+mod image;
+mod include;
+mod initramfs;
+mod machine;
+mod manifest;
+mod packages;
+mod process;
+mod run;
+mod script;
+mod source;
+mod sources;
+mod steps;
+mod test;
+mod toolchain;
+mod verdict;
+mod workspace;
+
+#[cfg(test)]
+mod rules;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::diagnostic::Diagnostics;
+
+/// eVisor's host command
+#[derive(Parser)]
+#[command(
+    name = "evisor",
+    bin_name = "evisor",
+    version,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Boot a deployment in QEMU, its console on the terminal
+    Run(run::Run),
+    /// Write the image and the bundle of a deployment
+    Build(build::Build),
+    /// Show every error of a manifest with file and line
+    Check(check::Check),
+    /// Count the instructions that eVisor takes for an event
+    Bench(bench::Bench),
+    /// Run everything that CI runs
+    Test(test::Test),
+}
+
+fn carry_out(task: Task) -> Result<u8> {
+    match task {
+        Task::Run(run) => run.carry_out(),
+        Task::Build(build) => build.carry_out(),
+        Task::Check(check) => check.carry_out(),
+        Task::Bench(bench) => bench.carry_out(),
+        Task::Test(test) => test.carry_out(),
+    }
+}
+
+fn main() -> ExitCode {
+    match carry_out(Cli::parse().command) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            match error.downcast_ref::<Diagnostics>() {
+                Some(diagnostics) => eprintln!("{diagnostics}"),
+                None => eprintln!("evisor: error: {error:#}"),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

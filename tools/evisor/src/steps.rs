@@ -1,0 +1,297 @@
+//! The steps of `evisor test`. Each succeeds, or says what is wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::bench;
+use crate::budget::Budgets;
+use crate::cases::{CASES, Case};
+use crate::image::{Features, Image};
+use crate::packages::Package;
+use crate::process::{Progress, capture, long, say, show};
+use crate::test::Count;
+use crate::toolchain::Toolchain;
+use crate::workspace::{self, Crate};
+
+const CLIPPY: Package = ("rust-web-clippy", "finds mistakes in Rust");
+const FORMAT: Package = ("rustfmt-web", "formats Rust");
+const INSTALL: Duration = Duration::from_secs(1500);
+
+/// Denied here, not in the workspace, so that work in progress still builds.
+const DENY: [&str; 3] = ["--", "-D", "warnings"];
+
+pub fn format(count: &mut Count) -> Result<()> {
+    let mut fmt = Toolchain::of_host().tool("fmt", FORMAT)?;
+    fmt.args(["--all", "--check"])
+        .current_dir(workspace::root());
+    count.one("rustfmt", succeed(&mut fmt));
+    Ok(())
+}
+
+/// Lints what runs on this machine, then what runs on the board.
+pub fn lint(count: &mut Count) -> Result<()> {
+    let crates = workspace::crates()?;
+    let host = Toolchain::of_host();
+    for (what, arguments) in host_groups(&crates, "--all-targets") {
+        let mut clippy = host.tool("clippy", CLIPPY)?;
+        on_host(&mut clippy, host, &arguments).args(DENY);
+        count.one(&format!("clippy, {what}"), succeed(&mut clippy));
+    }
+    let toolchain = Toolchain::chosen()?;
+    for package in crates.iter().filter(|c| c.bare) {
+        let mut clippy = toolchain.tool("clippy", CLIPPY)?;
+        toolchain.aim(&mut clippy);
+        clippy
+            .args(["--release", "-p", &package.name])
+            .args(bare_targets(package))
+            .args(DENY);
+        count.one(
+            &format!("clippy, {} for the board", package.name),
+            succeed(&mut clippy),
+        );
+    }
+    Ok(())
+}
+
+/// The tests of everything that builds on this machine.
+pub fn host(count: &mut Count) -> Result<()> {
+    let crates = workspace::crates()?;
+    let host = Toolchain::of_host();
+    let nextest = has_nextest(host);
+    for (what, arguments) in host_groups(&crates, "--all-targets") {
+        let mut cargo = host.host_cargo();
+        if nextest {
+            cargo.args(["nextest", "run", "--no-tests=pass"]);
+        } else {
+            cargo.arg("test");
+        }
+        count.one(
+            &format!("tests, {what}"),
+            succeed(on_host(&mut cargo, host, &arguments)),
+        );
+    }
+    // nextest leaves the examples in the documentation out.
+    let mut cargo = host.host_cargo();
+    let arguments = [
+        vec!["test".to_owned(), "--doc".to_owned()],
+        workspace_without_bare(&crates),
+    ];
+    cargo.env("EVISOR_ROOT", workspace::root());
+    count.one(
+        "examples in the documentation",
+        succeed(on_host(&mut cargo, host, &arguments.concat())),
+    );
+    Ok(())
+}
+
+/// Every bootable program, with each toolchain that is here.
+pub fn build(count: &mut Count) -> Result<()> {
+    // Makes sure that there is one.
+    Toolchain::chosen()?;
+    let crates = workspace::crates()?;
+    for toolchain in Toolchain::present() {
+        for package in crates.iter().filter(|c| c.bare && has_own_program(c)) {
+            let built =
+                Image::build(toolchain, &package.name, &Features::Default).and_then(|i| i.raw());
+            count.one(
+                &format!("{} with {}", package.name, toolchain.compiler()?),
+                built.map(drop),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Each broken manifest gives the error that its first line names:
+/// `// expect: LINE: MESSAGE`, the message being a part of the true one.
+pub fn check(count: &mut Count) -> Result<()> {
+    for path in broken_manifests()? {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        count.one(&name, one_error(&path));
+    }
+    Ok(())
+}
+
+/// Real guests, driven through their consoles.
+pub fn system(count: &mut Count) -> Result<()> {
+    for case in CASES {
+        count.one(case.name, boot(case));
+    }
+    Ok(())
+}
+
+/// The bench against its budgets.
+pub fn budgets(count: &mut Count) -> Result<()> {
+    let compiler = Toolchain::chosen()?.compiler()?;
+    let budgets = Budgets::read()?;
+    if !budgets.knows(&compiler) {
+        say(&format!(
+            "budgets.json has no figures of {compiler}: only its limits are checked"
+        ));
+    }
+    let broken = budgets.broken(&bench::measure(2)?, &compiler, 2);
+    count.one(
+        "budgets",
+        if broken.is_empty() {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!(broken.join("\n")))
+        },
+    );
+    Ok(())
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    ensure!(show(command)?, "see above");
+    Ok(())
+}
+
+/// Adds the arguments, and where builds for this machine go.
+fn on_host<'a>(command: &'a mut Command, host: Toolchain, arguments: &[String]) -> &'a mut Command {
+    let target = host.target_dir();
+    command
+        .args(arguments)
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(workspace::root())
+}
+
+/// What to name to cargo for the host: the crates that build there, and the host's
+/// programs of those that do not.
+fn host_groups(crates: &[Crate], targets: &str) -> Vec<(String, Vec<String>)> {
+    let mut all = workspace_without_bare(crates);
+    all.push(targets.to_owned());
+    let mut groups = vec![("host crates".to_owned(), all)];
+    for package in crates.iter().filter(|c| c.bare) {
+        for program in package.programs.iter().filter(|p| p.name != package.name) {
+            let mut one = ["-p", &package.name, "--bin", &program.name]
+                .map(str::to_owned)
+                .to_vec();
+            if !program.required_features.is_empty() {
+                one.extend(["--features".to_owned(), program.required_features.join(",")]);
+            }
+            groups.push((program.name.clone(), one));
+        }
+    }
+    groups
+}
+
+fn workspace_without_bare(crates: &[Crate]) -> Vec<String> {
+    let mut arguments = vec!["--workspace".to_owned()];
+    for package in crates.iter().filter(|c| c.bare) {
+        arguments.extend(["--exclude".to_owned(), package.name.clone()]);
+    }
+    arguments
+}
+
+fn has_own_program(package: &Crate) -> bool {
+    package.programs.iter().any(|p| p.name == package.name)
+}
+
+fn bare_targets(package: &Crate) -> Vec<String> {
+    let library = package.has_library.then(|| vec!["--lib".to_owned()]);
+    let program = has_own_program(package).then(|| vec!["--bin".to_owned(), package.name.clone()]);
+    library.into_iter().chain(program).flatten().collect()
+}
+
+/// Whether tests run with nextest, which is installed where it can be had.
+fn has_nextest(host: Toolchain) -> bool {
+    let there = || capture(host.host_cargo().args(["nextest", "--version"])).is_ok();
+    if there() {
+        return true;
+    }
+    let mut install = host.host_cargo();
+    install.args(["install", "--locked", "cargo-nextest"]);
+    if let Err(error) = long(
+        "installing cargo-nextest (runs the tests)",
+        &mut install,
+        INSTALL,
+    ) {
+        let reason = error.to_string();
+        say(&format!(
+            "{}: using cargo test",
+            reason.lines().next().unwrap_or_default()
+        ));
+    }
+    there()
+}
+
+fn broken_manifests() -> Result<Vec<PathBuf>> {
+    let folder = workspace::root().join("tools/evisor/tests/broken");
+    let entries = folder
+        .read_dir()
+        .with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut sources: Vec<_> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "dts"))
+        .collect();
+    sources.sort();
+    Ok(sources)
+}
+
+fn one_error(manifest: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(manifest)?;
+    let first = text.lines().next().unwrap_or_default();
+    let expected = first
+        .strip_prefix("// expect: ")
+        .context("its first line is no '// expect: '")?;
+    let (line, message) = expected
+        .split_once(": ")
+        .context("it expects no LINE: MESSAGE")?;
+    let output = myself("check").arg(manifest).output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let errors: Vec<_> = said.lines().filter(|l| l.contains(": error: ")).collect();
+    ensure!(
+        output.status.code() == Some(1),
+        "its status is {}",
+        output.status
+    );
+    let right =
+        |error: &&str| error.contains(&format!(":{line}: error: ")) && error.contains(message);
+    ensure!(
+        errors.len() == 1 && errors.iter().all(right),
+        "it gives other errors:\n{said}"
+    );
+    Ok(())
+}
+
+fn boot(case: &Case) -> Result<()> {
+    let progress = Progress::start(case.name);
+    let output = myself("run")
+        .args(case.arguments)
+        .current_dir(workspace::root())
+        .output();
+    let output = output.context("cannot start a run")?;
+    let console = String::from_utf8_lossy(&output.stdout).into_owned();
+    let missing = case.shows.iter().find(|text| !console.contains(**text));
+    let right = output.status.code() == Some(case.status) && missing.is_none();
+    progress.end(right);
+    if right {
+        return Ok(());
+    }
+    let missing = missing
+        .map(|text| format!(", '{text}' is missing"))
+        .unwrap_or_default();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    bail!(
+        "{}, {} was wanted{missing}; the console:\n{console}\n{said}",
+        output.status,
+        case.status
+    )
+}
+
+/// This command again, as its user would start it.
+fn myself(task: &str) -> Command {
+    let mut command =
+        Command::new(std::env::current_exe().unwrap_or_else(|_| "evisor-tool".into()));
+    command.arg(task).stdin(Stdio::null());
+    command
+}

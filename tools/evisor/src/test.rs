@@ -1,0 +1,88 @@
+//! `evisor test`: everything that CI runs, in one order, counted at the end.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::process::say;
+use crate::steps;
+
+type Step = (&'static str, &'static str, fn(&mut Count) -> Result<()>);
+
+const STEPS: [Step; 7] = [
+    ("format", "the source is formatted", steps::format),
+    ("lint", "clippy has nothing to say", steps::lint),
+    ("host", "the tests that run on this machine", steps::host),
+    (
+        "build",
+        "every image builds with every toolchain here",
+        steps::build,
+    ),
+    (
+        "check",
+        "each broken manifest gives its one error",
+        steps::check,
+    ),
+    (
+        "system",
+        "real guests, driven through their consoles",
+        steps::system,
+    ),
+    ("budgets", "no event costs more than it may", steps::budgets),
+];
+
+#[derive(Args)]
+pub struct Test {
+    /// Only these steps: format, lint, host, build, check, system, budgets
+    #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
+    steps: Vec<String>,
+}
+
+/// What passed and what did not.
+#[derive(Default)]
+pub struct Count {
+    passed: u32,
+    failed: Vec<String>,
+}
+
+impl Count {
+    pub fn one(&mut self, name: &str, result: Result<()>) {
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                println!("ok      {name}");
+            }
+            Err(error) => {
+                self.failed.push(name.to_owned());
+                println!("FAILED  {name}: {error:#}");
+            }
+        }
+    }
+}
+
+impl Test {
+    pub fn carry_out(&self) -> Result<u8> {
+        let mut count = Count::default();
+        let wanted = |name: &str| self.steps.is_empty() || self.steps.iter().any(|s| s == name);
+        for (name, what, step) in STEPS.into_iter().filter(|(name, ..)| wanted(name)) {
+            println!("\n== {name}: {what}");
+            if let Err(error) = step(&mut count) {
+                count.one(name, Err(error));
+            }
+        }
+        count.close()
+    }
+}
+
+impl Count {
+    fn close(self) -> Result<u8> {
+        println!();
+        for name in &self.failed {
+            say(&format!("failed: {name}"));
+        }
+        if self.passed == 0 && self.failed.is_empty() {
+            bail!("no test ran");
+        }
+        println!("{} passed, {} failed", self.passed, self.failed.len());
+        Ok(u8::from(!self.failed.is_empty()))
+    }
+}
