@@ -1,6 +1,7 @@
 //! The controller against a model of the guest's CPU interface: it acknowledges
 //! and ends what the list registers hold, as IHI 0048B.b §5.2 says.
 
+mod declared;
 mod distributor;
 mod interrupts;
 mod property;
@@ -154,6 +155,20 @@ impl Rig {
             self.gic.interface.set_list(n, self.away[vcpu][n]);
         }
         self.refresh();
+    }
+
+    /// Every vCPU that was kicked has been on the core, as if each had its own.
+    pub fn refresh_all(&mut self) {
+        let here = self.here;
+        for _ in 0..2 * self.away.len() {
+            let kicked = self.vcpus.kicked.load(Ordering::Relaxed);
+            if kicked != 0 {
+                self.switch(kicked.trailing_zeros() as usize);
+            }
+        }
+        if self.here != here {
+            self.switch(here);
+        }
     }
 
     /// Goes back to the guest: what was asked for comes first.

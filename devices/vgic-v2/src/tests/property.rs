@@ -4,7 +4,7 @@
 use super::{Acknowledged, Rig};
 use crate::spec::gicd;
 use alloc::vec::Vec;
-use evisor_contract::LineState;
+use evisor_contract::{LineState, Width};
 use proptest::prelude::*;
 
 const FIRST: u32 = 32;
@@ -18,6 +18,7 @@ struct Model {
     line: bool,
     active: bool,
     priority: u8,
+    target: usize,
 }
 
 impl Model {
@@ -35,15 +36,19 @@ enum Step {
     Acknowledge,
     End,
     Forward(bool),
+    Target(u32, usize),
+    Switch(usize),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step(vcpus: usize) -> impl Strategy<Value = Step> {
     let intid = FIRST..FIRST + COUNT;
     prop_oneof![
         6 => (intid.clone(), any::<bool>()).prop_map(|(i, up)| Step::Line(i, up)),
         2 => (intid.clone(), any::<bool>()).prop_map(|(i, on)| Step::Enable(i, on)),
         1 => (intid.clone(), 0u8..32).prop_map(|(i, p)| Step::Priority(i, p << 3)),
-        1 => (intid, any::<bool>()).prop_map(|(i, on)| Step::Pend(i, on)),
+        1 => (intid.clone(), any::<bool>()).prop_map(|(i, on)| Step::Pend(i, on)),
+        1 => (intid, 0..vcpus).prop_map(|(i, target)| Step::Target(i, target)),
+        3 => (0..vcpus).prop_map(Step::Switch),
         4 => Just(Step::Acknowledge),
         4 => Just(Step::End),
         1 => any::<bool>().prop_map(Step::Forward),
@@ -54,14 +59,17 @@ struct World {
     rig: Rig,
     model: Vec<Model>,
     forward: bool,
-    stack: Vec<Acknowledged>,
+    here: usize,
+    stacks: Vec<Vec<Acknowledged>>,
 }
 
 impl World {
-    fn new(lists: usize) -> Self {
-        let mut rig = Rig::started(1, lists);
+    fn new(vcpus: usize, lists: usize) -> Self {
+        let mut rig = Rig::started(vcpus, lists);
         rig.write(gicd::ICFGR + 8, 0x2222_2222);
-        Self { rig, model: alloc::vec![Model::default(); 12], forward: true, stack: Vec::new() }
+        let model = alloc::vec![Model::default(); COUNT as usize];
+        let stacks = alloc::vec![Vec::new(); vcpus];
+        Self { rig, model, forward: true, here: 0, stacks }
     }
 
     fn at(&mut self, intid: u32) -> &mut Model {
@@ -70,15 +78,16 @@ impl World {
 
     /// The one to be acknowledged next.
     fn best(&self) -> Option<usize> {
-        let ready = (0..)
-            .zip(&self.model)
-            .filter(|(n, m)| self.forward && m.enabled && !m.active && m.pending(n % 2 == 0));
+        let ready = (0..).zip(&self.model).filter(|(n, m)| {
+            let open = self.forward && m.enabled && m.target == self.here;
+            open && !m.active && m.pending(n % 2 == 0)
+        });
         ready.min_by_key(|(n, m)| (m.priority, *n)).map(|(n, _)| n + FIRST as usize)
     }
 
     fn acknowledge(&mut self) {
         // With every list register active, nothing more can be given.
-        if self.stack.len() == self.rig.lists {
+        if self.stacks[self.here].len() == self.rig.lists {
             return;
         }
         let expected = self.best();
@@ -88,12 +97,12 @@ impl World {
             let model = self.at(taken.intid as u32);
             model.active = true;
             model.latch = false;
-            self.stack.push(taken);
+            self.stacks[self.here].push(taken);
         }
     }
 
     fn end(&mut self) {
-        if let Some(taken) = self.stack.pop() {
+        if let Some(taken) = self.stacks[self.here].pop() {
             self.at(taken.intid as u32).active = false;
             self.rig.end(taken);
         }
@@ -124,10 +133,23 @@ impl World {
                 self.forward = on;
                 self.rig.write(gicd::CTLR, on.into());
             }
+            Step::Target(intid, target) => {
+                self.at(intid).target = target;
+                let offset = gicd::ITARGETSR + u64::from(intid);
+                self.rig.write_width(offset, Width::Byte, 1 << target);
+            }
+            Step::Switch(vcpu) => {
+                self.here = vcpu;
+                self.rig.switch(vcpu);
+            }
             Step::Acknowledge => self.acknowledge(),
             Step::End => self.end(),
         }
-        self.compare();
+        self.rig.refresh_all();
+        // What another vCPU acknowledged is known only when it is refreshed.
+        if self.stacks.len() == 1 {
+            self.compare();
+        }
     }
 
     fn compare(&mut self) {
@@ -141,29 +163,51 @@ impl World {
     }
 }
 
-proptest! {
-    #[test]
-    fn as_the_model(
-        lists in 2usize..6,
-        steps in prop::collection::vec(step(), 1..300),
-    ) {
-        let mut world = World::new(lists);
-        for step in steps {
-            world.step(step);
-        }
-        // Nothing is lost: all that is left comes.
-        while !world.stack.is_empty() {
+/// All that is left comes, on whichever vCPU; nothing else does.
+fn drain(world: &mut World) {
+    world.step(Step::Forward(true));
+    for vcpu in 0..world.stacks.len() {
+        world.step(Step::Switch(vcpu));
+        while !world.stacks[vcpu].is_empty() {
             world.end();
         }
-        world.step(Step::Forward(true));
-        for intid in FIRST..FIRST + COUNT {
-            world.step(Step::Line(intid, false));
-            world.step(Step::Enable(intid, true));
-        }
+    }
+    for intid in FIRST..FIRST + COUNT {
+        world.step(Step::Line(intid, false));
+        world.step(Step::Enable(intid, true));
+    }
+    for vcpu in 0..world.stacks.len() {
+        world.step(Step::Switch(vcpu));
         while world.best().is_some() {
             world.acknowledge();
             world.end();
         }
-        prop_assert_eq!(world.rig.acknowledge(), None);
+        assert_eq!(world.rig.acknowledge(), None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn as_the_model(
+        lists in 2usize..6,
+        steps in prop::collection::vec(step(1), 1..300),
+    ) {
+        let mut world = World::new(1, lists);
+        for step in steps {
+            world.step(step);
+        }
+        drain(&mut world);
+    }
+
+    #[test]
+    fn as_the_model_with_three_vcpus(
+        lists in 2usize..6,
+        steps in prop::collection::vec(step(3), 1..300),
+    ) {
+        let mut world = World::new(3, lists);
+        for step in steps {
+            world.step(step);
+        }
+        drain(&mut world);
     }
 }
