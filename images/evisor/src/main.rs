@@ -4,12 +4,13 @@
 
 #[cfg(target_os = "none")]
 mod bare {
-    use evisor::{FEATURES, LEFT_OUT};
+    use evisor::{FEATURES, LEFT_OUT, link};
     use evisor_machine::{Boot, Image};
 
     evisor_aarch64::entry!(start);
 
     fn start(boot: Boot) -> ! {
+        link();
         evisor_machine::start(boot, &Image { features: FEATURES, left_out: LEFT_OUT })
     }
 

@@ -50,14 +50,11 @@ impl Check {
 /// the features that it needs.
 pub fn examine(deployment: &Deployment, board: Board, features: &Features) -> Result<Vec<String>> {
     let checker = build(features)?;
-    let tree = checker.with_file_name(format!("manifest-{}.dtb", std::process::id()));
-    fs::write(&tree, &deployment.manifest.tree)
-        .with_context(|| format!("cannot write {}", tree.display()))?;
-    let output = Command::new(&checker)
-        .arg(&tree)
-        .args(["--board", board.name(), "--files", &sizes(deployment)])
-        .output();
-    fs::remove_file(&tree).with_context(|| format!("cannot remove {}", tree.display()))?;
+    let bundle = checker.with_file_name(format!("bundle-{}.cpio", std::process::id()));
+    fs::write(&bundle, deployment.bundle()?)
+        .with_context(|| format!("cannot write {}", bundle.display()))?;
+    let output = Command::new(&checker).arg(&bundle).args(["--board", board.name()]).output();
+    fs::remove_file(&bundle).with_context(|| format!("cannot remove {}", bundle.display()))?;
     let output = output.context("cannot run the checker")?;
     let report = String::from_utf8_lossy(&output.stdout);
     match read(&report, &deployment.manifest)? {
@@ -97,16 +94,6 @@ fn build(features: &Features) -> Result<PathBuf> {
     }
     let messages = long("building the checker", &mut cargo, BUILD)?;
     executable(&messages, CHECKER).with_context(|| format!("cargo built no {CHECKER}"))
-}
-
-/// `NAME=SIZE` of each file, parted by commas.
-fn sizes(deployment: &Deployment) -> String {
-    let sizes: Vec<_> = deployment
-        .files
-        .iter()
-        .map(|f| format!("{}={}", f.name, f.bytes.len()))
-        .collect();
-    sizes.join(",")
 }
 
 #[derive(Debug)]

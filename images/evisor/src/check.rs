@@ -1,0 +1,112 @@
+//! `evisor-check`: says what is wrong with a bundle before anything boots.
+//!
+//! It is the image's own reader and binder, with the components that its features
+//! select, built for a workstation: what it accepts, eVisor accepts. The host
+//! command calls it and turns nodes into lines of source.
+//!
+//! `evisor-check BUNDLE --board BOARD` prints one JSON object a line: of each
+//! error `node`, `property`, `message`, `remedy`; or, if all is right,
+//! `features`: the components that the manifest needs. Status 0 if it is right, 1
+//! if not, 2 if it could not be read.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(not(target_os = "none"))]
+mod pretend;
+
+#[cfg(not(target_os = "none"))]
+fn main() -> std::process::ExitCode {
+    match hosted::check() {
+        Ok(true) => 0.into(),
+        Ok(false) => 1.into(),
+        Err(problem) => {
+            eprintln!("evisor-check: {problem}");
+            2.into()
+        }
+    }
+}
+
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod hosted {
+    use crate::pretend::PretendedHost;
+    use evisor::{LEFT_OUT, link};
+    use evisor_contract::components;
+    use evisor_fdt::{Aligned, Tree};
+    use evisor_kernel::{Bundle, bind};
+    use evisor_manifest::{
+        BoardFacts, Deployment, GicVersion, ManifestError, Surroundings, guest_tree, read,
+    };
+    use serde_json::json;
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    type Problem = Box<dyn std::error::Error>;
+
+    pub fn check() -> Result<bool, Problem> {
+        link();
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let [path, option, board] = arguments.as_slice() else {
+            return Err("usage: evisor-check BUNDLE --board BOARD".into());
+        };
+        let board = board_facts(board).filter(|_| option == "--board");
+        let board = board.ok_or("the board is not one of: qemu-virt")?;
+        let archive = fs::read(path)?;
+        let bundle = Bundle::read(&archive).map_err(|error| error.to_string())?;
+        Ok(report(examine(&bundle, &board)?))
+    }
+
+    /// What `evisor run` gives QEMU, less what eVisor and a bundle take up.
+    fn board_facts(name: &str) -> Option<BoardFacts> {
+        let (memory, cores) = match name {
+            "qemu-virt" => (vec![(0x4020_0000, 0x3400_0000)], 1),
+            _ => return None,
+        };
+        Some(BoardFacts { name: name.to_string(), gic: Some(GicVersion::V2), memory, cores })
+    }
+
+    fn examine(
+        bundle: &Bundle<'_>,
+        board: &BoardFacts,
+    ) -> Result<Result<Deployment, Vec<ManifestError>>, Problem> {
+        let registry = components().map_err(|duplicate| duplicate.to_string())?;
+        let aligned = Aligned::copy(bundle.manifest());
+        let tree = Tree::new(aligned.bytes()).map_err(|error| format!("the manifest: {error}"))?;
+        let around = Surroundings { registry, left_out: LEFT_OUT, board, files: bundle };
+        Ok(read(&tree, &around).and_then(|deployment| build(&tree, deployment)))
+    }
+
+    /// Builds everything, as eVisor does when it starts.
+    fn build(tree: &Tree<'_>, deployment: Deployment) -> Result<Deployment, Vec<ManifestError>> {
+        for vm in &deployment.vms {
+            guest_tree(tree, vm, None).map_err(|error| vec![error])?;
+        }
+        bind(&deployment, PretendedHost::new()).map_err(|error| vec![error])?;
+        Ok(deployment)
+    }
+
+    fn report(outcome: Result<Deployment, Vec<ManifestError>>) -> bool {
+        match &outcome {
+            Ok(deployment) => {
+                let vms = deployment.vms.iter().flat_map(|vm| &vm.objects);
+                let features: BTreeSet<&str> =
+                    deployment.root_objects.iter().chain(vms).map(|o| o.declaration.name).collect();
+                println!("{}", json!({ "features": features }));
+            }
+            Err(errors) => {
+                for error in errors {
+                    let ManifestError { node, property, message, remedy } = error;
+                    println!("{}", json!({ "node": node, "property": property, "message": message, "remedy": remedy }));
+                }
+            }
+        }
+        outcome.is_ok()
+    }
+}

@@ -1,0 +1,63 @@
+//! A machine that is not there, for binding a deployment on a workstation.
+
+use evisor_contract::{HostSerial, Register, VirtualInterface};
+use evisor_kernel::Host;
+use safe_mmio::UniqueMmioPointer;
+use safe_mmio::fields::ReadPureWrite;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// It has what every board has, and nothing happens on it.
+pub struct PretendedHost {
+    serial_taken: AtomicBool,
+}
+
+impl PretendedHost {
+    pub fn new() -> &'static Self {
+        Box::leak(Box::new(Self { serial_taken: AtomicBool::new(false) }))
+    }
+}
+
+struct Silence;
+
+impl HostSerial for Silence {
+    fn try_write(&mut self, _: u8) -> bool {
+        true
+    }
+    fn try_read(&mut self) -> Option<u8> {
+        None
+    }
+    fn interrupt_when_writable(&mut self, _: bool) {}
+    fn acknowledge(&mut self) {}
+}
+
+impl Host for PretendedHost {
+    fn now(&self) -> u64 {
+        0
+    }
+    fn frequency(&self) -> u64 {
+        62_500_000
+    }
+    fn unix_seconds(&self) -> u64 {
+        0
+    }
+    fn set_timer(&self, _: u64) {}
+    fn timer_interrupt(&self) -> u32 {
+        26
+    }
+    fn kick(&self, _: usize) {}
+    fn identification(&self, _: Register) -> Option<u64> {
+        Some(0)
+    }
+    fn virtual_interface(&self) -> Option<VirtualInterface> {
+        let registers: Vec<ReadPureWrite<u32>> = (0..0x400).map(|_| ReadPureWrite(0)).collect();
+        let control = UniqueMmioPointer::from(Box::leak(registers.into_boxed_slice()));
+        Some(VirtualInterface { control, list_registers: 4 })
+    }
+    fn maintenance_interrupt(&self) -> Option<u32> {
+        Some(25)
+    }
+    fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
+        let taken = self.serial_taken.swap(true, Ordering::Relaxed);
+        (!taken).then(|| (Box::new(Silence) as Box<dyn HostSerial>, 33))
+    }
+}
