@@ -23,7 +23,9 @@ pub trait Object: Downcast + Send {
         let _ = to;
     }
 
-    /// Takes back what [`save`](Self::save) wrote.
+    /// Takes back what [`save`](Self::save) wrote. The VM's time and the levels of
+    /// its lines are restored too; a deadline is not, so an object that was granted
+    /// one is notified of [`tag::DEADLINE`](crate::tag::DEADLINE) afterwards.
     ///
     /// # Errors
     /// What was read is not of this device or version, or not a state that the

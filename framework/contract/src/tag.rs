@@ -6,6 +6,10 @@
 /// The lowest tag that the kernel keeps for itself.
 pub const FIRST: u32 = 0xffff_0000;
 /// A deadline passed. The value is the count at which it was seen.
+///
+/// It also comes where none was due: before the object's VM stops, so that what
+/// was put off happens, and after a state was restored, so that the object asks
+/// for its deadline again. It must do no harm at any time.
 pub const DEADLINE: u32 = FIRST;
 /// Bytes from a console, packed as [`pack`](crate::ConsolePort::pack) does.
 pub const CONSOLE_INPUT: u32 = FIRST + 1;

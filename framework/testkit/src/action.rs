@@ -253,9 +253,9 @@ fn restored(first: &mut Rig, compatible: &str, setup: &Setup) -> Rig {
     }
     let state = first.save();
     let mut second = Rig::with(compatible, setup);
+    second.take_surroundings(first);
     assert_eq!(second.restore(&state), Ok(()));
     assert_eq!(second.save(), state, "what was restored is not what was saved");
-    second.take_surroundings(first);
     for rig in [first, &mut second] {
         if rig.parts().notify.is_some() {
             let _ = rig.notify(tag::DEADLINE, 0);

@@ -18,6 +18,8 @@ mod action;
 mod fake;
 mod guest_node;
 mod rig;
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore};
 pub use fake::{Event, SerialEnd};
