@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "called by assembly; makes slices of what the firmware passed")]
 
 use crate::map::{self, Ram};
-use crate::{heap, layout};
+use crate::{heap, layout, vcpu};
 use aarch64_paging::MapError;
 use alloc::vec::Vec;
 
@@ -61,6 +61,7 @@ extern "C" fn evisor_main(tree: u64, image: u64) -> ! {
         fn evisor_start(boot: Boot) -> !;
         static __image_end: u8;
     }
+    vcpu::set_vectors();
     heap::init();
     let size = &raw const __image_end as u64 - layout::IMAGE;
     if map::init(image).is_err() {

@@ -287,7 +287,7 @@ impl Ram {
     pub fn scrub(&mut self) -> Result<(), MapError> {
         each_slice(self.physical, self.size, |at, _, size| {
             // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
-            unsafe { core::ptr::write_bytes(at, 0, size) };
+            unsafe { maintenance::zero(at as u64, size as u64) };
         })
     }
 }

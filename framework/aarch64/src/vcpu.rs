@@ -147,14 +147,15 @@ impl VcpuBlock {
     }
 
     /// Puts the vCPU to the state of a core that was just started by PSCI
-    /// (DEN 0022 §6.4; Linux's booting protocol asks for the same).
-    pub fn start(&mut self, entry: Entry) {
+    /// (DEN 0022 §6.4; Linux's booting protocol asks for the same). `attention` is
+    /// what the kernel wants to do before its first instruction.
+    pub fn start(&mut self, entry: Entry, attention: u32) {
         let vcpu = self.vcpu();
         vcpu.x = [0; 32];
         vcpu.x[0] = entry.x0;
         vcpu.elr = entry.pc;
         vcpu.spsr = inject::EL1H_MASKED;
-        vcpu.context.attention.store(0, Ordering::Relaxed);
+        vcpu.context.attention.store(attention, Ordering::Relaxed);
         while vcpu.context.pop().is_some() {}
     }
 }
@@ -191,15 +192,17 @@ pub fn init_core() {
     // The physical counter can be read; the physical timer cannot be used.
     CNTHCTL_EL2.set(1);
     registers::set_vpidr(MIDR_EL1.get());
+}
+
+/// Takes EL2's exceptions to `vectors.s`, from the first Rust code on: a defect
+/// that early leaves a record too.
+pub(crate) fn set_vectors() {
     unsafe extern "C" {
         static vectors: u8;
     }
-    // SAFETY: 1. the address of a symbol is all that is taken. 2. `vectors` is a
-    // table of vectors.
-    unsafe {
-        let at = &raw const vectors as u64;
-        asm!("msr vbar_el2, {}", "isb", in(reg) at, options(nostack));
-    }
+    let at = &raw const vectors as u64;
+    // SAFETY: 1. it is a table of vectors.
+    unsafe { asm!("msr vbar_el2, {}", "isb", in(reg) at, options(nostack)) };
 }
 
 /// Resets the EL1 registers that a starting guest may rely on (DEN 0022 §6.4),

@@ -9,10 +9,11 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_contract::{
-    BuildError, Capability, Effect, LineState, NotifyPort, ObjectPort, Parts, Rights, tag,
+    BuildError, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Parts, Reply,
+    Rights, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, VmPlan};
-use evisor_router::{Space, SpaceBuilder};
+use evisor_router::{Space, SpaceBuilder, deliver};
 
 /// A deployment, built.
 pub struct Bound {
@@ -38,6 +39,19 @@ pub struct BoundVm {
     pub controller: Option<&'static dyn NotifyPort>,
     /// The private interrupts that are its own, to be enabled on its cores.
     pub private: Vec<u32>,
+    /// Those of its objects that wait for deadlines.
+    pub waiting: Vec<&'static Capability<dyn NotifyPort>>,
+}
+
+impl BoundVm {
+    /// Lets go what the VM's objects hold back until a deadline, output above
+    /// all: before it changes. Its vCPUs are parked; `cx` is its first one's.
+    pub fn settle(&self, cx: &mut Context) {
+        for object in &self.waiting {
+            let _: Reply = object.port().notify(tag::DEADLINE, self.vm.now(), cx);
+            let _ = deliver(cx);
+        }
+    }
 }
 
 /// A guest-physical window that leads to the virtual CPU interface (GICV).
@@ -106,11 +120,15 @@ fn build(binder: &mut Binder<'_>) -> Result<Parts, ManifestError> {
         .map_err(|error| ManifestError::from_component(&plan.path, error))
 }
 
-/// What was granted while it was built can now lead back to it.
-fn connect(binder: &mut Binder<'_>, parts: &Parts) -> Result<(), ManifestError> {
+/// What was granted while it was built can now lead back to it. Gives the way
+/// back if it waits for deadlines.
+fn connect(
+    binder: &mut Binder<'_>,
+    parts: &Parts,
+) -> Result<Option<&'static Capability<dyn NotifyPort>>, ManifestError> {
     let path = &binder.plan.path;
     if binder.deadlines.is_empty() && binder.console.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     let port = parts.notify.ok_or_else(|| defect(path, "asks to be notified and cannot be"))?;
     let back = leak(Capability::new(port, Rights::CALL, 0));
@@ -127,7 +145,7 @@ fn connect(binder: &mut Binder<'_>, parts: &Parts) -> Result<(), ManifestError> 
         let input = Effect { to: back, right: Rights::CALL, tag: tag::CONSOLE_INPUT, value: 0 };
         backend.connect(port, input);
     }
-    Ok(())
+    Ok((!binder.deadlines.is_empty()).then_some(back))
 }
 
 fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, ManifestError> {
@@ -143,6 +161,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Manif
         direct: Vec::new(),
         private: Vec::new(),
         controller: None,
+        waiting: Vec::new(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan.cpus.len(), object)?;
@@ -155,6 +174,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Manif
         direct: under.direct,
         controller: under.controller,
         private: under.private,
+        waiting: under.waiting,
     })
 }
 
@@ -165,6 +185,7 @@ struct Under {
     direct: Vec<Direct>,
     private: Vec<u32>,
     controller: Option<&'static dyn NotifyPort>,
+    waiting: Vec<&'static Capability<dyn NotifyPort>>,
 }
 
 impl Under {
@@ -179,7 +200,7 @@ impl Under {
         let owner = Owner { vm, control, built: &self.built, vcpus };
         let mut binder = Binder::new(common, Some(owner), plan);
         let parts = build(&mut binder)?;
-        connect(&mut binder, &parts)?;
+        let waiting = connect(&mut binder, &parts)?;
         let hardware = hardware_lines(&binder)?;
         let direct = core::mem::take(&mut binder.direct);
         for (intid, port, tag) in hardware {
@@ -190,6 +211,7 @@ impl Under {
         if plan.declaration.needs.interrupt_controller {
             self.controller = parts.notify;
         }
+        self.waiting.extend(waiting);
         self.built.push(parts);
         Ok(())
     }

@@ -8,7 +8,7 @@ use evisor_aarch64::stage2::Stage2;
 use evisor_aarch64::vcpu::{Entry, VcpuBlock};
 use evisor_aarch64::{Ram, maintenance};
 use evisor_fdt::Tree;
-use evisor_kernel::{BoundVm, Bundle};
+use evisor_kernel::{Attention, BoundVm, Bundle};
 use evisor_manifest::{Deployment, VmPlan, guest_tree};
 use evisor_router::Space;
 
@@ -113,7 +113,8 @@ impl PlacedVm {
         }
         let entry = Entry { pc: image.entry_ipa, x0: self.plan.device_tree_ipa };
         if let Some(first) = self.vcpus.first_mut() {
-            first.start(entry);
+            // Its interrupt controller sets this core's interface up.
+            first.start(entry, Attention::REFRESH);
         }
         self.bound.vm.changed(true);
         Ok(())

@@ -121,9 +121,17 @@ fn run_until_change(placed: &mut PlacedVm) -> VmEvent {
         }
         match vm.parked(0) {
             Next::Run => {}
-            Next::Change(event) => return event,
+            Next::Change(event) => return settle(placed, event),
             // Its last vCPU turned itself off (CPU_OFF): nothing can wake it.
-            Next::Wait => return VmEvent::Off,
+            Next::Wait => return settle(placed, VmEvent::Off),
         }
     }
+}
+
+/// What the VM's devices hold back goes out before it changes.
+fn settle(placed: &mut PlacedVm, event: VmEvent) -> VmEvent {
+    if let Some(vcpu) = placed.vcpus.first_mut() {
+        placed.bound.settle(&mut vcpu.vcpu().context);
+    }
+    event
 }
