@@ -82,7 +82,10 @@ impl HostSerial for Serial {
         self.0.set_interrupt_masks(if on { receive | Interrupts::TXI } else { receive });
     }
 
+    /// The reception interrupts are left to go by themselves, when what was
+    /// received is read (DDI 0183G 2.8.2): cleared by hand with bytes still in the
+    /// FIFO, they would not come again for those.
     fn acknowledge(&mut self) {
-        self.0.clear_interrupts(Interrupts::RXI | Interrupts::RTI | Interrupts::TXI);
+        self.0.clear_interrupts(Interrupts::TXI);
     }
 }
