@@ -18,7 +18,7 @@ use crate::workspace::{self, Crate};
 
 const CLIPPY: Package = ("rust-web-clippy", "finds mistakes in Rust");
 const FORMAT: Package = ("rustfmt-web", "formats Rust");
-const INSTALL: Duration = Duration::from_secs(1500);
+const INSTALL: Duration = Duration::from_secs(900);
 
 /// Denied here, not in the workspace, so that work in progress still builds.
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
@@ -177,7 +177,9 @@ fn has_nextest(host: Toolchain) -> bool {
     }
     let mut install = host.host_cargo();
     // Optimised, it takes longer to build than it would ever save here.
-    install.args(["install", "--locked", "--debug", "cargo-nextest"]);
+    install.args(["install", "--locked", "--debug", "cargo-nextest", "--target-dir"]);
+    // Not a temporary one: an attempt that ran out of time goes on the next time.
+    install.arg(host.target_dir().join("nextest"));
     if let Err(error) = long("installing cargo-nextest (runs the tests)", &mut install, INSTALL) {
         let reason = error.to_string();
         say(&format!("{}: using cargo test", reason.lines().next().unwrap_or_default()));
