@@ -50,7 +50,12 @@ pub trait RegisterPort: Sync {
 /// The port behind an SMCCC function id.
 pub trait CallPort: Sync {
     /// See [`Calls::call`].
-    extern "C" fn call(&self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply;
+    extern "C" fn call(
+        &self,
+        function: u32,
+        registers: &mut CallRegisters,
+        cx: &mut Context,
+    ) -> Reply;
 }
 
 /// The port behind an interrupt number or a granted tag.
@@ -90,7 +95,12 @@ impl<T: Registers> RegisterPort for Shared<T> {
 }
 
 impl<T: Calls> CallPort for Shared<T> {
-    extern "C" fn call(&self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply {
+    extern "C" fn call(
+        &self,
+        function: u32,
+        registers: &mut CallRegisters,
+        cx: &mut Context,
+    ) -> Reply {
         self.object.lock().call(function, registers, cx)
     }
 }

@@ -9,8 +9,8 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_contract::{
-    BuildError, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Parts, Reply,
-    Rights, tag,
+    BuildError, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Parts,
+    Reply, Rights, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, VmPlan};
 use evisor_router::{Space, SpaceBuilder, deliver};

@@ -103,7 +103,10 @@ mod hosted {
             Err(errors) => {
                 for error in errors {
                     let ManifestError { node, property, message, remedy } = error;
-                    println!("{}", json!({ "node": node, "property": property, "message": message, "remedy": remedy }));
+                    println!(
+                        "{}",
+                        json!({ "node": node, "property": property, "message": message, "remedy": remedy })
+                    );
                 }
             }
         }

@@ -41,60 +41,31 @@ impl Archive {
     /// An archive whose members' data start on a multiple of `align`, a
     /// multiple of 4.
     pub fn aligned(align: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            align,
-            members: 0,
-        }
+        Self { bytes: Vec::new(), align, members: 0 }
     }
 
     pub fn file(&mut self, name: &str, permissions: u32, data: &[u8]) -> Result<()> {
-        self.member(&Member {
-            name,
-            mode: REGULAR | permissions,
-            device: (0, 0),
-            data,
-        })
+        self.member(&Member { name, mode: REGULAR | permissions, device: (0, 0), data })
     }
 
     pub fn directory(&mut self, name: &str) -> Result<()> {
-        self.member(&Member {
-            name,
-            mode: DIRECTORY | 0o755,
-            device: (0, 0),
-            data: &[],
-        })
+        self.member(&Member { name, mode: DIRECTORY | 0o755, device: (0, 0), data: &[] })
     }
 
     pub fn symlink(&mut self, name: &str, target: &str) -> Result<()> {
         let data = target.as_bytes();
-        self.member(&Member {
-            name,
-            mode: SYMLINK | 0o777,
-            device: (0, 0),
-            data,
-        })
+        self.member(&Member { name, mode: SYMLINK | 0o777, device: (0, 0), data })
     }
 
     pub fn character_device(&mut self, name: &str, major: u32, minor: u32) -> Result<()> {
-        self.member(&Member {
-            name,
-            mode: CHARACTER | 0o600,
-            device: (major, minor),
-            data: &[],
-        })
+        self.member(&Member { name, mode: CHARACTER | 0o600, device: (major, minor), data: &[] })
     }
 
     /// Closes the archive and returns its bytes.
     pub fn finish(mut self) -> Result<Vec<u8>> {
         self.align = 4;
         self.members = 0;
-        self.member(&Member {
-            name: TRAILER,
-            mode: 0,
-            device: (0, 0),
-            data: &[],
-        })?;
+        self.member(&Member { name: TRAILER, mode: 0, device: (0, 0), data: &[] })?;
         Ok(self.bytes)
     }
 
@@ -103,11 +74,7 @@ impl Archive {
         let size = u32::try_from(member.data.len()).with_context(|| {
             format!("{} is larger than an archive can hold (4 GiB)", member.name)
         })?;
-        let inode = if member.name == TRAILER {
-            0
-        } else {
-            self.next_inode()
-        };
+        let inode = if member.name == TRAILER { 0 } else { self.next_inode() };
         let (major, minor) = member.device;
         let fields = [
             inode,
@@ -126,8 +93,7 @@ impl Archive {
         ];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
-            self.bytes
-                .extend_from_slice(format!("{field:08X}").as_bytes());
+            self.bytes.extend_from_slice(format!("{field:08X}").as_bytes());
         }
         self.bytes.extend_from_slice(member.name.as_bytes());
         self.zeros(name_size - member.name.len());
@@ -167,12 +133,7 @@ mod tests {
 
     fn names(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
         cpio_reader::iter_files(bytes)
-            .map(|e| {
-                (
-                    e.name().trim_end_matches('\0').to_owned(),
-                    e.file().to_vec(),
-                )
-            })
+            .map(|e| (e.name().trim_end_matches('\0').to_owned(), e.file().to_vec()))
             .collect()
     }
 
@@ -221,10 +182,7 @@ mod tests {
         let entries: Vec<_> = cpio_reader::iter_files(&bytes).collect();
         assert_eq!(entries[0].mode().bits() & 0o170_000, 0o040_000);
         assert_eq!(entries[1].mode().bits() & 0o170_000, 0o020_000);
-        assert_eq!(
-            (entries[1].rdevmajor(), entries[1].rdevminor()),
-            (Some(5), Some(1))
-        );
+        assert_eq!((entries[1].rdevmajor(), entries[1].rdevminor()), (Some(5), Some(1)));
         assert_eq!(entries[2].file(), b"busybox");
     }
 }

@@ -26,8 +26,8 @@ use crate::workspace;
 const MANIFEST: &str = "manifests/bench.dts";
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Where the floor looks for the guest.
-const GUEST_AT: &str = "0x48000000";
+/// Where the floor expects the guest (images/floor/src/start.rs).
+const GUEST_AT: &str = "0x40200000";
 
 /// The guest's last line, where the machine does not end by itself.
 const LAST_LINE: &str = "^bench: (end|done)$";
@@ -75,11 +75,7 @@ pub fn measure(gic: u8) -> Result<Figures> {
     let boot = events.remove("boot");
     let mut floor = listen(floor(&machine)?).context("the bench on the floor")?;
     floor.remove("boot");
-    Ok(Figures {
-        events,
-        floor,
-        boot,
-    })
+    Ok(Figures { events, floor, boot })
 }
 
 fn floor(machine: &Machine) -> Result<Command> {
@@ -89,10 +85,7 @@ fn floor(machine: &Machine) -> Result<Command> {
     write_whole(&stub, &guest("floor")?.raw()?)?;
     write_whole(&bench, &guest("bench")?.raw()?)?;
     let mut qemu = machine.qemu(Seat::Script)?;
-    let device = format!(
-        "loader,file={},addr={GUEST_AT},force-raw=on",
-        bench.display()
-    );
+    let device = format!("loader,file={},addr={GUEST_AT},force-raw=on", bench.display());
     qemu.arg("-kernel").arg(stub).args(["-device", &device]);
     Ok(qemu)
 }
@@ -126,15 +119,9 @@ impl Figures {
     }
 
     fn table(&self) -> String {
-        let mut text = format!(
-            "{:<28}{:>10}{:>10}\n",
-            "instructions at EL2", "eVisor", "floor"
-        );
+        let mut text = format!("{:<28}{:>10}{:>10}\n", "instructions at EL2", "eVisor", "floor");
         for (name, count) in &self.events {
-            let floor = self
-                .floor
-                .get(name)
-                .map_or_else(|| "-".to_owned(), u64::to_string);
+            let floor = self.floor.get(name).map_or_else(|| "-".to_owned(), u64::to_string);
             text.push_str(&format!("{name:<28}{count:>10}{floor:>10}\n"));
         }
         if let Some(boot) = self.boot {
@@ -152,10 +139,7 @@ mod tests {
     fn figures_are_read_from_the_console() {
         let counts =
             read("evisor: up\r\nbench: hvc 71\r\nbench: vtimer 90\r\nbench: end\r\nx bench: y 1\n");
-        assert_eq!(
-            counts,
-            Counts::from([("hvc".to_owned(), 71), ("vtimer".to_owned(), 90)])
-        );
+        assert_eq!(counts, Counts::from([("hvc".to_owned(), 71), ("vtimer".to_owned(), 90)]));
     }
 
     #[test]
@@ -165,10 +149,7 @@ mod tests {
             floor: read("bench: hvc 57"),
             boot: Some(1000),
         };
-        assert_eq!(
-            figures.json(),
-            r#"{"boot":1000,"events":{"hvc":71},"floor":{"hvc":57}}"#
-        );
+        assert_eq!(figures.json(), r#"{"boot":1000,"events":{"hvc":71},"floor":{"hvc":57}}"#);
         assert!(figures.table().contains("hvc"));
     }
 }

@@ -32,19 +32,15 @@ impl Budgets {
         let machine = format!("gic{gic}");
         let limits = self.all.get("limits").and_then(|v| v.get(&machine));
         let measured = self.of_compiler(compiler).and_then(|v| v.get(&machine));
-        let budgets = limits
-            .into_iter()
-            .chain(measured)
-            .filter_map(Value::as_object)
-            .flatten();
+        let budgets = limits.into_iter().chain(measured).filter_map(Value::as_object).flatten();
         budgets
             .filter_map(|(event, most)| {
                 let most = most.as_u64()?;
                 match figures.of(event) {
                     Some(count) if count <= most => None,
-                    Some(count) => Some(format!(
-                        "{event} takes {count} instructions, its budget is {most}"
-                    )),
+                    Some(count) => {
+                        Some(format!("{event} takes {count} instructions, its budget is {most}"))
+                    }
                     None => Some(format!("{event} has a budget and was not measured")),
                 }
             })
@@ -64,11 +60,7 @@ impl Budgets {
 
 impl Figures {
     fn of(&self, event: &str) -> Option<u64> {
-        if event == "boot" {
-            self.boot
-        } else {
-            self.events.get(event).copied()
-        }
+        if event == "boot" { self.boot } else { self.events.get(event).copied() }
     }
 }
 
@@ -83,11 +75,7 @@ mod tests {
             "compilers": { "1.95.0": { "gic2": { "hvc": 70, "boot": 10 } } },
         });
         let events = Counts::from([("hvc".to_owned(), hvc)]);
-        let figures = Figures {
-            events,
-            floor: Counts::new(),
-            boot: Some(9),
-        };
+        let figures = Figures { events, floor: Counts::new(), boot: Some(9) };
         Budgets { all }.broken(&figures, compiler, gic)
     }
 
@@ -109,17 +97,8 @@ mod tests {
 
     #[test]
     fn an_event_that_vanished_is_named() {
-        let budgets = Budgets {
-            all: serde_json::json!({ "limits": { "gic3": { "hvc": 80 } } }),
-        };
-        let figures = Figures {
-            events: Counts::new(),
-            floor: Counts::new(),
-            boot: None,
-        };
-        assert_eq!(
-            budgets.broken(&figures, "", 3),
-            ["hvc has a budget and was not measured"]
-        );
+        let budgets = Budgets { all: serde_json::json!({ "limits": { "gic3": { "hvc": 80 } } }) };
+        let figures = Figures { events: Counts::new(), floor: Counts::new(), boot: None };
+        assert_eq!(budgets.broken(&figures, "", 3), ["hvc has a budget and was not measured"]);
     }
 }

@@ -45,10 +45,7 @@ impl Build {
         write_whole(&self.output.join("bundle.cpio"), &bundle)?;
         let elf = self.output.join("evisor.elf");
         fs::copy(&image.path, &elf).with_context(|| format!("cannot write {}", elf.display()))?;
-        print!(
-            "{}",
-            report(&image, raw.len(), &deployment, bundle.len(), &components)?
-        );
+        print!("{}", report(&image, raw.len(), &deployment, bundle.len(), &components)?);
         Ok(0)
     }
 }
@@ -67,14 +64,8 @@ fn report(
     row("rodata", sizes.rodata);
     row("data", sizes.data);
     row("bss", sizes.bss);
-    row(
-        "text + rodata + data",
-        sizes.text + sizes.rodata + sizes.data,
-    );
-    row(
-        "own memory",
-        sizes.text + sizes.rodata + sizes.data + sizes.bss,
-    );
+    row("text + rodata + data", sizes.text + sizes.rodata + sizes.data);
+    row("own memory", sizes.text + sizes.rodata + sizes.data + sizes.bss);
     row("evisor.bin", raw as u64);
     for file in &deployment.files {
         row(&format!("  {}", file.name), file.bytes.len() as u64);

@@ -27,13 +27,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "serial ends when it is told",
-        arguments: &[
-            "manifests/serial.dts",
-            "--send",
-            "it comes back=exit",
-            "--timeout",
-            "60",
-        ],
+        arguments: &["manifests/serial.dts", "--send", "it comes back=exit", "--timeout", "60"],
         status: 0,
         shows: &["serial: goodbye"],
     },
@@ -55,11 +49,7 @@ pub const CASES: &[Case] = &[
             "180",
         ],
         status: 0,
-        shows: &[
-            "eVisor demonstration: Debian Linux",
-            "arch_timer",
-            "uart-pl011",
-        ],
+        shows: &["eVisor demonstration: Debian Linux", "arch_timer", "uart-pl011"],
     },
     Case {
         name: "Linux reboots and comes up again",
@@ -79,13 +69,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "a match that never comes ends with the time",
-        arguments: &[
-            "manifests/serial.dts",
-            "--until",
-            "never printed",
-            "--timeout",
-            "5",
-        ],
+        arguments: &["manifests/serial.dts", "--until", "never printed", "--timeout", "5"],
         status: 1,
         shows: &[],
     },

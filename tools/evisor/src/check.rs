@@ -110,12 +110,7 @@ fn read(report: &str, manifest: &Manifest) -> Result<Report> {
             .with_context(|| format!("the checker said what is not JSON: {line}"))?;
         match value.get("features").and_then(Value::as_array) {
             Some(list) => {
-                features = Some(
-                    list.iter()
-                        .filter_map(Value::as_str)
-                        .map(str::to_owned)
-                        .collect(),
-                )
+                features = Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
             }
             None => errors.push(error(&value, manifest)),
         }
@@ -144,11 +139,7 @@ mod tests {
         let places = Places::read(
             "/ { /* m.dts:1:1-9:3 */\nlinux { /* m.dts:3:1-8:3 */\nreg = <1>; /* m.dts:4:1-4:9 */\n}; /* x */\n};\n",
         );
-        Manifest {
-            path: "m.dts".into(),
-            tree: Vec::new(),
-            places,
-        }
+        Manifest { path: "m.dts".into(), tree: Vec::new(), places }
     }
 
     #[test]

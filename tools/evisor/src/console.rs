@@ -45,19 +45,9 @@ impl Console {
     pub fn start(command: Command) -> Result<Self> {
         let mut process = PtyProcess::new(command).context("cannot open a terminal")?;
         process.set_kill_timeout(Some(GRACE_MS));
-        let keyboard = process
-            .get_file_handle()
-            .context("cannot write to the terminal")?;
-        let screen = read(
-            process
-                .get_file_handle()
-                .context("cannot read the terminal")?,
-        );
-        Ok(Self {
-            process,
-            keyboard,
-            screen,
-        })
+        let keyboard = process.get_file_handle().context("cannot write to the terminal")?;
+        let screen = read(process.get_file_handle().context("cannot read the terminal")?);
+        Ok(Self { process, keyboard, screen })
     }
 
     /// Follows the script, copying what the program prints to `copy`, until the
@@ -95,10 +85,7 @@ impl Console {
     /// Gives the console to the person at this command's own terminal.
     pub fn hand_over(self, limit: Option<Duration>) -> Result<End> {
         let _raw = RawTerminal::enter()?;
-        let mut keyboard = self
-            .keyboard
-            .try_clone()
-            .context("cannot write to the terminal")?;
+        let mut keyboard = self.keyboard.try_clone().context("cannot write to the terminal")?;
         // It ends with the process: reading a terminal cannot be called off.
         thread::spawn(move || io::copy(&mut io::stdin(), &mut keyboard));
         self.follow(&mut Script::new(Vec::new(), None), limit, &mut io::stdout())
@@ -109,10 +96,7 @@ impl Console {
             // A program that never stops printing must not outrun its time.
             Some(deadline) if deadline <= Instant::now() => Err(RecvTimeoutError::Timeout),
             Some(deadline) => self.screen.recv_timeout(deadline - Instant::now()),
-            None => self
-                .screen
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
+            None => self.screen.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
@@ -129,14 +113,12 @@ impl Console {
     }
 
     fn ended(self, last: LastLine) -> Result<End> {
-        Ok(
-            match self.process.wait().context("lost sight of the program")? {
-                WaitStatus::Exited(_, 0) => End::Exited(last.verdict()),
-                WaitStatus::Exited(_, status) => End::Failed(format!("ended with status {status}")),
-                WaitStatus::Signaled(_, signal, _) => End::Failed(format!("was ended by {signal}")),
-                other => End::Failed(format!("is in an unknown state: {other:?}")),
-            },
-        )
+        Ok(match self.process.wait().context("lost sight of the program")? {
+            WaitStatus::Exited(_, 0) => End::Exited(last.verdict()),
+            WaitStatus::Exited(_, status) => End::Failed(format!("ended with status {status}")),
+            WaitStatus::Signaled(_, signal, _) => End::Failed(format!("was ended by {signal}")),
+            other => End::Failed(format!("is in an unknown state: {other:?}")),
+        })
     }
 }
 
@@ -147,10 +129,7 @@ fn read(mut from: File) -> Receiver<Vec<u8>> {
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            if sender
-                .send(buffer.iter().take(count).copied().collect())
-                .is_err()
-            {
+            if sender.send(buffer.iter().take(count).copied().collect()).is_err() {
                 return;
             }
         }
@@ -216,10 +195,7 @@ mod tests {
         let mut script = Script::new(sends, until.map(|u| pattern(u).unwrap()));
         let mut output = Vec::new();
         let limit = Some(Duration::from_millis(ms));
-        let end = Console::start(command)
-            .unwrap()
-            .follow(&mut script, limit, &mut output)
-            .unwrap();
+        let end = Console::start(command).unwrap().follow(&mut script, limit, &mut output).unwrap();
         (end, String::from_utf8(output).unwrap())
     }
 
@@ -233,10 +209,7 @@ mod tests {
     #[test]
     fn the_verdict_counts_when_the_program_ends_by_itself() {
         let line = "evisor: all VMs stopped, status 3";
-        assert_eq!(
-            run(&format!("echo '{line}'"), &[], None, 10_000).0,
-            End::Exited(Some(3))
-        );
+        assert_eq!(run(&format!("echo '{line}'"), &[], None, 10_000).0, End::Exited(Some(3)));
         assert_eq!(run("echo bye", &[], None, 10_000).0, End::Exited(None));
         let failed = run(&format!("echo '{line}'; exit 1"), &[], None, 10_000).0;
         assert!(matches!(failed, End::Failed(_)), "{failed:?}");

@@ -31,10 +31,7 @@ pub fn read(name: &str) -> Result<Vec<u8>> {
     match name {
         "linux" => store.file("linux"),
         "initramfs" => initramfs::write(&store.file("busybox")?),
-        _ => bail!(
-            "there is no debian:{name}: the names are debian:{}",
-            NAMES.join(", debian:")
-        ),
+        _ => bail!("there is no debian:{name}: the names are debian:{}", NAMES.join(", debian:")),
     }
 }
 
@@ -83,12 +80,7 @@ impl Store {
             fs::remove_dir_all(&work)
                 .with_context(|| format!("cannot remove {}", work.display()))?;
         }
-        for folder in [
-            "lists/partial",
-            "cache/archives/partial",
-            "packages",
-            "files",
-        ] {
+        for folder in ["lists/partial", "cache/archives/partial", "packages", "files"] {
             fs::create_dir_all(work.join(folder))
                 .with_context(|| format!("cannot write to {}", self.folder.display()))?;
         }
@@ -98,11 +90,7 @@ impl Store {
         }
         fs::write(work.join("debian.sources"), stanzas)?;
         let apt = Apt { work: &work };
-        long(
-            "reading Debian's arm64 package lists",
-            apt.get().arg("update"),
-            FETCH,
-        )?;
+        long("reading Debian's arm64 package lists", apt.get().arg("update"), FETCH)?;
         let kernel = apt.depended_on_by(KERNEL)?;
         let packages = [apt.describe(&kernel)?, apt.describe(BUSYBOX)?];
         for package in &packages {
@@ -114,15 +102,11 @@ impl Store {
 
     fn keep(&self, work: &Path, packages: &[Package]) -> Result<()> {
         let files = work.join("files");
-        let release = packages
-            .first()
-            .map(|p| p.name.trim_start_matches("linux-image-"));
+        let release = packages.first().map(|p| p.name.trim_start_matches("linux-image-"));
         let kernel = files.join(format!("boot/vmlinuz-{}", release.unwrap_or_default()));
         let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| files.join(p));
-        let busybox = busybox
-            .iter()
-            .find(|p| p.is_file())
-            .context("busybox-static holds no busybox")?;
+        let busybox =
+            busybox.iter().find(|p| p.is_file()).context("busybox-static holds no busybox")?;
         let record: String = packages
             .iter()
             .map(|p| format!("{} {} sha256:{}\n", p.name, p.version, p.sha256))
@@ -138,13 +122,9 @@ impl Store {
 }
 
 fn cache_folder() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .filter(|p| !p.is_empty())
-        .map(PathBuf::from);
+    let base = std::env::var_os("XDG_CACHE_HOME").filter(|p| !p.is_empty()).map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let base = base
-        .or_else(home)
-        .context("neither XDG_CACHE_HOME nor HOME is set")?;
+    let base = base.or_else(home).context("neither XDG_CACHE_HOME nor HOME is set")?;
     Ok(base.join("evisor"))
 }
 
@@ -189,11 +169,7 @@ impl Apt<'_> {
         let text = self.show(package)?;
         let need =
             |name| field(&text, name).with_context(|| format!("apt gives no {name} of {package}"));
-        Ok(Package {
-            name: package.to_owned(),
-            version: need("Version")?,
-            sha256: need("SHA256")?,
-        })
+        Ok(Package { name: package.to_owned(), version: need("Version")?, sha256: need("SHA256")? })
     }
 
     fn show(&self, package: &str) -> Result<String> {
@@ -208,11 +184,7 @@ impl Apt<'_> {
         download
             .args(["download", &format!("{}={}", package.name, package.version)])
             .current_dir(&folder);
-        long(
-            &format!("downloading {}", package.name),
-            &mut download,
-            FETCH,
-        )?;
+        long(&format!("downloading {}", package.name), &mut download, FETCH)?;
         let archive = find_archive(&folder, &package.name)?;
         check_digest(&archive, &package.sha256)?;
         let mut unpack = Command::new("dpkg-deb");
@@ -222,8 +194,7 @@ impl Apt<'_> {
 }
 
 fn field(text: &str, name: &str) -> Option<String> {
-    text.lines()
-        .find_map(|l| Some(l.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
+    text.lines().find_map(|l| Some(l.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
 }
 
 fn find_archive(folder: &Path, package: &str) -> Result<PathBuf> {
@@ -238,16 +209,8 @@ fn find_archive(folder: &Path, package: &str) -> Result<PathBuf> {
 fn check_digest(file: &Path, wanted: &str) -> Result<()> {
     let line = capture(Command::new("sha256sum").arg(file))?;
     let line = String::from_utf8_lossy(&line).into_owned();
-    if line
-        .split_whitespace()
-        .next()
-        .map(|d| d.trim_start_matches('\\'))
-        != Some(wanted)
-    {
-        bail!(
-            "{} is not what the package list says: its SHA-256 is not {wanted}",
-            file.display()
-        );
+    if line.split_whitespace().next().map(|d| d.trim_start_matches('\\')) != Some(wanted) {
+        bail!("{} is not what the package list says: its SHA-256 is not {wanted}", file.display());
     }
     Ok(())
 }

@@ -40,10 +40,7 @@ impl Deployment {
         let (mut files, mut missing) = (Vec::new(), Vec::new());
         for reference in manifest.references() {
             match read(reference.name, &folder) {
-                Ok(bytes) => files.push(File {
-                    name: reference.name.to_owned(),
-                    bytes,
-                }),
+                Ok(bytes) => files.push(File { name: reference.name.to_owned(), bytes }),
                 Err(error) => missing.push(
                     reference
                         .property
@@ -88,18 +85,11 @@ fn read(name: &str, folder: &Path) -> Result<Vec<u8>> {
 
 /// One of our own guests, built for the board.
 pub fn guest(name: &str) -> Result<Image> {
-    let known = crate::workspace::root()
-        .join("images")
-        .join(name)
-        .join("Cargo.toml");
+    let known = crate::workspace::root().join("images").join(name).join("Cargo.toml");
     if !known.is_file() {
         anyhow::bail!("there is no guest images/{name}");
     }
-    Image::build(
-        Toolchain::chosen()?,
-        &format!("evisor-guest-{name}"),
-        &Features::Default,
-    )
+    Image::build(Toolchain::chosen()?, &format!("evisor-guest-{name}"), &Features::Default)
 }
 
 #[cfg(test)]
@@ -108,15 +98,9 @@ mod tests {
     use crate::source::Places;
 
     fn deployment() -> Deployment {
-        let manifest = Manifest {
-            path: "m.dts".into(),
-            tree: vec![1; 100],
-            places: Places::default(),
-        };
-        let files = vec![File {
-            name: "image:serial".to_owned(),
-            bytes: vec![2; 5000],
-        }];
+        let manifest =
+            Manifest { path: "m.dts".into(), tree: vec![1; 100], places: Places::default() };
+        let files = vec![File { name: "image:serial".to_owned(), bytes: vec![2; 5000] }];
         Deployment { manifest, files }
     }
 
@@ -126,15 +110,8 @@ mod tests {
         let members: Vec<_> = cpio_reader::iter_files(&bundle)
             .map(|e| (e.name().trim_end_matches('\0').to_owned(), e.file().len()))
             .collect();
-        let expected = [
-            ("evisor,bundle", 2),
-            ("manifest.dtb", 100),
-            ("image:serial", 5000),
-        ];
-        assert_eq!(
-            members,
-            expected.map(|(name, size)| (name.to_owned(), size))
-        );
+        let expected = [("evisor,bundle", 2), ("manifest.dtb", 100), ("image:serial", 5000)];
+        assert_eq!(members, expected.map(|(name, size)| (name.to_owned(), size)));
     }
 
     #[test]

@@ -28,10 +28,7 @@ pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Place {
     pub fn new(file: &Path, line: usize) -> Self {
-        Self {
-            file: file.to_path_buf(),
-            line,
-        }
+        Self { file: file.to_path_buf(), line }
     }
 
     pub fn error(self, message: impl Into<String>, remedy: impl Into<String>) -> Diagnostic {

@@ -78,14 +78,11 @@ impl Image {
 
 /// The path of the program in what cargo reports of a build.
 pub fn executable(messages: &str, name: &str) -> Option<PathBuf> {
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find_map(|m| {
-            let is_it = m.pointer("/target/name")?.as_str()? == name;
-            let path = m.get("executable")?.as_str()?;
-            is_it.then(|| PathBuf::from(path))
-        })
+    messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|m| {
+        let is_it = m.pointer("/target/name")?.as_str()? == name;
+        let path = m.get("executable")?.as_str()?;
+        is_it.then(|| PathBuf::from(path))
+    })
 }
 
 fn parse(elf: &[u8]) -> Result<ElfFile64<'_, Endianness>> {
@@ -100,17 +97,11 @@ fn flatten(elf: &[u8]) -> Result<Vec<u8>> {
         .iter()
         .filter(|h| h.p_type(endian) == PT_LOAD && h.p_filesz(endian) > 0)
         .collect();
-    let first = loaded
-        .iter()
-        .map(|h| h.p_paddr(endian))
-        .min()
-        .context("nothing in it is loaded")?;
+    let first =
+        loaded.iter().map(|h| h.p_paddr(endian)).min().context("nothing in it is loaded")?;
     let mut raw = Vec::new();
     for header in loaded {
-        let bytes = header
-            .data(endian, elf)
-            .ok()
-            .context("a segment lies outside of the file")?;
+        let bytes = header.data(endian, elf).ok().context("a segment lies outside of the file")?;
         let at = usize::try_from(header.p_paddr(endian) - first)?;
         place(&mut raw, at, bytes)?;
     }

@@ -20,18 +20,15 @@ impl Search {
 
     fn visit(&self, file: &Path, stack: &mut Vec<PathBuf>) -> Result<(), Diagnostic> {
         let text = fs::read(file).map_err(|e| {
-            Place::new(file, 1).error(
-                format!("cannot read it: {e}"),
-                "Give the path of a device-tree source.",
-            )
+            Place::new(file, 1)
+                .error(format!("cannot read it: {e}"), "Give the path of a device-tree source.")
         })?;
         for include in scan(&String::from_utf8_lossy(&text)) {
             let place = Place::new(file, include.line);
             let found = self.find(file, &include.name).ok_or_else(|| {
-                place.clone().error(
-                    format!("no file {} to include", include.name),
-                    self.searched(file),
-                )
+                place
+                    .clone()
+                    .error(format!("no file {} to include", include.name), self.searched(file))
             })?;
             if include.binary {
                 continue;
@@ -60,9 +57,7 @@ impl Search {
 
     fn searched(&self, from: &Path) -> String {
         let own = from.parent().into_iter();
-        let folders: BTreeSet<_> = own
-            .chain(self.folders.iter().map(PathBuf::as_path))
-            .collect();
+        let folders: BTreeSet<_> = own.chain(self.folders.iter().map(PathBuf::as_path)).collect();
         let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
         format!("Looked in: {}.", folders.join(", "))
     }
@@ -92,9 +87,7 @@ fn scan(text: &str) -> Vec<Include> {
 /// How far the next thing to look at is: past a comment, a string, a character.
 fn step(rest: &str) -> usize {
     let past = |start: usize, end: &str| {
-        rest.get(start..)
-            .and_then(|r| r.find(end))
-            .map_or(rest.len(), |at| start + at + end.len())
+        rest.get(start..).and_then(|r| r.find(end)).map_or(rest.len(), |at| start + at + end.len())
     };
     if rest.starts_with("//") {
         past(2, "\n")
@@ -122,12 +115,7 @@ fn string_end(rest: &str) -> usize {
 fn include_at(rest: &str) -> Option<(String, bool)> {
     let (after, binary) = match rest.strip_prefix("/include/") {
         Some(after) => (after, false),
-        None => (
-            rest.strip_prefix("/incbin/")?
-                .trim_start()
-                .strip_prefix('(')?,
-            true,
-        ),
+        None => (rest.strip_prefix("/incbin/")?.trim_start().strip_prefix('(')?, true),
     };
     let quoted = after.trim_start().strip_prefix('"')?;
     Some((quoted.split_once('"')?.0.to_owned(), binary))
@@ -150,22 +138,14 @@ mod tests {
     fn comments_and_strings_include_nothing() {
         let text = "// /include/ \"a\"\n/* /include/ \"b\" */ x = \"\\\"/include/\";\n/include/ \"c\"\n\
                     d = /incbin/(\"e\");";
-        let found: Vec<_> = scan(text)
-            .into_iter()
-            .map(|i| (i.name, i.line, i.binary))
-            .collect();
-        assert_eq!(
-            found,
-            [("c".to_owned(), 3, false), ("e".to_owned(), 4, true)]
-        );
+        let found: Vec<_> = scan(text).into_iter().map(|i| (i.name, i.line, i.binary)).collect();
+        assert_eq!(found, [("c".to_owned(), 3, false), ("e".to_owned(), 4, true)]);
     }
 
     #[test]
     fn a_missing_include_has_a_place() {
         let folder = folder("missing", &[("a.dts", "/dts-v1/;\n/include/ \"b.dtsi\"\n")]);
-        let error = Search { folders: vec![] }
-            .follow(&folder.join("a.dts"))
-            .unwrap_err();
+        let error = Search { folders: vec![] }.follow(&folder.join("a.dts")).unwrap_err();
         assert_eq!(error.place, Place::new(&folder.join("a.dts"), 2));
         assert!(error.message.contains("b.dtsi"));
         fs::remove_dir_all(folder).unwrap();
@@ -173,14 +153,9 @@ mod tests {
 
     #[test]
     fn a_circle_is_one_error_where_it_closes() {
-        let files = [
-            ("a.dts", "/include/ \"b.dtsi\"\n"),
-            ("b.dtsi", "\n\n/include/ \"a.dts\"\n"),
-        ];
+        let files = [("a.dts", "/include/ \"b.dtsi\"\n"), ("b.dtsi", "\n\n/include/ \"a.dts\"\n")];
         let folder = folder("circle", &files);
-        let error = Search { folders: vec![] }
-            .follow(&folder.join("a.dts"))
-            .unwrap_err();
+        let error = Search { folders: vec![] }.follow(&folder.join("a.dts")).unwrap_err();
         assert_eq!(error.place, Place::new(&folder.join("b.dtsi"), 3));
         assert!(error.message.contains("circle"));
         fs::remove_dir_all(folder).unwrap();
@@ -188,14 +163,9 @@ mod tests {
 
     #[test]
     fn the_same_fragment_twice_is_no_circle() {
-        let files = [
-            ("a.dts", "/include/ \"b.dtsi\"\n/include/ \"b.dtsi\"\n"),
-            ("b.dtsi", ""),
-        ];
+        let files = [("a.dts", "/include/ \"b.dtsi\"\n/include/ \"b.dtsi\"\n"), ("b.dtsi", "")];
         let folder = folder("twice", &files);
-        Search { folders: vec![] }
-            .follow(&folder.join("a.dts"))
-            .unwrap();
+        Search { folders: vec![] }.follow(&folder.join("a.dts")).unwrap();
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -32,9 +32,8 @@ echo \"poweroff ends the machine, reboot starts it again.\"
 
 const PROFILE: &str = "export PS1='~ # ' HOME=/root\ncd\n";
 
-const FOLDERS: [&str; 11] = [
-    "bin", "sbin", "usr", "usr/bin", "usr/sbin", "etc", "proc", "sys", "dev", "root", "tmp",
-];
+const FOLDERS: [&str; 11] =
+    ["bin", "sbin", "usr", "usr/bin", "usr/sbin", "etc", "proc", "sys", "dev", "root", "tmp"];
 
 /// Linux's initramfs: a cpio archive, not compressed, so that nothing is unpacked
 /// twice.
@@ -67,10 +66,7 @@ mod tests {
         for entry in cpio_reader::iter_files(&bytes) {
             let name = entry.name().to_owned();
             let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-            assert!(
-                seen.iter().any(|s| s == folder),
-                "{name} comes before {folder}"
-            );
+            assert!(seen.iter().any(|s| s == folder), "{name} comes before {folder}");
             seen.push(name);
         }
         for needed in ["init", "bin/busybox", "dev/console", "etc/inittab"] {

@@ -101,24 +101,8 @@ impl Machine {
         self.supported()?;
         let mut qemu = Command::new(QEMU);
         let machine = format!("virt,virtualization=on,gic-version={}", self.gic);
-        qemu.args([
-            "-M",
-            &machine,
-            "-cpu",
-            &self.cpu,
-            "-m",
-            "1G",
-            "-smp",
-            &self.smp.to_string(),
-        ]);
-        qemu.args([
-            "-accel",
-            "tcg,thread=single",
-            "-display",
-            "none",
-            "-net",
-            "none",
-        ]);
+        qemu.args(["-M", &machine, "-cpu", &self.cpu, "-m", "1G", "-smp", &self.smp.to_string()]);
+        qemu.args(["-accel", "tcg,thread=single", "-display", "none", "-net", "none"]);
         qemu.args(match seat {
             Seat::Person => ["-serial", "mon:stdio"].as_slice(),
             Seat::Script => &["-serial", "stdio", "-monitor", "none"],
@@ -144,9 +128,7 @@ impl Machine {
     pub fn announce_gdb(&self, symbols: &Path) {
         if self.gdb {
             let symbols = symbols.display();
-            say(&format!(
-                "waiting for gdb: gdb-multiarch {symbols} -ex 'target remote {GDB}'"
-            ));
+            say(&format!("waiting for gdb: gdb-multiarch {symbols} -ex 'target remote {GDB}'"));
         }
     }
 }
@@ -158,11 +140,8 @@ pub fn need_qemu() -> Result<()> {
         return Ok(());
     }
     let new_enough = packages::candidate_is_at_least(PACKAGE.0, QEMU_WANTED);
-    let from = if new_enough || sources::codename().is_err() {
-        From::Release
-    } else {
-        From::Backports
-    };
+    let from =
+        if new_enough || sources::codename().is_err() { From::Release } else { From::Backports };
     packages::install(&[PACKAGE], from)
 }
 
@@ -192,16 +171,7 @@ mod tests {
 
     #[test]
     fn a_board_that_is_not_there_yet_says_what_to_use() {
-        let machine = Machine {
-            board: Board::Raspi4,
-            ..Machine::for_bench(2)
-        };
-        assert!(
-            machine
-                .qemu(Seat::Script)
-                .unwrap_err()
-                .to_string()
-                .contains("--board qemu-virt")
-        );
+        let machine = Machine { board: Board::Raspi4, ..Machine::for_bench(2) };
+        assert!(machine.qemu(Seat::Script).unwrap_err().to_string().contains("--board qemu-virt"));
     }
 }

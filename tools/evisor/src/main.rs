@@ -40,12 +40,7 @@ use crate::diagnostic::Diagnostics;
 
 /// eVisor's host command
 #[derive(Parser)]
-#[command(
-    name = "evisor",
-    bin_name = "evisor",
-    version,
-    propagate_version = true
-)]
+#[command(name = "evisor", bin_name = "evisor", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Task,

@@ -33,9 +33,8 @@ impl Manifest {
     pub fn compile(path: &Path) -> Result<Self> {
         packages::need("dtc", ("device-tree-compiler", "compiles manifests"))?;
         let path = locate(path)?;
-        let search = Search {
-            folders: vec![workspace::root().join("manifests"), folder_of(&path)],
-        };
+        let search =
+            Search { folders: vec![workspace::root().join("manifests"), folder_of(&path)] };
         search.follow(&path)?;
         let tree = dtc(&path, &search, &["-O", "dtb"])?;
         let annotated = dtc(&path, &search, &["-O", "dts", "-T", "-T"])?;
@@ -66,9 +65,7 @@ impl Manifest {
 
     /// The place of an error, however little is known of it.
     pub fn place(&self, node: &str, property: Option<&str>) -> Place {
-        self.places
-            .find(node, property)
-            .unwrap_or_else(|| Place::new(&self.path, 1))
+        self.places.find(node, property).unwrap_or_else(|| Place::new(&self.path, 1))
     }
 }
 
@@ -80,17 +77,12 @@ fn locate(path: &Path) -> Result<PathBuf> {
     let in_repository = workspace::root().join(path);
     let found = [path, &in_repository].into_iter().find(|p| p.is_file());
     let found = found.with_context(|| format!("there is no manifest {}", path.display()))?;
-    found
-        .canonicalize()
-        .with_context(|| format!("cannot read {}", found.display()))
+    found.canonicalize().with_context(|| format!("cannot read {}", found.display()))
 }
 
 fn dtc(path: &Path, search: &Search, output: &[&str]) -> Result<Vec<u8>> {
     let mut command = Command::new("dtc");
-    command
-        .args(["-q", "-I", "dts"])
-        .args(output)
-        .stdin(Stdio::null());
+    command.args(["-q", "-I", "dts"]).args(output).stdin(Stdio::null());
     for folder in &search.folders {
         command.arg("-i").arg(folder);
     }
@@ -116,10 +108,7 @@ fn complaints(text: &str, path: &Path) -> Diagnostics {
 fn complaint(line: &str) -> Option<Diagnostic> {
     let (place, rest) = split_place(line.trim_start_matches("Error: "))?;
     let Some(check) = rest.strip_prefix(": ERROR ") else {
-        return Some(place.error(
-            rest.trim(),
-            "See the device-tree specification for the syntax.",
-        ));
+        return Some(place.error(rest.trim(), "See the device-tree specification for the syntax."));
     };
     let (_check, rest) = check.split_once(": ")?;
     let (node, message) = rest.split_once(": ").unwrap_or(("", rest));
@@ -156,10 +145,7 @@ mod tests {
                     ERROR: Input tree has errors, aborting (use -f to force output)\n";
         let found = complaints(text, Path::new("x")).0;
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            found[0].to_string(),
-            "m.dts:2: error: /a: Reference to \"foo\""
-        );
+        assert_eq!(found[0].to_string(), "m.dts:2: error: /a: Reference to \"foo\"");
     }
 
     #[test]

@@ -42,10 +42,7 @@ pub fn need(program: &str, package: Package) -> Result<()> {
 
 /// Installs packages, saying which and why; without root, says how.
 pub fn install(packages: &[Package], from: From) -> Result<()> {
-    let listed: Vec<_> = packages
-        .iter()
-        .map(|(name, why)| format!("{name} ({why})"))
-        .collect();
+    let listed: Vec<_> = packages.iter().map(|(name, why)| format!("{name} ({why})")).collect();
     let listed = listed.join(", ");
     let names: Vec<_> = packages.iter().map(|(name, _)| *name).collect();
     if !have("apt-get") {
@@ -55,10 +52,7 @@ pub fn install(packages: &[Package], from: From) -> Result<()> {
     }
     let plan = Plan::new(&names, from)?;
     if !is_root() {
-        bail!(
-            "missing here: {listed}. As root, run:\n{}",
-            plan.as_commands()
-        );
+        bail!("missing here: {listed}. As root, run:\n{}", plan.as_commands());
     }
     say(&format!("installing {listed}"));
     plan.carry_out()
@@ -73,9 +67,7 @@ struct Plan {
 impl Plan {
     fn new(names: &[&str], from: From) -> Result<Self> {
         let mut arguments: Vec<String> =
-            ["install", "-y", "--no-install-recommends", "--no-remove"]
-                .map(str::to_owned)
-                .into();
+            ["install", "-y", "--no-install-recommends", "--no-remove"].map(str::to_owned).into();
         let mut entry = None;
         if from == From::Backports {
             let codename = sources::codename()?;
@@ -91,10 +83,7 @@ impl Plan {
         if let Some(entry) = &self.entry {
             text.push_str(&format!("  printf '%s' '{entry}' > {BACKPORTS_FILE}\n"));
         }
-        text.push_str(&format!(
-            "  apt-get update && apt-get {}",
-            self.arguments.join(" ")
-        ));
+        text.push_str(&format!("  apt-get update && apt-get {}", self.arguments.join(" ")));
         text
     }
 
@@ -139,21 +128,14 @@ fn is_root() -> bool {
 }
 
 fn update() -> Result<()> {
-    long(
-        "reading the package lists",
-        apt_get().arg("update"),
-        DOWNLOAD,
-    )
-    .map(drop)
+    long("reading the package lists", apt_get().arg("update"), DOWNLOAD).map(drop)
 }
 
 fn lists_are_empty() -> bool {
     let Ok(entries) = fs::read_dir("/var/lib/apt/lists") else {
         return true;
     };
-    !entries
-        .flatten()
-        .any(|e| e.file_name().to_string_lossy().contains("_Packages"))
+    !entries.flatten().any(|e| e.file_name().to_string_lossy().contains("_Packages"))
 }
 
 /// Whether the release's own package is at least `version`.
@@ -163,10 +145,7 @@ pub fn candidate_is_at_least(package: &str, version: &str) -> bool {
     }
     let policy = capture(Command::new("apt-cache").args(["policy", package])).unwrap_or_default();
     let policy = String::from_utf8_lossy(&policy).into_owned();
-    let Some(candidate) = policy
-        .lines()
-        .find_map(|l| l.trim().strip_prefix("Candidate: "))
-    else {
+    let Some(candidate) = policy.lines().find_map(|l| l.trim().strip_prefix("Candidate: ")) else {
         return false;
     };
     Command::new("dpkg")

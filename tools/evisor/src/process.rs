@@ -25,16 +25,9 @@ pub fn say(text: &str) {
 /// The first line of what a program prints, or nothing where it fails or is not
 /// there.
 pub fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    output
-        .status
-        .success()
-        .then(|| text.lines().next().unwrap_or_default().to_owned())
+    output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Runs a short program and returns what it printed; a failure is an error with
@@ -80,10 +73,7 @@ pub fn long(what: &str, command: &mut Command, limit: Duration) -> Result<String
     match status {
         Some(status) if status.success() => Ok(said.out),
         Some(status) => bail!("{what}: {name} failed ({status})\n{}", said.all.trim_end()),
-        None => bail!(
-            "{what}: {name} took longer than {} s and was ended",
-            limit.as_secs()
-        ),
+        None => bail!("{what}: {name} took longer than {} s and was ended", limit.as_secs()),
     }
 }
 
@@ -185,12 +175,7 @@ impl Progress {
         }
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self {
-            bar,
-            what: what.to_owned(),
-            start: Instant::now(),
-            announced: Cell::new(false),
-        }
+        Self { bar, what: what.to_owned(), start: Instant::now(), announced: Cell::new(false) }
     }
 
     /// To be called now and then.
@@ -229,10 +214,7 @@ mod tests {
     #[test]
     fn output_and_complaints_are_kept_apart() {
         let limit = Duration::from_secs(10);
-        assert_eq!(
-            long("t", &mut shell("echo out; echo err >&2"), limit).unwrap(),
-            "out\n"
-        );
+        assert_eq!(long("t", &mut shell("echo out; echo err >&2"), limit).unwrap(), "out\n");
         let error = long("t", &mut shell("echo bad >&2; exit 3"), limit).unwrap_err();
         assert!(error.to_string().contains("bad"), "{error}");
     }

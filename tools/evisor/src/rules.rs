@@ -33,11 +33,7 @@ fn objections(crates: &[Crate]) -> Vec<String> {
     let is_bare = |folder: &Path| crates.iter().any(|c| c.folder == folder && c.bare);
     crates
         .iter()
-        .flat_map(|c| {
-            c.dependencies
-                .iter()
-                .filter_map(|d| objection(&c.folder, d, &is_bare))
-        })
+        .flat_map(|c| c.dependencies.iter().filter_map(|d| objection(&c.folder, d, &is_bare)))
         .collect()
 }
 
@@ -61,11 +57,7 @@ fn a_device_that_reaches_into_the_framework_is_refused() {
         ("devices/uart", depends(TEST_KIT, false), false),
         ("devices/uart", depends("framework/router", false), false),
         ("components/psci", depends("devices/uart", false), false),
-        (
-            "boards/qemu-virt",
-            depends("framework/aarch64", false),
-            true,
-        ),
+        ("boards/qemu-virt", depends("framework/aarch64", false), true),
         ("boards/qemu-virt", depends("devices/uart", false), false),
         ("framework/router", depends("devices/uart", true), false),
         ("tools/evisor", depends("framework/fdt", false), true),
@@ -86,10 +78,7 @@ const UNSAFE: [&str; 4] = ["framework/aarch64", "framework/fdt", "boards", "imag
 /// The Rust sources below a folder, what cargo made aside.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for path in fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-    {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
             found.extend(sources(&path));
         } else if path.extension().is_some_and(|e| e == "rs") {
@@ -102,17 +91,13 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn unsafe_is_opened_nowhere_else() {
     for package in crates().unwrap() {
-        if UNSAFE
-            .iter()
-            .any(|folder| package.folder.starts_with(folder))
-        {
+        if UNSAFE.iter().any(|folder| package.folder.starts_with(folder)) {
             continue;
         }
         for source in sources(&root().join(&package.folder)) {
             let text = fs::read_to_string(&source).unwrap();
-            let opens = ["allow", "expect"]
-                .iter()
-                .any(|w| text.contains(&format!("{w}(unsafe_code")));
+            let opens =
+                ["allow", "expect"].iter().any(|w| text.contains(&format!("{w}(unsafe_code")));
             assert!(!opens, "{} opens unsafe code", source.display());
         }
     }
@@ -124,10 +109,6 @@ fn devices_and_components_forbid_unsafe() {
     for folder in plugins.filter(|f| f.starts_with("devices") || f.starts_with("components")) {
         let library = root().join(&folder).join("src/lib.rs");
         let text = fs::read_to_string(&library).unwrap();
-        assert!(
-            text.contains("#![forbid(unsafe_code)]"),
-            "{} does not",
-            library.display()
-        );
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{} does not", library.display());
     }
 }

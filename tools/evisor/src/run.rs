@@ -86,11 +86,7 @@ pub fn prepare(manifest: &Path, machine: &Machine) -> Result<Files> {
     let (kernel, bundle) = (folder.join("evisor.bin"), folder.join("bundle.cpio"));
     write_whole(&kernel, &image.raw()?)?;
     write_whole(&bundle, &deployment.bundle()?)?;
-    Ok(Files {
-        kernel,
-        bundle,
-        symbols: image.path,
-    })
+    Ok(Files { kernel, bundle, symbols: image.path })
 }
 
 /// A folder for what is made of a manifest: manifests of one name may lie in
@@ -108,20 +104,13 @@ fn judge(end: &End, wants_match: bool, awaited: &str) -> (u8, Option<String>) {
     match end {
         End::Matched => (0, None),
         End::TimedOut if awaited.is_empty() => (1, Some("the time is over".to_owned())),
-        End::TimedOut => (
-            1,
-            Some(format!("the time is over; still waiting for '{awaited}'")),
-        ),
+        End::TimedOut => (1, Some(format!("the time is over; still waiting for '{awaited}'"))),
         End::Failed(how) => (1, Some(format!("QEMU {how}"))),
-        End::Exited(_) if wants_match => (
-            1,
-            Some(format!("the machine ended; still waiting for '{awaited}'")),
-        ),
+        End::Exited(_) if wants_match => {
+            (1, Some(format!("the machine ended; still waiting for '{awaited}'")))
+        }
         End::Exited(Some(status)) => (*status, None),
-        End::Exited(None) => (
-            1,
-            Some("the machine ended, and eVisor gave no verdict".to_owned()),
-        ),
+        End::Exited(None) => (1, Some("the machine ended, and eVisor gave no verdict".to_owned())),
     }
 }
 
@@ -142,9 +131,6 @@ mod tests {
 
     #[test]
     fn manifests_of_one_name_do_not_share_results() {
-        assert_ne!(
-            results(Path::new("/a/linux.dts")),
-            results(Path::new("/b/linux.dts"))
-        );
+        assert_ne!(results(Path::new("/a/linux.dts")), results(Path::new("/b/linux.dts")));
     }
 }

@@ -19,13 +19,9 @@ impl FromStr for Send {
     type Err = String;
 
     fn from_str(argument: &str) -> Result<Self, String> {
-        let (after, text) = argument
-            .split_once('=')
-            .ok_or_else(|| "it has no '=': write REGEX=TEXT".to_owned())?;
-        Ok(Self {
-            after: pattern(after)?,
-            text: text.to_owned(),
-        })
+        let (after, text) =
+            argument.split_once('=').ok_or_else(|| "it has no '=': write REGEX=TEXT".to_owned())?;
+        Ok(Self { after: pattern(after)?, text: text.to_owned() })
     }
 }
 
@@ -81,20 +77,13 @@ impl Script {
     pub fn new(sends: Vec<Send>, until: Option<Regex>) -> Self {
         let mut sends = sends.into_iter();
         let next = sends.next();
-        Self {
-            sends,
-            next,
-            until,
-            text: String::new(),
-            escape: Escape::Outside,
-        }
+        Self { sends, next, until, text: String::new(), escape: Escape::Outside }
     }
 
     /// Adds what was printed.
     pub fn hear(&mut self, printed: &str) {
         let escape = &mut self.escape;
-        self.text
-            .extend(printed.chars().filter(|&c| escape.shows(c)));
+        self.text.extend(printed.chars().filter(|&c| escape.shows(c)));
         if self.text.len() > KEPT {
             let cut = self.text.len() - KEPT / 2;
             let cut = (cut..self.text.len()).find(|&at| self.text.is_char_boundary(at));
@@ -104,16 +93,9 @@ impl Script {
 
     /// To be called until it says `Wait`.
     pub fn next(&mut self) -> Next {
-        let until = self
-            .until
-            .as_ref()
-            .and_then(|u| u.find(&self.text))
-            .map(|m| m.start());
-        let send = self
-            .next
-            .as_ref()
-            .and_then(|s| s.after.find(&self.text))
-            .map(|m| (m.start(), m.end()));
+        let until = self.until.as_ref().and_then(|u| u.find(&self.text)).map(|m| m.start());
+        let send =
+            self.next.as_ref().and_then(|s| s.after.find(&self.text)).map(|m| (m.start(), m.end()));
         match (send, until) {
             (Some((start, end)), until) if until.is_none_or(|until| start <= until) => {
                 self.text.drain(..end);
@@ -146,10 +128,7 @@ mod tests {
     #[test]
     fn a_send_is_split_at_the_first_equals_sign() {
         let send: Send = "# =echo a=b".parse().unwrap();
-        assert_eq!(
-            (send.after.as_str(), send.text.as_str()),
-            ("(?m)# ", "echo a=b")
-        );
+        assert_eq!((send.after.as_str(), send.text.as_str()), ("(?m)# ", "echo a=b"));
         assert!("no sign".parse::<Send>().is_err());
         assert!("(=x".parse::<Send>().is_err());
         assert_eq!("x=".parse::<Send>().unwrap().text, "");

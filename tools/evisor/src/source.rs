@@ -43,9 +43,7 @@ impl Places {
             } else if code == "};" {
                 path.pop();
             } else if let Some(statement) = code.strip_suffix(';').filter(|_| !path.is_empty()) {
-                places
-                    .properties
-                    .push(property(statement, join(&path), place));
+                places.properties.push(property(statement, join(&path), place));
             }
         }
         places
@@ -59,10 +57,7 @@ impl Places {
     /// that is in the source.
     pub fn find(&self, node: &str, property: Option<&str>) -> Option<Place> {
         let exact = property.and_then(|name| {
-            self.properties
-                .iter()
-                .find(|p| p.node == node && p.name == name)
-                .map(|p| &p.place)
+            self.properties.iter().find(|p| p.node == node && p.name == name).map(|p| &p.place)
         });
         let above = || ancestors(node).find_map(|path| self.nodes.get(path));
         exact.or_else(above).cloned()
@@ -95,11 +90,7 @@ fn split_comment(line: &str) -> (&str, Option<Place>) {
     let Some((code, comment)) = line.rsplit_once("/* ") else {
         return (line, None);
     };
-    let first = comment
-        .trim_end_matches("*/")
-        .split(", ")
-        .next()
-        .unwrap_or_default();
+    let first = comment.trim_end_matches("*/").split(", ").next().unwrap_or_default();
     (code.trim(), read_place(first.trim()))
 }
 
@@ -113,12 +104,7 @@ fn read_place(text: &str) -> Option<Place> {
 
 fn property(statement: &str, node: String, place: Place) -> Property {
     let (name, value) = statement.split_once(" = ").unwrap_or((statement, ""));
-    Property {
-        node,
-        name: without_label(name.trim()).to_owned(),
-        strings: strings(value),
-        place,
-    }
+    Property { node, name: without_label(name.trim()).to_owned(), strings: strings(value), place }
 }
 
 fn strings(value: &str) -> Vec<String> {
@@ -178,14 +164,8 @@ mod tests {
     #[test]
     fn nodes_and_properties_have_places() {
         let places = Places::read(ANNOTATED);
-        assert_eq!(
-            places.find("/linux/uart@9000000", Some("reg")),
-            at("m/inc/u.dtsi", 3)
-        );
-        assert_eq!(
-            places.find("/linux/uart@9000000", Some("absent")),
-            at("m/inc/u.dtsi", 2)
-        );
+        assert_eq!(places.find("/linux/uart@9000000", Some("reg")), at("m/inc/u.dtsi", 3));
+        assert_eq!(places.find("/linux/uart@9000000", Some("absent")), at("m/inc/u.dtsi", 2));
         assert_eq!(places.find("/linux", None), at("m/t.dts", 6));
         assert_eq!(places.find("/linux/gone/deeper", None), at("m/t.dts", 6));
         assert_eq!(places.find("/", Some("l")), at("m/t.dts", 4));
@@ -196,12 +176,7 @@ mod tests {
     fn strings_are_read_with_their_quotes_and_comments() {
         let places = Places::read(ANNOTATED);
         let strings = |name: &str| {
-            places
-                .properties()
-                .iter()
-                .find(|p| p.name == name)
-                .map(|p| p.strings.clone())
-                .unwrap()
+            places.properties().iter().find(|p| p.name == name).map(|p| p.strings.clone()).unwrap()
         };
         assert_eq!(strings("s"), ["x \"q\" /* c */", "y"]);
         assert_eq!(strings("evisor,image"), ["debian:linux"]);

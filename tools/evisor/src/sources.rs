@@ -75,10 +75,7 @@ fn read_file(path: &Path) -> Result<Vec<Source>> {
 
 /// `deb [signed-by=KEY] URI SUITE COMPONENT…`, sources.list(5).
 fn parse_list(text: &str) -> Vec<Source> {
-    text.lines()
-        .filter_map(parse_line)
-        .filter(|s| !on_disc(s))
-        .collect()
+    text.lines().filter_map(parse_line).filter(|s| !on_disc(s)).collect()
 }
 
 fn parse_line(line: &str) -> Option<Source> {
@@ -89,10 +86,8 @@ fn parse_line(line: &str) -> Option<Source> {
         Some(bracket) => bracket.split_once(']')?,
         None => ("", rest),
     };
-    let signed_by = options
-        .split_whitespace()
-        .find_map(|o| o.strip_prefix("signed-by="))
-        .map(str::to_owned);
+    let signed_by =
+        options.split_whitespace().find_map(|o| o.strip_prefix("signed-by=")).map(str::to_owned);
     let mut words = rest.split_whitespace().map(str::to_owned);
     Some(Source {
         uris: vec![words.next()?],
@@ -109,20 +104,12 @@ fn parse_deb822(text: &str) -> Vec<Source> {
         .filter(|l| !l.starts_with('#'))
         .map(|l| format!("{}\n", l.trim_end()))
         .collect();
-    uncommented
-        .split("\n\n")
-        .filter_map(parse_stanza)
-        .filter(|s| !on_disc(s))
-        .collect()
+    uncommented.split("\n\n").filter_map(parse_stanza).filter(|s| !on_disc(s)).collect()
 }
 
 fn parse_stanza(text: &str) -> Option<Source> {
     let words = |name| -> Vec<String> {
-        field(text, name)
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect()
+        field(text, name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };
     let enabled = field(text, "Enabled").is_none_or(|v| !matches!(v.as_str(), "no" | "false"));
     if !enabled || !words("Types").iter().any(|t| t == "deb") {
@@ -141,8 +128,7 @@ fn field(stanza: &str, name: &str) -> Option<String> {
     let mut lines = stanza.lines();
     let first = lines.by_ref().find_map(|line| {
         let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case(name)
-            .then(|| value.trim().to_owned())
+        key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
     })?;
     let rest = lines.take_while(|line| line.starts_with([' ', '\t']));
     Some(rest.fold(first, |all, line| format!("{all}\n{line}")))
@@ -158,10 +144,8 @@ pub fn backports(sources: &[Source], codename: &str) -> Result<Option<String>> {
     if sources.iter().any(|s| s.has_suite(&suite) && s.has_main()) {
         return Ok(None);
     }
-    let archive = sources
-        .iter()
-        .find(|s| s.has_suite(codename) && s.has_main())
-        .with_context(|| {
+    let archive =
+        sources.iter().find(|s| s.has_suite(codename) && s.has_main()).with_context(|| {
             format!("apt's sources name no mirror for {codename}: add one and try again")
         })?;
     Ok(Some(archive.stanza(&suite)))
@@ -171,18 +155,10 @@ pub fn backports(sources: &[Source], codename: &str) -> Result<Option<String>> {
 pub fn release_only(sources: &[Source], codename: &str) -> String {
     let wanted = ["", "-security", "-updates"].map(|tail| format!("{codename}{tail}"));
     let stanza = |source: &Source| {
-        let suites: Vec<_> = wanted
-            .iter()
-            .filter(|s| source.has_suite(s))
-            .cloned()
-            .collect();
+        let suites: Vec<_> = wanted.iter().filter(|s| source.has_suite(s)).cloned().collect();
         (source.has_main() && !suites.is_empty()).then(|| source.stanza(&suites.join(" ")))
     };
-    sources
-        .iter()
-        .filter_map(stanza)
-        .collect::<Vec<_>>()
-        .join("\n")
+    sources.iter().filter_map(stanza).collect::<Vec<_>>().join("\n")
 }
 
 /// The name of the release that runs here, such as `bookworm`.
@@ -214,10 +190,7 @@ mod tests {
         let (list, deb822) = (parse_list(LIST), parse_deb822(DEB822));
         assert_eq!(list.len(), 2);
         assert_eq!(deb822.len(), 2);
-        assert_eq!(
-            backports(&list, "bookworm").unwrap(),
-            backports(&deb822, "bookworm").unwrap()
-        );
+        assert_eq!(backports(&list, "bookworm").unwrap(), backports(&deb822, "bookworm").unwrap());
     }
 
     #[test]
@@ -245,9 +218,7 @@ mod tests {
     #[test]
     fn the_release_goes_without_backports() {
         let mut sources = parse_deb822(DEB822);
-        sources.extend(parse_list(
-            "deb http://m.example/debian bookworm-backports main\n",
-        ));
+        sources.extend(parse_list("deb http://m.example/debian bookworm-backports main\n"));
         let text = release_only(&sources, "bookworm");
         assert!(text.contains("Suites: bookworm bookworm-updates\n"));
         assert!(text.contains("Suites: bookworm-security\n"));
@@ -258,10 +229,7 @@ mod tests {
     fn a_key_over_many_lines_is_kept() {
         let text = "Types: deb\nURIs: u\nSuites: s\nComponents: main\nSigned-By:\n -----BEGIN\n .\n -----END\n";
         let source = parse_deb822(text).remove(0);
-        assert_eq!(
-            source.signed_by.as_deref(),
-            Some("\n -----BEGIN\n .\n -----END")
-        );
+        assert_eq!(source.signed_by.as_deref(), Some("\n -----BEGIN\n .\n -----END"));
         assert_eq!(parse_deb822(&source.stanza("s")), vec![source]);
     }
 }

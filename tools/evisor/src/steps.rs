@@ -18,15 +18,14 @@ use crate::workspace::{self, Crate};
 
 const CLIPPY: Package = ("rust-web-clippy", "finds mistakes in Rust");
 const FORMAT: Package = ("rustfmt-web", "formats Rust");
-const INSTALL: Duration = Duration::from_secs(1500);
+const INSTALL: Duration = Duration::from_secs(900);
 
 /// Denied here, not in the workspace, so that work in progress still builds.
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
 pub fn format(count: &mut Count) -> Result<()> {
     let mut fmt = Toolchain::of_host().tool("fmt", FORMAT)?;
-    fmt.args(["--all", "--check"])
-        .current_dir(workspace::root());
+    fmt.args(["--all", "--check"]).current_dir(workspace::root());
     count.one("rustfmt", succeed(&mut fmt));
     Ok(())
 }
@@ -44,14 +43,8 @@ pub fn lint(count: &mut Count) -> Result<()> {
     for package in crates.iter().filter(|c| c.bare) {
         let mut clippy = toolchain.tool("clippy", CLIPPY)?;
         toolchain.aim(&mut clippy);
-        clippy
-            .args(["--release", "-p", &package.name])
-            .args(bare_targets(package))
-            .args(DENY);
-        count.one(
-            &format!("clippy, {} for the board", package.name),
-            succeed(&mut clippy),
-        );
+        clippy.args(["--release", "-p", &package.name]).args(bare_targets(package)).args(DENY);
+        count.one(&format!("clippy, {} for the board", package.name), succeed(&mut clippy));
     }
     Ok(())
 }
@@ -68,17 +61,11 @@ pub fn host(count: &mut Count) -> Result<()> {
         } else {
             cargo.arg("test");
         }
-        count.one(
-            &format!("tests, {what}"),
-            succeed(on_host(&mut cargo, host, &arguments)),
-        );
+        count.one(&format!("tests, {what}"), succeed(on_host(&mut cargo, host, &arguments)));
     }
     // nextest leaves the examples in the documentation out.
     let mut cargo = host.host_cargo();
-    let arguments = [
-        vec!["test".to_owned(), "--doc".to_owned()],
-        workspace_without_bare(&crates),
-    ];
+    let arguments = [vec!["test".to_owned(), "--doc".to_owned()], workspace_without_bare(&crates)];
     cargo.env("EVISOR_ROOT", workspace::root());
     count.one(
         "examples in the documentation",
@@ -96,10 +83,7 @@ pub fn build(count: &mut Count) -> Result<()> {
         for package in crates.iter().filter(|c| c.bare && has_own_program(c)) {
             let built =
                 Image::build(toolchain, &package.name, &Features::Default).and_then(|i| i.raw());
-            count.one(
-                &format!("{} with {}", package.name, toolchain.compiler()?),
-                built.map(drop),
-            );
+            count.one(&format!("{} with {}", package.name, toolchain.compiler()?), built.map(drop));
         }
     }
     Ok(())
@@ -109,11 +93,7 @@ pub fn build(count: &mut Count) -> Result<()> {
 /// `// expect: LINE: MESSAGE`, the message being a part of the true one.
 pub fn check(count: &mut Count) -> Result<()> {
     for path in broken_manifests()? {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         count.one(&name, one_error(&path));
     }
     Ok(())
@@ -132,18 +112,12 @@ pub fn budgets(count: &mut Count) -> Result<()> {
     let compiler = Toolchain::chosen()?.compiler()?;
     let budgets = Budgets::read()?;
     if !budgets.knows(&compiler) {
-        say(&format!(
-            "budgets.json has no figures of {compiler}: only its limits are checked"
-        ));
+        say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
     }
     let broken = budgets.broken(&bench::measure(2)?, &compiler, 2);
     count.one(
         "budgets",
-        if broken.is_empty() {
-            Ok(())
-        } else {
-            Err(anyhow::anyhow!(broken.join("\n")))
-        },
+        if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) },
     );
     Ok(())
 }
@@ -156,11 +130,7 @@ fn succeed(command: &mut Command) -> Result<()> {
 /// Adds the arguments, and where builds for this machine go.
 fn on_host<'a>(command: &'a mut Command, host: Toolchain, arguments: &[String]) -> &'a mut Command {
     let target = host.target_dir();
-    command
-        .args(arguments)
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(workspace::root())
+    command.args(arguments).arg("--target-dir").arg(target).current_dir(workspace::root())
 }
 
 /// What to name to cargo for the host: the crates that build there, and the host's
@@ -171,9 +141,7 @@ fn host_groups(crates: &[Crate], targets: &str) -> Vec<(String, Vec<String>)> {
     let mut groups = vec![("host crates".to_owned(), all)];
     for package in crates.iter().filter(|c| c.bare) {
         for program in package.programs.iter().filter(|p| p.name != package.name) {
-            let mut one = ["-p", &package.name, "--bin", &program.name]
-                .map(str::to_owned)
-                .to_vec();
+            let mut one = ["-p", &package.name, "--bin", &program.name].map(str::to_owned).to_vec();
             if !program.required_features.is_empty() {
                 one.extend(["--features".to_owned(), program.required_features.join(",")]);
             }
@@ -208,26 +176,20 @@ fn has_nextest(host: Toolchain) -> bool {
         return true;
     }
     let mut install = host.host_cargo();
-    install.args(["install", "--locked", "cargo-nextest"]);
-    if let Err(error) = long(
-        "installing cargo-nextest (runs the tests)",
-        &mut install,
-        INSTALL,
-    ) {
+    // Optimised, it takes longer to build than it would ever save here.
+    install.args(["install", "--locked", "--debug", "cargo-nextest", "--target-dir"]);
+    // Not a temporary one: an attempt that ran out of time goes on the next time.
+    install.arg(host.target_dir().join("nextest"));
+    if let Err(error) = long("installing cargo-nextest (runs the tests)", &mut install, INSTALL) {
         let reason = error.to_string();
-        say(&format!(
-            "{}: using cargo test",
-            reason.lines().next().unwrap_or_default()
-        ));
+        say(&format!("{}: using cargo test", reason.lines().next().unwrap_or_default()));
     }
     there()
 }
 
 fn broken_manifests() -> Result<Vec<PathBuf>> {
     let folder = workspace::root().join("tools/evisor/tests/broken");
-    let entries = folder
-        .read_dir()
-        .with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries = folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
     let mut sources: Vec<_> = entries
         .flatten()
         .map(|e| e.path())
@@ -240,35 +202,22 @@ fn broken_manifests() -> Result<Vec<PathBuf>> {
 fn one_error(manifest: &Path) -> Result<()> {
     let text = std::fs::read_to_string(manifest)?;
     let first = text.lines().next().unwrap_or_default();
-    let expected = first
-        .strip_prefix("// expect: ")
-        .context("its first line is no '// expect: '")?;
-    let (line, message) = expected
-        .split_once(": ")
-        .context("it expects no LINE: MESSAGE")?;
+    let expected =
+        first.strip_prefix("// expect: ").context("its first line is no '// expect: '")?;
+    let (line, message) = expected.split_once(": ").context("it expects no LINE: MESSAGE")?;
     let output = myself("check").arg(manifest).output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let errors: Vec<_> = said.lines().filter(|l| l.contains(": error: ")).collect();
-    ensure!(
-        output.status.code() == Some(1),
-        "its status is {}",
-        output.status
-    );
+    ensure!(output.status.code() == Some(1), "its status is {}", output.status);
     let right =
         |error: &&str| error.contains(&format!(":{line}: error: ")) && error.contains(message);
-    ensure!(
-        errors.len() == 1 && errors.iter().all(right),
-        "it gives other errors:\n{said}"
-    );
+    ensure!(errors.len() == 1 && errors.iter().all(right), "it gives other errors:\n{said}");
     Ok(())
 }
 
 fn boot(case: &Case) -> Result<()> {
     let progress = Progress::start(case.name);
-    let output = myself("run")
-        .args(case.arguments)
-        .current_dir(workspace::root())
-        .output();
+    let output = myself("run").args(case.arguments).current_dir(workspace::root()).output();
     let output = output.context("cannot start a run")?;
     let console = String::from_utf8_lossy(&output.stdout).into_owned();
     let missing = case.shows.iter().find(|text| !console.contains(**text));
@@ -277,15 +226,9 @@ fn boot(case: &Case) -> Result<()> {
     if right {
         return Ok(());
     }
-    let missing = missing
-        .map(|text| format!(", '{text}' is missing"))
-        .unwrap_or_default();
+    let missing = missing.map(|text| format!(", '{text}' is missing")).unwrap_or_default();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    bail!(
-        "{}, {} was wanted{missing}; the console:\n{console}\n{said}",
-        output.status,
-        case.status
-    )
+    bail!("{}, {} was wanted{missing}; the console:\n{console}\n{said}", output.status, case.status)
 }
 
 /// This command again, as its user would start it.

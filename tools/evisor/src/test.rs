@@ -12,21 +12,9 @@ const STEPS: [Step; 7] = [
     ("format", "the source is formatted", steps::format),
     ("lint", "clippy has nothing to say", steps::lint),
     ("host", "the tests that run on this machine", steps::host),
-    (
-        "build",
-        "every image builds with every toolchain here",
-        steps::build,
-    ),
-    (
-        "check",
-        "each broken manifest gives its one error",
-        steps::check,
-    ),
-    (
-        "system",
-        "real guests, driven through their consoles",
-        steps::system,
-    ),
+    ("build", "every image builds with every toolchain here", steps::build),
+    ("check", "each broken manifest gives its one error", steps::check),
+    ("system", "real guests, driven through their consoles", steps::system),
     ("budgets", "no event costs more than it may", steps::budgets),
 ];
 

@@ -34,9 +34,7 @@ pub enum Toolchain {
 }
 
 fn debian_environment(command: &mut Command) {
-    command
-        .env("RUSTC", DEBIAN_RUSTC)
-        .env("RUSTDOC", "/usr/bin/rustdoc");
+    command.env("RUSTC", DEBIAN_RUSTC).env("RUSTDOC", "/usr/bin/rustdoc");
     command.env_remove("RUSTUP_TOOLCHAIN");
 }
 
@@ -97,21 +95,14 @@ impl Toolchain {
             // By path: cargo itself would prefer a rustup proxy to it.
             let mut command = Command::new(program);
             debian_environment(&mut command);
-            command
-                .env("CARGO", DEBIAN_CARGO)
-                .env("RUSTFMT", "/usr/bin/rustfmt")
-                .arg(tool);
+            command.env("CARGO", DEBIAN_CARGO).env("RUSTFMT", "/usr/bin/rustfmt").arg(tool);
             return Ok(command);
         }
         if capture(self.host_cargo().args([tool, "--version"])).is_err() {
             let component = if tool == "fmt" { "rustfmt" } else { tool };
             let mut rustup = Command::new("rustup");
             rustup.args(["component", "add", component]);
-            long(
-                &format!("fetching {component} with rustup"),
-                &mut rustup,
-                FETCH,
-            )?;
+            long(&format!("fetching {component} with rustup"), &mut rustup, FETCH)?;
         }
         let mut cargo = self.host_cargo();
         cargo.arg(tool);
@@ -136,14 +127,8 @@ impl Toolchain {
             bail!("rustc has no library for {TARGET}, and there is no rustup to fetch it with");
         }
         let mut rustup = Command::new("rustup");
-        rustup
-            .args(["target", "add", TARGET])
-            .current_dir(workspace::root());
-        long(
-            &format!("fetching {TARGET} with rustup"),
-            &mut rustup,
-            FETCH,
-        )?;
+        rustup.args(["target", "add", TARGET]).current_dir(workspace::root());
+        long(&format!("fetching {TARGET} with rustup"), &mut rustup, FETCH)?;
         Ok(Self::Prebuilt)
     }
 
@@ -156,9 +141,7 @@ impl Toolchain {
     }
 
     fn describe(self) -> String {
-        let compiler = self
-            .compiler()
-            .unwrap_or_else(|_| "rustc of unknown version".to_owned());
+        let compiler = self.compiler().unwrap_or_else(|_| "rustc of unknown version".to_owned());
         match self {
             Self::Prebuilt => format!("{compiler} and its library for {TARGET}"),
             Self::Debian => format!("Debian's {compiler}, building core and alloc from source"),
@@ -167,11 +150,7 @@ impl Toolchain {
 
     /// What the compiler says that it is: `rustc 1.95.0 (…)`.
     pub fn compiler(self) -> Result<String> {
-        let rustc = if self == Self::Debian {
-            DEBIAN_RUSTC
-        } else {
-            "rustc"
-        };
+        let rustc = if self == Self::Debian { DEBIAN_RUSTC } else { "rustc" };
         first_line(rustc, &["--version"]).with_context(|| format!("cannot run {rustc}"))
     }
 
@@ -186,18 +165,13 @@ impl Toolchain {
 
     /// Adds what a cargo command needs to build for the board.
     pub fn aim(self, cargo: &mut Command) {
-        cargo
-            .args(["--target", TARGET, "--target-dir"])
-            .arg(self.target_dir());
+        cargo.args(["--target", TARGET, "--target-dir"]).arg(self.target_dir());
         cargo.current_dir(workspace::root());
         if self == Self::Debian {
             cargo
                 .arg("-Zbuild-std=core,alloc")
                 .env("RUSTC_BOOTSTRAP", "1")
-                .env(
-                    "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER",
-                    "ld.lld",
-                );
+                .env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER", "ld.lld");
         }
     }
 
@@ -224,17 +198,10 @@ fn missing_for_debian() -> Vec<packages::Package> {
     let wanted = [
         (DEBIAN_RUSTC, ("rustc-web", "the compiler")),
         (DEBIAN_CARGO, ("cargo-web", "builds Rust")),
-        (
-            "/usr/lib/rustlib/src/rust/library/core",
-            ("rust-web-src", "the source of Rust's core"),
-        ),
+        ("/usr/lib/rustlib/src/rust/library/core", ("rust-web-src", "the source of Rust's core")),
         ("/usr/bin/ld.lld", ("lld", "links for the board")),
     ];
-    wanted
-        .into_iter()
-        .filter(|(path, _)| !Path::new(path).exists())
-        .map(|(_, p)| p)
-        .collect()
+    wanted.into_iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, p)| p).collect()
 }
 
 #[cfg(test)]
@@ -243,19 +210,13 @@ mod tests {
 
     #[test]
     fn toolchains_keep_their_results_apart() {
-        assert_ne!(
-            Toolchain::Prebuilt.target_dir(),
-            Toolchain::Debian.target_dir()
-        );
+        assert_ne!(Toolchain::Prebuilt.target_dir(), Toolchain::Debian.target_dir());
     }
 
     #[test]
     fn only_debians_builds_the_library_from_source() {
         let arguments = |t: Toolchain| -> Vec<_> {
-            t.cargo("build")
-                .get_args()
-                .map(|a| a.to_string_lossy().into_owned())
-                .collect()
+            t.cargo("build").get_args().map(|a| a.to_string_lossy().into_owned()).collect()
         };
         let from_source = "-Zbuild-std=core,alloc".to_owned();
         assert!(arguments(Toolchain::Debian).contains(&from_source));

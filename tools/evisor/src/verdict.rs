@@ -58,23 +58,14 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_verdict() {
-        assert_eq!(
-            verdict("boot\r\nevisor: all VMs stopped, status 0\r\n"),
-            Some(0)
-        );
-        assert_eq!(
-            verdict("evisor: all VMs stopped, status 7\r\r\n\r\n  \r\n"),
-            Some(7)
-        );
+        assert_eq!(verdict("boot\r\nevisor: all VMs stopped, status 0\r\n"), Some(0));
+        assert_eq!(verdict("evisor: all VMs stopped, status 7\r\r\n\r\n  \r\n"), Some(7));
         assert_eq!(verdict("evisor: all VMs stopped, status 255"), Some(255));
     }
 
     #[test]
     fn a_guests_own_line_is_not() {
-        assert_eq!(
-            verdict("evisor: all VMs stopped, status 0\nevisor: panic\n"),
-            None
-        );
+        assert_eq!(verdict("evisor: all VMs stopped, status 0\nevisor: panic\n"), None);
         assert_eq!(verdict("x evisor: all VMs stopped, status 0\n"), None);
         assert_eq!(
             verdict("evisor: all VMs stopped, status 0\nevisor: all VMs stopped, status 1\n"),

@@ -53,15 +53,10 @@ pub struct Dependency {
 pub fn crates() -> Result<Vec<Crate>> {
     let root = root();
     let mut cargo = Toolchain::of_host().host_cargo();
-    cargo
-        .args(["metadata", "--no-deps", "--format-version=1"])
-        .current_dir(&root);
+    cargo.args(["metadata", "--no-deps", "--format-version=1"]).current_dir(&root);
     let text = capture(&mut cargo).context("cannot read the workspace")?;
     let metadata: Value = serde_json::from_slice(&text).context("cargo metadata is not JSON")?;
-    Ok(list(&metadata, "packages")
-        .iter()
-        .filter_map(|p| read_crate(p, &root))
-        .collect())
+    Ok(list(&metadata, "packages").iter().filter_map(|p| read_crate(p, &root)).collect())
 }
 
 /// What a crate is built with where nothing else is said.
@@ -90,14 +85,9 @@ fn read_crate(package: &Value, root: &Path) -> Option<Crate> {
         name: package.get("name")?.as_str()?.to_owned(),
         folder: manifest.parent()?.strip_prefix(root).ok()?.to_path_buf(),
         bare: package.pointer("/metadata/evisor/bare") == Some(&Value::Bool(true)),
-        has_library: targets
-            .iter()
-            .any(|t| words(t, "kind").iter().any(|k| k == "lib")),
+        has_library: targets.iter().any(|t| words(t, "kind").iter().any(|k| k == "lib")),
         programs: targets.iter().filter_map(read_program).collect(),
-        default_features: package
-            .get("features")
-            .map(|f| words(f, "default"))
-            .unwrap_or_default(),
+        default_features: package.get("features").map(|f| words(f, "default")).unwrap_or_default(),
         dependencies: list(package, "dependencies")
             .iter()
             .filter_map(|d| read_dependency(d, root))
@@ -108,32 +98,19 @@ fn read_crate(package: &Value, root: &Path) -> Option<Crate> {
 fn read_program(target: &Value) -> Option<Program> {
     let is_program = words(target, "kind").iter().any(|k| k == "bin");
     let name = target.get("name")?.as_str()?.to_owned();
-    is_program.then(|| Program {
-        name,
-        required_features: words(target, "required-features"),
-    })
+    is_program.then(|| Program { name, required_features: words(target, "required-features") })
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 fn words(value: &Value, name: &str) -> Vec<String> {
-    list(value, name)
-        .iter()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    list(value, name).iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn read_dependency(dependency: &Value, root: &Path) -> Option<Dependency> {
-    let path = dependency
-        .get("path")
-        .and_then(Value::as_str)
-        .map(Path::new);
+    let path = dependency.get("path").and_then(Value::as_str).map(Path::new);
     Some(Dependency {
         name: dependency.get("name")?.as_str()?.to_owned(),
         folder: path.map(|p| p.strip_prefix(root).unwrap_or(p).to_path_buf()),
@@ -144,8 +121,5 @@ fn read_dependency(dependency: &Value, root: &Path) -> Option<Dependency> {
 /// A path for people: relative to the current folder where it lies below.
 pub fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(here)
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
