@@ -20,6 +20,9 @@ static AT: AtomicU64 = AtomicU64::new(0);
 const CLOCK: u32 = 24_000_000;
 const BAUD: u32 = 115_200;
 
+/// How deep the transmit FIFO is at least (DDI 0183G 1.1.1: 16 before r1p5).
+const FIFO: usize = 16;
+
 /// The driver behind the consoles.
 struct Serial(Uart<'static>);
 
@@ -59,12 +62,21 @@ pub fn put(byte: u8) {
 }
 
 impl HostSerial for Serial {
-    fn try_write(&mut self, byte: u8) -> bool {
-        let room = !self.0.is_tx_fifo_full();
-        if room {
-            self.0.write_word(byte);
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        if self.0.is_tx_fifo_empty() {
+            let most = bytes.get(..FIFO).unwrap_or(bytes);
+            most.iter().for_each(|byte| self.0.write_word(*byte));
+            return most.len();
         }
-        room
+        let room = bytes.iter().take_while(|byte| {
+            let room = !self.0.is_tx_fifo_full();
+            if room {
+                self.0.write_word(**byte);
+            }
+            room
+        });
+        room.count()
     }
 
     fn try_read(&mut self) -> Option<u8> {

@@ -103,10 +103,12 @@ impl Console {
     /// Bytes from `port`.
     #[inline]
     fn output(&mut self, port: usize, packed: u64, cx: &mut Context) {
-        for byte in ConsolePort::unpack(packed) {
-            if !self.ring.is_empty() || !self.serial.try_write(byte) {
-                self.keep(byte);
-            }
+        let bytes = packed.to_le_bytes();
+        let count = usize::from(bytes[7]).min(ConsolePort::CHUNK);
+        let bytes = bytes.get(..count).unwrap_or_default();
+        let sent = if self.ring.is_empty() { self.serial.write(bytes) } else { 0 };
+        for byte in bytes.get(sent..).unwrap_or_default() {
+            self.keep(*byte);
         }
         if self.ring.len() > HIGH {
             self.stop(port, cx);
@@ -166,7 +168,7 @@ impl Console {
     fn drain(&mut self, cx: &mut Context) {
         for _ in 0..OUTPUT_BYTES {
             match self.ring.first() {
-                Some(byte) if self.serial.try_write(byte) => self.ring.skip(),
+                Some(byte) if self.serial.write(&[byte]) == 1 => self.ring.skip(),
                 _ => break,
             }
         }

@@ -60,9 +60,9 @@ component! {
 const ACCESS: Rights =
     Rights::READ.union(Rights::WRITE).difference(Rights::READ64.union(Rights::WRITE64));
 
-/// As many bytes as are gathered before they are handed on: two full effects.
-const BATCH: u32 = 14;
-const _: () = assert!(BATCH as usize == 2 * ConsolePort::CHUNK && (BATCH as usize) < DEPTH);
+/// As many bytes as are gathered before they are handed on: four full effects.
+const BATCH: u32 = 28;
+const _: () = assert!(BATCH as usize == 4 * ConsolePort::CHUNK && (BATCH as usize) < DEPTH);
 
 /// What [`Pl011::quick`] is when writes may be quick: one below the last byte,
 /// which completes a batch.

@@ -9,7 +9,7 @@
 use crate::vcpu::Vcpu;
 use crate::{gicv2, inject};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2};
-use evisor_contract::{Register, Reply, Status, Width};
+use evisor_contract::{Register, Status, Width, Words};
 use evisor_router::{Delivery, call, deliver, read, read_register, write, write_register};
 use spin::Once;
 use tock_registers::interfaces::{Readable, Writeable};
@@ -63,18 +63,18 @@ fn width(esr: u64) -> Width {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_read(vcpu: &mut Vcpu, esr: u64) -> Reply {
+extern "C" fn exit_read(vcpu: &mut Vcpu, esr: u64) -> Words {
     read(&mut vcpu.caches.mmio, fault_ipa(), width(esr), &mut vcpu.context)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_write(vcpu: &mut Vcpu, esr: u64) -> Reply {
+extern "C" fn exit_write(vcpu: &mut Vcpu, esr: u64) -> Words {
     let value = operand(vcpu, esr);
     write(&mut vcpu.caches.mmio, fault_ipa(), width(esr), value, &mut vcpu.context)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_call(function: u32, vcpu: &mut Vcpu) -> Reply {
+extern "C" fn exit_call(function: u32, vcpu: &mut Vcpu) -> Words {
     let (arguments, _) = split(&mut vcpu.x);
     call(&mut vcpu.caches.calls, function, arguments, &mut vcpu.context)
 }
@@ -103,7 +103,7 @@ fn set_operand(vcpu: &mut Vcpu, number: u64, value: u64) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Reply {
+extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Words {
     let acknowledged = gicv2::acknowledge();
     let intid = acknowledged.intid();
     vcpu.acknowledged = acknowledged;
@@ -113,7 +113,7 @@ extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Reply {
         vcpu.root.interrupts.notify_shared(intid, &mut vcpu.context)
     } else {
         // Spurious: it went away. There is nothing to deactivate.
-        Reply::HELD
+        Words::HELD
     }
 }
 
@@ -224,11 +224,11 @@ fn data_abort(vcpu: &mut Vcpu, esr: u64) {
     }
     let store = esr & 1 << 6 != 0;
     let reply = if store { exit_write(vcpu, esr) } else { exit_read(vcpu, esr) };
-    if reply.status != Status::Done {
+    if reply.status() != Status::Done {
         return refuse_memory(vcpu, esr);
     }
     if !store {
-        set_operand(vcpu, esr >> 16, extend(esr, reply.value));
+        set_operand(vcpu, esr >> 16, extend(esr, reply.value()));
     }
     advance();
 }
@@ -275,7 +275,7 @@ fn secure_monitor_call(vcpu: &mut Vcpu, esr: u64) {
 fn route_call(vcpu: &mut Vcpu) {
     let function = vcpu.x[0] as u32;
     let reply = exit_call(function, vcpu);
-    let value = if reply.status == Status::Done { reply.value } else { u64::MAX };
+    let value = if reply.status() == Status::Done { reply.value() } else { u64::MAX };
     set_operand(vcpu, 0, value);
 }
 
@@ -289,11 +289,11 @@ fn register(vcpu: &mut Vcpu, esr: u64) {
         let value = operand(vcpu, number << 16);
         write_register(&mut vcpu.caches.registers, name, value, &mut vcpu.context)
     };
-    if reply.status != Status::Done {
+    if reply.status() != Status::Done {
         return refuse_instruction(vcpu, esr);
     }
     if esr & 1 != 0 {
-        set_operand(vcpu, number, reply.value);
+        set_operand(vcpu, number, reply.value());
     }
     advance();
 }

@@ -117,12 +117,12 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Reply;
+    use crate::Words;
 
     struct Nobody;
     impl NotifyPort for Nobody {
-        extern "C" fn notify(&self, _tag: u32, _value: u64, _cx: &mut Context) -> Reply {
-            Reply::ABSENT
+        extern "C" fn notify(&self, _tag: u32, _value: u64, _cx: &mut Context) -> Words {
+            Words::ABSENT
         }
     }
     static NOBODY: Capability<dyn NotifyPort> = Capability::new(&Nobody, Rights::CALL, 0);

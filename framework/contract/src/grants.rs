@@ -129,12 +129,12 @@ impl ConsolePort {
     /// up, their number in the highest.
     #[inline(always)]
     pub fn pack(bytes: &[u8]) -> u64 {
-        let mut value = [0u8; 8];
-        let count = bytes.len().min(Self::CHUNK);
-        for (to, from) in value.iter_mut().zip(bytes).take(count) {
-            *to = *from;
+        if let [a, b, c, d, e, f, g, ..] = *bytes {
+            // A full chunk, without a loop: what a busy console carries.
+            return u64::from_le_bytes([a, b, c, d, e, f, g, Self::CHUNK as u8]);
         }
-        u64::from_le_bytes(value) | (count as u64) << 56
+        let packed = bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        packed | (bytes.len() as u64) << 56
     }
 
     /// The bytes of a packed value.
@@ -254,8 +254,8 @@ pub type Window = safe_mmio::UniqueMmioPointer<'static, [safe_mmio::fields::Read
 /// The serial line that the board keeps for consoles: a leaf, driven by the
 /// board. None of its methods waits.
 pub trait HostSerial: Send {
-    /// Sends a byte, or gives it back if the transmitter is full.
-    fn try_write(&mut self, byte: u8) -> bool;
+    /// Sends bytes while the transmitter has room, and says how many.
+    fn write(&mut self, bytes: &[u8]) -> usize;
     /// A byte that was received.
     fn try_read(&mut self) -> Option<u8>;
     /// Whether to be interrupted when the transmitter has room. Reception

@@ -50,7 +50,7 @@ pub use port::{
     BackendPort, CallPort, MmioPort, NotifyPort, ObjectPort, Parts, RegisterPort, Shared,
 };
 pub use registry::{DuplicateCompatible, components};
-pub use reply::{Reply, Status};
+pub use reply::{Reply, Status, Words};
 pub use state::{Restore, RestoreError, Save};
 
 #[doc(hidden)]

@@ -7,7 +7,7 @@
 use crate::access::{CallRegisters, Register, Width};
 use crate::context::{Context, Effect};
 use crate::object::{Backend, Calls, Mmio, Notify, Object, Registers};
-use crate::reply::Reply;
+use crate::reply::Words;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -34,17 +34,17 @@ pub trait ObjectPort: Sync {
 /// The port behind a guest-physical address.
 pub trait MmioPort: Sync {
     /// See [`Mmio::read`].
-    extern "C" fn read(&self, offset: u64, width: Width, cx: &mut Context) -> Reply;
+    extern "C" fn read(&self, offset: u64, width: Width, cx: &mut Context) -> Words;
     /// See [`Mmio::write`].
-    extern "C" fn write(&self, offset: u64, width: Width, value: u64, cx: &mut Context) -> Reply;
+    extern "C" fn write(&self, offset: u64, width: Width, value: u64, cx: &mut Context) -> Words;
 }
 
 /// The port behind a system register.
 pub trait RegisterPort: Sync {
     /// See [`Registers::read_register`].
-    extern "C" fn read_register(&self, register: Register, cx: &mut Context) -> Reply;
+    extern "C" fn read_register(&self, register: Register, cx: &mut Context) -> Words;
     /// See [`Registers::write_register`].
-    extern "C" fn write_register(&self, register: Register, value: u64, cx: &mut Context) -> Reply;
+    extern "C" fn write_register(&self, register: Register, value: u64, cx: &mut Context) -> Words;
 }
 
 /// The port behind an SMCCC function id.
@@ -55,13 +55,13 @@ pub trait CallPort: Sync {
         function: u32,
         registers: &mut CallRegisters,
         cx: &mut Context,
-    ) -> Reply;
+    ) -> Words;
 }
 
 /// The port behind an interrupt number or a granted tag.
 pub trait NotifyPort: Sync {
     /// See [`Notify::notify`].
-    extern "C" fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Reply;
+    extern "C" fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Words;
 }
 
 /// The port of an object that answers its holders.
@@ -77,20 +77,20 @@ impl<T: Object> ObjectPort for Shared<T> {
 }
 
 impl<T: Mmio> MmioPort for Shared<T> {
-    extern "C" fn read(&self, offset: u64, width: Width, cx: &mut Context) -> Reply {
-        self.object.lock().read(offset, width, cx)
+    extern "C" fn read(&self, offset: u64, width: Width, cx: &mut Context) -> Words {
+        self.object.lock().read(offset, width, cx).into()
     }
-    extern "C" fn write(&self, offset: u64, width: Width, value: u64, cx: &mut Context) -> Reply {
-        self.object.lock().write(offset, width, value, cx)
+    extern "C" fn write(&self, offset: u64, width: Width, value: u64, cx: &mut Context) -> Words {
+        self.object.lock().write(offset, width, value, cx).into()
     }
 }
 
 impl<T: Registers> RegisterPort for Shared<T> {
-    extern "C" fn read_register(&self, register: Register, cx: &mut Context) -> Reply {
-        self.object.lock().read_register(register, cx)
+    extern "C" fn read_register(&self, register: Register, cx: &mut Context) -> Words {
+        self.object.lock().read_register(register, cx).into()
     }
-    extern "C" fn write_register(&self, register: Register, value: u64, cx: &mut Context) -> Reply {
-        self.object.lock().write_register(register, value, cx)
+    extern "C" fn write_register(&self, register: Register, value: u64, cx: &mut Context) -> Words {
+        self.object.lock().write_register(register, value, cx).into()
     }
 }
 
@@ -100,14 +100,14 @@ impl<T: Calls> CallPort for Shared<T> {
         function: u32,
         registers: &mut CallRegisters,
         cx: &mut Context,
-    ) -> Reply {
-        self.object.lock().call(function, registers, cx)
+    ) -> Words {
+        self.object.lock().call(function, registers, cx).into()
     }
 }
 
 impl<T: Notify> NotifyPort for Shared<T> {
-    extern "C" fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Reply {
-        self.object.lock().notify(tag, value, cx)
+    extern "C" fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Words {
+        self.object.lock().notify(tag, value, cx).into()
     }
 }
 

@@ -10,7 +10,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_contract::{
     BuildError, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Parts,
-    Reply, Rights, tag,
+    Rights, Words, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, VmPlan};
 use evisor_router::{Space, SpaceBuilder, deliver};
@@ -48,7 +48,7 @@ impl BoundVm {
     /// all: before it changes. Its vCPUs are parked; `cx` is its first one's.
     pub fn settle(&self, cx: &mut Context) {
         for object in &self.waiting {
-            let _: Reply = object.port().notify(tag::DEADLINE, self.vm.now(), cx);
+            let _: Words = object.port().notify(tag::DEADLINE, self.vm.now(), cx);
             let _ = deliver(cx);
         }
     }

@@ -4,7 +4,7 @@ use crate::load::PlacedVm;
 use alloc::vec::Vec;
 use evisor_aarch64::vcpu::{Vcpu, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gicv2, set_kernel};
-use evisor_contract::{Reply, VmEvent, tag};
+use evisor_contract::{VmEvent, Words, tag};
 use evisor_kernel::{Attention, Bundle, Host, Next, Vm};
 use evisor_manifest::Outcome;
 use evisor_router::Space;
@@ -43,7 +43,7 @@ impl Kernel for Running {
     fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool {
         if attention & Attention::REFRESH != 0 {
             if let Some(controller) = self.of(vcpu).and_then(|held| held.controller) {
-                let _: Reply = controller.notify(tag::REFRESH, 0, &mut vcpu.context);
+                let _: Words = controller.notify(tag::REFRESH, 0, &mut vcpu.context);
             }
         }
         attention & Attention::LEAVE != 0

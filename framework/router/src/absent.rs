@@ -1,7 +1,7 @@
 //! The object that is not there.
 
 use evisor_contract::{
-    CallPort, CallRegisters, Context, MmioPort, NotifyPort, Register, RegisterPort, Reply, Width,
+    CallPort, CallRegisters, Context, MmioPort, NotifyPort, Register, RegisterPort, Width, Words,
 };
 
 /// Where the names lead that nobody was granted. Its capabilities carry no
@@ -18,32 +18,32 @@ pub trait Port {
 }
 
 impl MmioPort for Absent {
-    extern "C" fn read(&self, _: u64, _: Width, _: &mut Context) -> Reply {
-        Reply::ABSENT
+    extern "C" fn read(&self, _: u64, _: Width, _: &mut Context) -> Words {
+        Words::ABSENT
     }
-    extern "C" fn write(&self, _: u64, _: Width, _: u64, _: &mut Context) -> Reply {
-        Reply::ABSENT
+    extern "C" fn write(&self, _: u64, _: Width, _: u64, _: &mut Context) -> Words {
+        Words::ABSENT
     }
 }
 
 impl RegisterPort for Absent {
-    extern "C" fn read_register(&self, _: Register, _: &mut Context) -> Reply {
-        Reply::ABSENT
+    extern "C" fn read_register(&self, _: Register, _: &mut Context) -> Words {
+        Words::ABSENT
     }
-    extern "C" fn write_register(&self, _: Register, _: u64, _: &mut Context) -> Reply {
-        Reply::ABSENT
+    extern "C" fn write_register(&self, _: Register, _: u64, _: &mut Context) -> Words {
+        Words::ABSENT
     }
 }
 
 impl CallPort for Absent {
-    extern "C" fn call(&self, _: u32, _: &mut CallRegisters, _: &mut Context) -> Reply {
-        Reply::ABSENT
+    extern "C" fn call(&self, _: u32, _: &mut CallRegisters, _: &mut Context) -> Words {
+        Words::ABSENT
     }
 }
 
 impl NotifyPort for Absent {
-    extern "C" fn notify(&self, _: u32, _: u64, _: &mut Context) -> Reply {
-        Reply::ABSENT
+    extern "C" fn notify(&self, _: u32, _: u64, _: &mut Context) -> Words {
+        Words::ABSENT
     }
 }
 

@@ -29,7 +29,7 @@ pub fn deliver(cx: &mut Context) -> Delivery {
         }
         let reply = effect.to.follow().notify(effect.tag, effect.value, cx);
         left = left.wrapping_sub(1);
-        if reply.status == Status::Failed || left == 0 {
+        if reply.status() == Status::Failed || left == 0 {
             return Delivery::Failed(effect.to);
         }
     }

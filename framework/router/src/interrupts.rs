@@ -2,7 +2,7 @@
 
 use crate::absent::ABSENT;
 use alloc::vec::Vec;
-use evisor_contract::{Capability, Context, NotifyPort, Reply, Rights};
+use evisor_contract::{Capability, Context, NotifyPort, Rights, Words};
 
 /// How many INTIDs a GIC without extensions has: 0–1019, rounded up.
 pub const INTIDS: usize = 1024;
@@ -26,9 +26,9 @@ impl InterruptRoute {
     }
 
     #[inline(always)]
-    fn notify(&self, cx: &mut Context) -> Reply {
+    fn notify(&self, cx: &mut Context) -> Words {
         if !self.capability.permits_bit(INTERRUPT) {
-            return Reply::ABSENT;
+            return Words::ABSENT;
         }
         self.capability.follow().notify(self.tag, self.value, cx)
     }
@@ -52,21 +52,21 @@ pub struct Interrupts {
 impl Interrupts {
     /// Private interrupt `intid` (its low five bits) fired: tells who holds it.
     ///
-    /// [`Reply::ABSENT`] if nobody does, or without the right.
+    /// [`Words::ABSENT`] if nobody does, or without the right.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "masked to the size of the array")]
-    pub fn notify_private(&self, intid: usize, cx: &mut Context) -> Reply {
+    pub fn notify_private(&self, intid: usize, cx: &mut Context) -> Words {
         self.private[intid & (PRIVATE - 1)].notify(cx)
     }
 
     /// Shared interrupt `intid` fired: tells who holds it.
     ///
-    /// [`Reply::ABSENT`] if nobody does, or without the right.
+    /// [`Words::ABSENT`] if nobody does, or without the right.
     #[inline(always)]
-    pub fn notify_shared(&self, intid: usize, cx: &mut Context) -> Reply {
+    pub fn notify_shared(&self, intid: usize, cx: &mut Context) -> Words {
         match self.shared.get(intid.wrapping_sub(PRIVATE)) {
             Some(route) => route.notify(cx),
-            None => Reply::ABSENT,
+            None => Words::ABSENT,
         }
     }
 

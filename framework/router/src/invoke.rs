@@ -1,14 +1,14 @@
 //! From a name to the object's answer.
 //!
 //! Each function is inlined into the exit that it serves and ends in a call of
-//! the object, which the compiler makes a jump. [`Reply::ABSENT`] comes back for
+//! the object, which the compiler makes a jump. [`Words::ABSENT`] comes back for
 //! a name without a route, without the right, or with the wrong width; who asked
 //! turns it into the architecture's answer.
 
 use crate::cache::Cache;
 use crate::table::Route;
 use evisor_contract::{
-    CallPort, CallRegisters, Context, MmioPort, Register, RegisterPort, Reply, Rights, Width,
+    CallPort, CallRegisters, Context, MmioPort, Register, RegisterPort, Rights, Width, Words,
 };
 
 /// The bit of [`Rights`] for a read of width 0.
@@ -29,7 +29,7 @@ type Found<P> = (&'static Route<P>, u64);
 
 /// A load from guest-physical address `ipa`.
 #[inline(always)]
-pub fn read(cache: &mut Cache<dyn MmioPort>, ipa: u64, width: Width, cx: &mut Context) -> Reply {
+pub fn read(cache: &mut Cache<dyn MmioPort>, ipa: u64, width: Width, cx: &mut Context) -> Words {
     match cache.hit(ipa) {
         Some(found) => read_through(found, ipa, width, cx),
         None => read_missed(cache, ipa, width, cx),
@@ -38,7 +38,7 @@ pub fn read(cache: &mut Cache<dyn MmioPort>, ipa: u64, width: Width, cx: &mut Co
 
 #[cold]
 #[inline(never)]
-fn read_missed(cache: &mut Cache<dyn MmioPort>, ipa: u64, width: Width, cx: &mut Context) -> Reply {
+fn read_missed(cache: &mut Cache<dyn MmioPort>, ipa: u64, width: Width, cx: &mut Context) -> Words {
     read_through(cache.search(ipa), ipa, width, cx)
 }
 
@@ -48,10 +48,10 @@ fn read_through(
     ipa: u64,
     width: Width,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     let capability = route.capability();
     if !capability.permits_bit(READ + width as u32) || !aligned(ipa, width) {
-        return Reply::ABSENT;
+        return Words::ABSENT;
     }
     capability.follow().read(distance + capability.window(), width, cx)
 }
@@ -64,7 +64,7 @@ pub fn write(
     width: Width,
     value: u64,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     match cache.hit(ipa) {
         Some(found) => write_through(found, ipa, width, value, cx),
         None => write_missed(cache, ipa, width, value, cx),
@@ -79,7 +79,7 @@ fn write_missed(
     width: Width,
     value: u64,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     write_through(cache.search(ipa), ipa, width, value, cx)
 }
 
@@ -90,10 +90,10 @@ fn write_through(
     width: Width,
     value: u64,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     let capability = route.capability();
     if !capability.permits_bit(WRITE + width as u32) || !aligned(ipa, width) {
-        return Reply::ABSENT;
+        return Words::ABSENT;
     }
     capability.follow().write(distance + capability.window(), width, value & width.mask(), cx)
 }
@@ -105,7 +105,7 @@ pub fn call(
     function: u32,
     registers: &mut CallRegisters,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     match cache.hit(u64::from(function)) {
         Some(found) => call_through(found, function, registers, cx),
         None => call_missed(cache, function, registers, cx),
@@ -119,7 +119,7 @@ fn call_missed(
     function: u32,
     registers: &mut CallRegisters,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     call_through(cache.search(u64::from(function)), function, registers, cx)
 }
 
@@ -129,10 +129,10 @@ fn call_through(
     function: u32,
     registers: &mut CallRegisters,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     let capability = route.capability();
     if !capability.permits_bit(CALL) {
-        return Reply::ABSENT;
+        return Words::ABSENT;
     }
     capability.follow().call(function, registers, cx)
 }
@@ -142,11 +142,11 @@ pub fn read_register(
     cache: &mut Cache<dyn RegisterPort>,
     register: Register,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     let (route, _) = cache.search(u64::from(register.key()));
     let capability = route.capability();
     if !capability.permits_bit(READ + Width::Doubleword as u32) {
-        return Reply::ABSENT;
+        return Words::ABSENT;
     }
     capability.follow().read_register(register, cx)
 }
@@ -157,11 +157,11 @@ pub fn write_register(
     register: Register,
     value: u64,
     cx: &mut Context,
-) -> Reply {
+) -> Words {
     let (route, _) = cache.search(u64::from(register.key()));
     let capability = route.capability();
     if !capability.permits_bit(WRITE + Width::Doubleword as u32) {
-        return Reply::ABSENT;
+        return Words::ABSENT;
     }
     capability.follow().write_register(register, value, cx)
 }

@@ -3,7 +3,7 @@
 use evisor_contract::{
     BuildError, Capability, Clock, ConsolePort, Context, Deadline, Effect, Grants, HostSerial,
     Line, LineState, NotifyPort, Register, Reply, Rights, VcpuControl, VirtualInterface, VmControl,
-    VmEvent, Window,
+    VmEvent, Window, Words,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -69,7 +69,7 @@ struct Recorder {
 }
 
 impl NotifyPort for Recorder {
-    extern "C" fn notify(&self, tag: u32, value: u64, _: &mut Context) -> Reply {
+    extern "C" fn notify(&self, tag: u32, value: u64, _: &mut Context) -> Words {
         let event = match self.far {
             Far::Line => Event::Line { index: tag, state: LineState::decode(value) },
             Far::Console => Event::Console(ConsolePort::unpack(value).collect()),
@@ -78,7 +78,7 @@ impl NotifyPort for Recorder {
             Far::Holder(port) => Event::Holder { port, tag, value },
         };
         lock(&self.log).push(event);
-        Reply::DONE
+        Reply::DONE.into()
     }
 }
 
@@ -193,14 +193,12 @@ impl SerialEnd {
 }
 
 impl HostSerial for SerialEnd {
-    fn try_write(&mut self, byte: u8) -> bool {
+    fn write(&mut self, bytes: &[u8]) -> usize {
         let mut state = lock(&self.0);
-        if state.room == 0 {
-            return false;
-        }
-        state.room -= 1;
-        state.sent.push(byte);
-        true
+        let count = bytes.len().min(state.room);
+        state.room -= count;
+        state.sent.extend(bytes.iter().take(count));
+        count
     }
     fn try_read(&mut self) -> Option<u8> {
         lock(&self.0).waiting.pop_front()

@@ -78,7 +78,7 @@ impl Rig {
     /// A load by the guest.
     pub fn read(&mut self, offset: u64, width: Width) -> Reply {
         let mmio = self.parts.mmio.expect("a device with registers in memory");
-        let reply = mmio.read(offset, width, &mut self.cx);
+        let reply = Reply::from(mmio.read(offset, width, &mut self.cx));
         self.settle(reply);
         let fits = reply.value & !width.mask() == 0;
         assert!(fits, "read of {offset:#x} at {width:?}: {:#x} does not fit", reply.value);
@@ -88,7 +88,7 @@ impl Rig {
     /// A store by the guest. Bits of `value` above `width` are dropped.
     pub fn write(&mut self, offset: u64, width: Width, value: u64) -> Reply {
         let mmio = self.parts.mmio.expect("a device with registers in memory");
-        let reply = mmio.write(offset, width, value & width.mask(), &mut self.cx);
+        let reply = Reply::from(mmio.write(offset, width, value & width.mask(), &mut self.cx));
         self.settle(reply);
         reply
     }
@@ -108,7 +108,7 @@ impl Rig {
     /// An `MRS` by the guest.
     pub fn read_register(&mut self, register: Register) -> Reply {
         let registers = self.parts.registers.expect("a component with system registers");
-        let reply = registers.read_register(register, &mut self.cx);
+        let reply = Reply::from(registers.read_register(register, &mut self.cx));
         self.settle(reply);
         reply
     }
@@ -116,7 +116,7 @@ impl Rig {
     /// An `MSR` by the guest.
     pub fn write_register(&mut self, register: Register, value: u64) -> Reply {
         let registers = self.parts.registers.expect("a component with system registers");
-        let reply = registers.write_register(register, value, &mut self.cx);
+        let reply = Reply::from(registers.write_register(register, value, &mut self.cx));
         self.settle(reply);
         reply
     }
@@ -129,7 +129,7 @@ impl Rig {
         registers[0] = u64::from(function);
         registers.iter_mut().skip(1).zip(arguments).for_each(|(to, from)| *to = *from);
         let before = registers;
-        let reply = calls.call(function, &mut registers, &mut self.cx);
+        let reply = Reply::from(calls.call(function, &mut registers, &mut self.cx));
         self.settle(reply);
         assert_eq!(reply.status, Status::Done, "call of {function:#x}");
         assert_eq!(registers[4..], before[4..], "call of {function:#x} changed x4 to x17");
@@ -139,7 +139,7 @@ impl Rig {
     /// Notifies the component.
     pub fn notify(&mut self, tag: u32, value: u64) -> Reply {
         let notify = self.parts.notify.expect("a component that can be notified");
-        let reply = notify.notify(tag, value, &mut self.cx);
+        let reply = Reply::from(notify.notify(tag, value, &mut self.cx));
         self.settle(reply);
         reply
     }

@@ -20,8 +20,8 @@ impl PretendedHost {
 struct Silence;
 
 impl HostSerial for Silence {
-    fn try_write(&mut self, _: u8) -> bool {
-        true
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        bytes.len()
     }
     fn try_read(&mut self) -> Option<u8> {
         None
