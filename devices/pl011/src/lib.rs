@@ -62,7 +62,7 @@ const ACCESS: Rights =
 
 /// As many bytes as are gathered before they are handed on: one effect's, and
 /// less than the FIFO holds.
-const BATCH: u32 = 28;
+const BATCH: u32 = 31;
 const _: () = assert!((BATCH as usize) < DEPTH && DEPTH == Bytes::MOST);
 
 /// What [`Pl011::quick`] is when writes may be quick: one below the last byte,

@@ -178,26 +178,20 @@ store:
     str     x1, [sp]
     b       resume
 
-// The same with x19-x28 in the frame, since one of them is the operand.
+// The same with x19-x28 in the frame, since one of them is the operand. A store
+// leaves them as they are, so that only a load takes them back.
 abort_spilled:
     spill
     mov     x0, sp
-    tbnz    w1, #6, 1f
+    tbnz    w1, #6, store
     bl      exit_read
-    cbnz    x0, 2f
+    cbnz    x0, 4b
     mrs     x2, esr_el2
     ubfx    x2, x2, #16, #5
     str     x1, [sp, x2, lsl #3]
-    b       3f
-1:  bl      exit_write
-    cbnz    x0, 2f
-3:  mrs     x0, elr_el2
+    mrs     x0, elr_el2
     add     x0, x0, #4
     msr     elr_el2, x0
-    b       resume_all
-2:  mov     x1, x0
-    mov     x0, sp
-    bl      exit_rare
 resume_all:
     unspill
     b       resume

@@ -49,9 +49,10 @@ impl Bytes {
     /// Adds one, if there is room.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.data.get_mut(self.count as usize) {
+        let count = self.count;
+        if let Some(slot) = self.data.get_mut(count as usize) {
             *slot = byte;
-            self.count += 1;
+            self.count = count + 1;
         }
     }
 
