@@ -37,6 +37,11 @@ impl Board {
             Self::Raspi4 => "raspi4",
         }
     }
+
+    /// The feature of the image that builds it in.
+    pub fn feature(self) -> String {
+        format!("board-{}", self.name())
+    }
 }
 
 /// What to boot on.
