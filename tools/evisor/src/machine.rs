@@ -93,6 +93,11 @@ impl Machine {
         }
     }
 
+    /// The machine that `evisor run` boots on where nothing is said.
+    pub fn for_tests() -> Self {
+        Self { cpu: "cortex-a53".to_owned(), icount: false, ..Self::for_bench(2) }
+    }
+
     /// Refuses what cannot be booted yet.
     pub fn supported(&self) -> Result<()> {
         if self.board == Board::Raspi4 {
