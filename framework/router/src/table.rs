@@ -89,6 +89,7 @@ impl fmt::Display for Overlap {
 
 /// A table being put together.
 pub struct TableBuilder<P: ?Sized + 'static> {
+    /// In order.
     routes: Vec<Route<P>>,
 }
 
@@ -113,14 +114,14 @@ impl<P: ?Sized + Port> TableBuilder<P> {
         if let Some(route) = clash {
             return Err(Overlap { one: route.first, other: first });
         }
-        self.routes.push(Route { first, span: last.saturating_sub(first), capability });
+        let place = self.routes.partition_point(|route| route.first < first);
+        self.routes.insert(place, Route { first, span: last.saturating_sub(first), capability });
         Ok(())
     }
 
     /// Fills the gaps and fixes the table.
     #[must_use]
-    pub fn finish(mut self) -> Table<P> {
-        self.routes.sort_unstable_by_key(|route| route.first);
+    pub fn finish(self) -> Table<P> {
         let shift = best_shift(&self.routes);
         let mut routes = Vec::with_capacity(2 * self.routes.len() + 1);
         let mut next = Some(0);
