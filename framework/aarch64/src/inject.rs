@@ -3,9 +3,12 @@
 
 #![allow(unsafe_code, reason = "writes EL1's exception registers")]
 
+use crate::registers;
 use aarch64_cpu::registers::{
-    ELR_EL1, ELR_EL2, ESR_EL1, FAR_EL1, FAR_EL2, SPSR_EL1, SPSR_EL2, VBAR_EL1,
+    ELR_EL1, ELR_EL2, ESR_EL1, FAR_EL1, FAR_EL2, ID_AA64MMFR1_EL1, SCTLR_EL1, SPSR_EL1, SPSR_EL2,
+    VBAR_EL1,
 };
+use evisor_contract::Register;
 use tock_registers::interfaces::{Readable, Writeable};
 
 /// PSTATE of a starting guest, and of one in its vector: EL1h, all masked.
@@ -53,12 +56,25 @@ fn take(esr: u64) {
     SPSR_EL1.set(spsr);
     ELR_EL1.set(ELR_EL2.get());
     ELR_EL2.set(VBAR_EL1.get().wrapping_add(offset));
-    // PAN, SSBS, DIT and the like stay as they are where the architecture keeps
-    // them; NZCV, IL, SS and the mode are what an exception entry sets.
-    SPSR_EL2.set(spsr & KEPT | EL1H_MASKED);
+    // The rest (NZCV, UAO, BTYPE, SS, IL) is cleared on entry.
+    SPSR_EL2.set(spsr & DIT | pan(spsr) | ssbs() | EL1H_MASKED);
 }
 
-/// DIT, TCO are bits of later extensions that the guest is not told of; PAN (22)
-/// is kept, which is right for SCTLR_EL1.SPAN set as for clear it is set by the
-/// guest's own entry code.
-const KEPT: u64 = 1 << 22;
+/// Kept on entry to an exception.
+const DIT: u64 = 1 << 24;
+const PAN: u64 = 1 << 22;
+const SSBS: u64 = 1 << 12;
+
+/// PSTATE.PAN in the vector: set where SCTLR_EL1.SPAN says so, else as it was.
+fn pan(spsr: u64) -> u64 {
+    let implemented = ID_AA64MMFR1_EL1.get() >> 20 & 0xf != 0;
+    let set = SCTLR_EL1.get() & 1 << 23 == 0;
+    if implemented && set { PAN } else { spsr & PAN }
+}
+
+/// PSTATE.SSBS in the vector: SCTLR_EL1.DSSBS.
+fn ssbs() -> u64 {
+    let implemented =
+        registers::identification(Register::new(3, 0, 0, 4, 1)).unwrap_or(0) >> 4 & 0xf != 0;
+    if implemented && SCTLR_EL1.get() & 1 << 44 != 0 { SSBS } else { 0 }
+}

@@ -13,12 +13,16 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod bind;
 mod bundle;
 mod extents;
 mod grants;
 mod host;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod vm;
 

@@ -1,0 +1,59 @@
+//! The kernel on a machine that is not there.
+
+mod bundle;
+mod timers;
+mod vm;
+
+use crate::host::Host;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use evisor_contract::{HostSerial, Register, VirtualInterface};
+use spin::Mutex;
+
+/// A machine whose clock the test moves, and that remembers what it was asked.
+#[derive(Default)]
+pub struct Fake {
+    pub now: AtomicU64,
+    pub timer: AtomicU64,
+    pub kicked: Mutex<Vec<usize>>,
+}
+
+impl Fake {
+    pub fn new() -> &'static Self {
+        Box::leak(Box::default())
+    }
+}
+
+impl Host for Fake {
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+    fn frequency(&self) -> u64 {
+        1000
+    }
+    fn unix_seconds(&self) -> u64 {
+        0
+    }
+    fn set_timer(&self, count: u64) {
+        self.timer.store(count, Ordering::Relaxed);
+    }
+    fn timer_interrupt(&self) -> u32 {
+        26
+    }
+    fn kick(&self, core: usize) {
+        self.kicked.lock().push(core);
+    }
+    fn identification(&self, _: Register) -> Option<u64> {
+        None
+    }
+    fn virtual_interface(&self) -> Option<VirtualInterface> {
+        None
+    }
+    fn maintenance_interrupt(&self) -> Option<u32> {
+        None
+    }
+    fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
+        None
+    }
+}
