@@ -70,11 +70,16 @@ fn gicv3_absent() -> Outcome {
     undefined(exception::attempt(|| read_register!("S3_0_C12_C12_5")))
 }
 
-/// ZCR_EL1, by ID_AA64PFR0_EL1.SVE.
+/// ZCR_EL1, by ID_AA64PFR0_EL1.SVE. CPACR_EL1.ZEN and FPEN are opened for it: closed, they
+/// make EL1 trap to itself before anybody else is asked.
 fn sve_absent() -> Outcome {
     let shown = ID_AA64PFR0_EL1.read(ID_AA64PFR0_EL1::SVE);
     require("SVE is shown", shown == 0)?;
-    undefined(exception::attempt(|| read_register!("S3_0_C1_C2_0")))
+    let closed: u64 = read_register!("cpacr_el1");
+    write_register!("cpacr_el1", closed | 0b11 << 20 | 0b11 << 16);
+    let attempt = exception::attempt(|| read_register!("S3_0_C1_C2_0"));
+    write_register!("cpacr_el1", closed);
+    undefined(attempt)
 }
 
 /// PMCR_EL0, by ID_AA64DFR0_EL1.PMUVer (0xf is a PMU of another kind).
