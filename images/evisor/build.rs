@@ -27,6 +27,9 @@ fn main() -> Result<(), Failure> {
     if bare {
         println!("cargo:rustc-link-arg-bin=evisor=-T{folder}/evisor.ld");
         println!("cargo:rustc-link-arg-bin=evisor=-zmax-page-size=4096");
+        // Functions that came out the same are one: none is told from another by
+        // its address.
+        println!("cargo:rustc-link-arg-bin=evisor=--icf=all");
     }
     let optional = optional(Path::new(&folder))?;
     let text = registry(&optional, bare)?;

@@ -61,14 +61,10 @@ pub fn put(byte: u8) {
     }
 }
 
-impl HostSerial for Serial {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> usize {
-        if self.0.is_tx_fifo_empty() {
-            let most = bytes.get(..FIFO).unwrap_or(bytes);
-            most.iter().for_each(|byte| self.0.write_word(*byte));
-            return most.len();
-        }
+impl Serial {
+    /// Writes while there is room, looking before each byte.
+    #[cold]
+    fn write_with_care(&mut self, bytes: &[u8]) -> usize {
         let room = bytes.iter().take_while(|byte| {
             let room = !self.0.is_tx_fifo_full();
             if room {
@@ -77,6 +73,21 @@ impl HostSerial for Serial {
             room
         });
         room.count()
+    }
+}
+
+impl HostSerial for Serial {
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        // An empty FIFO takes that many without being asked again.
+        for part in bytes.chunks(FIFO) {
+            if !self.0.is_tx_fifo_empty() {
+                return sent + self.write_with_care(part);
+            }
+            part.iter().for_each(|byte| self.0.write_word(*byte));
+            sent += part.len();
+        }
+        sent
     }
 
     fn try_read(&mut self) -> Option<u8> {

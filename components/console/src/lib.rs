@@ -18,8 +18,8 @@ mod tests;
 
 use alloc::boxed::Box;
 use evisor_contract::{
-    Backend, ConsolePort, Context, EFFECTS, Effect, HostSerial, Needs, Notify, Object, Parts,
-    Reply, component, tag,
+    Backend, Bytes, Context, EFFECTS, Effect, HostSerial, Needs, Notify, Object, Parts, Reply,
+    component, tag,
 };
 use ring::{CAPACITY, Ring};
 
@@ -43,11 +43,11 @@ const HIGH: usize = CAPACITY - 1024;
 const LOW: usize = 1024;
 /// How many chunks of input one interrupt reads: more than the receive FIFO of
 /// the serial ports at hand (32) holds.
-const INPUT_CHUNKS: usize = 5;
+const INPUTS: usize = 2;
 /// How many bytes one interrupt sends, so that it ends soon.
 const OUTPUT_BYTES: usize = 64;
 
-const _: () = assert!(PORTS + INPUT_CHUNKS <= EFFECTS && INPUT_CHUNKS * ConsolePort::CHUNK > 32);
+const _: () = assert!(PORTS + INPUTS <= EFFECTS && INPUTS * Bytes::MOST > 32);
 
 /// How the holder of a port is reached, and what it was told.
 struct Holder {
@@ -58,6 +58,10 @@ struct Holder {
 impl Holder {
     fn tell(&self, tag: u32, value: u64, cx: &mut Context) {
         cx.push(Effect { tag, value, ..self.effect });
+    }
+
+    fn hand(&self, typed: &Bytes, cx: &mut Context) {
+        cx.push_bytes(Effect { tag: tag::CONSOLE_INPUT, ..self.effect }, typed);
     }
 }
 
@@ -71,10 +75,10 @@ struct Console {
 }
 
 impl Notify for Console {
-    fn notify(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
+    fn notify(&mut self, tag: u32, _value: u64, cx: &mut Context) -> Reply {
         match tag {
             tag::HOST_INTERRUPT => self.interrupt(cx),
-            port if (port as usize) < PORTS => self.output(port as usize, value, cx),
+            port if (port as usize) < PORTS => self.output(port as usize, cx),
             _ => return Reply::ABSENT,
         }
         Reply::DONE
@@ -102,10 +106,8 @@ impl Console {
 
     /// Bytes from `port`.
     #[inline]
-    fn output(&mut self, port: usize, packed: u64, cx: &mut Context) {
-        let bytes = packed.to_le_bytes();
-        let count = usize::from(bytes[7]).min(ConsolePort::CHUNK);
-        let bytes = bytes.get(..count).unwrap_or_default();
+    fn output(&mut self, port: usize, cx: &mut Context) {
+        let bytes = cx.bytes();
         let sent = if self.ring.is_empty() { self.serial.write(bytes) } else { 0 };
         for byte in bytes.get(sent..).unwrap_or_default() {
             self.keep(*byte);
@@ -138,8 +140,8 @@ impl Console {
     /// interrupts again.
     fn interrupt(&mut self, cx: &mut Context) {
         self.serial.acknowledge();
-        for _ in 0..INPUT_CHUNKS {
-            if !self.receive_chunk(cx) {
+        for _ in 0..INPUTS {
+            if !self.receive(cx) {
                 break;
             }
         }
@@ -148,21 +150,17 @@ impl Console {
         }
     }
 
-    /// Hands one chunk of what was typed on. False: there was less than one.
-    fn receive_chunk(&mut self, cx: &mut Context) -> bool {
-        let mut chunk = [0; ConsolePort::CHUNK];
-        let mut count = 0;
-        for (slot, byte) in chunk.iter_mut().zip(core::iter::from_fn(|| self.serial.try_read())) {
-            *slot = byte;
-            count += 1;
-        }
-        let typed = chunk.get(..count).unwrap_or(&[]);
+    /// Hands what was typed on, an effect's bytes at most. False: there was less.
+    fn receive(&mut self, cx: &mut Context) -> bool {
+        let mut typed = Bytes::NONE;
+        let received = core::iter::from_fn(|| self.serial.try_read()).take(Bytes::MOST);
+        received.for_each(|byte| typed.push(byte));
         match self.holders.get(self.input) {
-            _ if typed.is_empty() => {}
-            Some(Some(holder)) => holder.tell(tag::CONSOLE_INPUT, ConsolePort::pack(typed), cx),
-            _ => self.lost = self.lost.wrapping_add(count as u64),
+            _ if typed.count() == 0 => {}
+            Some(Some(holder)) => holder.hand(&typed, cx),
+            _ => self.lost = self.lost.wrapping_add(u64::from(typed.count())),
         }
-        count == ConsolePort::CHUNK
+        typed.count() as usize == Bytes::MOST
     }
 
     fn drain(&mut self, cx: &mut Context) {

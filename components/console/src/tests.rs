@@ -1,7 +1,7 @@
 //! The console between a fake serial line and fake holders.
 
 use crate::{CAPACITY, Console, HIGH, LOW};
-use evisor_contract::{ConsolePort, Status, tag};
+use evisor_contract::{Bytes, Status, tag};
 use evisor_testkit::{Event, Rig};
 
 fn rig() -> Rig {
@@ -11,8 +11,8 @@ fn rig() -> Rig {
 }
 
 fn send(rig: &mut Rig, port: u32, bytes: &[u8]) {
-    for chunk in bytes.chunks(ConsolePort::CHUNK) {
-        assert_eq!(rig.notify(port, ConsolePort::pack(chunk)).status, Status::Done);
+    for chunk in bytes.chunks(Bytes::MOST) {
+        assert_eq!(rig.notify_with(port, 0, chunk).status, Status::Done);
     }
 }
 
@@ -26,9 +26,7 @@ fn told(port: u32, tag: u32) -> Event {
 
 fn typed(rig: &mut Rig) -> Vec<u8> {
     let bytes = rig.events().into_iter().flat_map(|event| match event {
-        Event::Holder { port: 0, tag: tag::CONSOLE_INPUT, value } => {
-            ConsolePort::unpack(value).collect::<Vec<_>>()
-        }
+        Event::Input { port: 0, bytes } => bytes,
         other => panic!("{other:?}"),
     });
     bytes.collect()
@@ -111,7 +109,7 @@ fn input_goes_to_the_first_port() {
     while rig.serial().unread() != 0 {
         interrupt(&mut rig);
         let now = typed(&mut rig);
-        assert!((1..=35).contains(&now.len()), "bounded, and more than a FIFO of 32");
+        assert!((1..=64).contains(&now.len()), "bounded, and more than a FIFO of 32");
         arrived.extend(now);
     }
     assert_eq!(arrived, text);

@@ -25,9 +25,11 @@ component! {
     build: |_node, grants| {
         let services = Services { vm: grants.vm()? };
         let architecture = function::VERSION..=function::ARCH_LAST;
-        let hypervisor = function::HYPERVISOR..=function::HYPERVISOR_LAST;
-        let wide = hypervisor.start() | function::SMC64..=hypervisor.end() | function::SMC64;
-        Ok(Parts::new(services).calls(&[architecture, hypervisor, wide]).done())
+        // The rest of the hypervisor's range is free for other components.
+        let general = function::GENERAL..=function::GENERAL_LAST;
+        let own = function::OWN..=function::OWN_LAST;
+        let wide = own.start() | function::SMC64..=own.end() | function::SMC64;
+        Ok(Parts::new(services).calls(&[architecture, general, own, wide]).done())
     },
     describe: |_node, _guest| Ok(()),
 }

@@ -14,10 +14,15 @@ pub mod function {
     pub const ARCH_FEATURES: u32 = 0x8000_0001;
     /// The last of the 32-bit Arm architecture calls (§6.1).
     pub const ARCH_LAST: u32 = 0x8000_ffff;
-    /// The vendor-specific hypervisor service calls (§6.1).
-    pub const HYPERVISOR: u32 = 0x8600_0000;
-    /// The last of them.
-    pub const HYPERVISOR_LAST: u32 = 0x8600_ffff;
+    /// The first of the vendor-specific hypervisor service calls (§6.1) that are
+    /// eVisor's own.
+    pub const OWN: u32 = 0x8600_0000;
+    /// The last of eVisor's own.
+    pub const OWN_LAST: u32 = 0x8600_00ff;
+    /// The first of the hypervisor service's general queries (§6.2).
+    pub const GENERAL: u32 = 0x8600_ff00;
+    /// The last of them, and of the range.
+    pub const GENERAL_LAST: u32 = 0x8600_ffff;
     /// What a 64-bit function's id has besides (§2.5).
     pub const SMC64: u32 = 0x4000_0000;
     /// Call UID of the hypervisor service (§6.2).

@@ -21,8 +21,8 @@ mod state;
 mod tests;
 
 use evisor_contract::{
-    Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights, Width,
-    WindowNeed, component, tag,
+    Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights,
+    Width, WindowNeed, component, tag,
 };
 use queue::{CAPACITY, Queue};
 use registers::Registers;
@@ -60,9 +60,10 @@ component! {
 const ACCESS: Rights =
     Rights::READ.union(Rights::WRITE).difference(Rights::READ64.union(Rights::WRITE64));
 
-/// As many bytes as are gathered before they are handed on: four full effects.
-const BATCH: u32 = 28;
-const _: () = assert!(BATCH as usize == 4 * ConsolePort::CHUNK && (BATCH as usize) < DEPTH);
+/// As many bytes as are gathered before they are handed on: one effect's, and
+/// less than the FIFO holds.
+const BATCH: u32 = 31;
+const _: () = assert!((BATCH as usize) < DEPTH && DEPTH == Bytes::MOST);
 
 /// What [`Pl011::quick`] is when writes may be quick: one below the last byte,
 /// which completes a batch.
@@ -78,12 +79,11 @@ struct Ends {
 
 /// One UART.
 pub struct Pl011 {
-    transmit: [u8; DEPTH],
-    queued: u32,
-    /// [`write`](Mmio::write) may simply store a byte while `queued` is from 1 to
+    transmit: Bytes,
+    /// [`write`](Mmio::write) may simply store a byte while `transmit` has from 1 to
     /// this. Set by [`settle`](Self::settle).
     quick: u32,
-    /// `queued` when the guest last read UARTFR.
+    /// How many `transmit` had when the guest last read UARTFR.
     seen: u32,
     armed: bool,
     console_full: bool,
@@ -111,12 +111,8 @@ impl Mmio for Pl011 {
         if offset != offset::DR {
             return self.write_register(offset, value as u32, cx);
         }
-        let queued = self.queued;
-        if queued.wrapping_sub(1) < self.quick
-            && let Some(slot) = self.transmit.get_mut(queued as usize)
-        {
-            *slot = value as u8;
-            self.queued = queued + 1;
+        if self.transmit.count().wrapping_sub(1) < self.quick {
+            self.transmit.push(value as u8);
             return Reply::DONE;
         }
         self.write_data(value as u8, cx)
@@ -145,11 +141,11 @@ impl Pl011 {
         } else if self.console_full {
             self.hold(byte);
         } else {
-            if self.queued >= BATCH {
+            if self.transmit.count() >= BATCH {
                 self.drain(cx);
             }
-            self.gather(byte);
-            if self.queued >= BATCH || self.transmit_interrupt_is_due() {
+            self.transmit.push(byte);
+            if self.transmit.count() >= BATCH || self.transmit_interrupt_is_due() {
                 self.drain(cx);
             } else {
                 self.arm(cx);
@@ -159,19 +155,12 @@ impl Pl011 {
         Reply::DONE
     }
 
-    fn gather(&mut self, byte: u8) {
-        if let Some(slot) = self.transmit.get_mut(self.queued as usize) {
-            *slot = byte;
-            self.queued += 1;
-        }
-    }
-
     /// Keeps a byte in the FIFO, or loses it if that is full.
     fn hold(&mut self, byte: u8) {
-        if (self.queued as usize) < self.registers.depth() {
-            self.gather(byte);
+        if (self.transmit.count() as usize) < self.registers.depth() {
+            self.transmit.push(byte);
         }
-        if self.queued as usize > self.registers.transmit_level() {
+        if self.transmit.count() as usize > self.registers.transmit_level() {
             self.registers.ris.modify(INT::TX::CLEAR);
         }
     }
@@ -182,13 +171,11 @@ impl Pl011 {
 
     /// Hands what was gathered to the console, if it takes it.
     fn drain(&mut self, cx: &mut Context) {
-        if self.queued == 0 || self.console_full {
+        if self.transmit.count() == 0 || self.console_full {
             return;
         }
-        if let Some(bytes) = self.transmit.get(..self.queued as usize) {
-            self.ends.console.send(bytes, cx);
-        }
-        self.queued = 0;
+        self.ends.console.send(&self.transmit, cx);
+        self.transmit.clear();
         self.seen = 0;
         self.registers.ris.modify(INT::TX::SET);
     }
@@ -269,10 +256,10 @@ impl Pl011 {
 
     /// The console's bytes. A receiver that is off hears nothing, nor does one
     /// that is looped back (§3.3.8).
-    fn listen(&mut self, packed: u64) {
+    fn listen(&mut self, bytes: &[u8]) {
         let cr = &self.registers.cr;
         if cr.is_set(CR::RXE) && !cr.is_set(CR::LBE) {
-            ConsolePort::unpack(packed).for_each(|byte| self.arrive(byte, CAPACITY));
+            bytes.iter().for_each(|byte| self.arrive(*byte, CAPACITY));
             self.received();
         }
     }
@@ -283,20 +270,20 @@ impl Pl011 {
     /// UARTFR. A guest that reads it twice with no write between waits for the
     /// transmitter; one that only looks before each byte does not.
     fn read_flags(&mut self, cx: &mut Context) -> u32 {
-        if self.queued != 0 && self.queued == self.seen {
+        if self.transmit.count() != 0 && self.transmit.count() == self.seen {
             self.drain(cx);
             self.settle(cx);
         }
-        self.seen = self.queued;
+        self.seen = self.transmit.count();
         let depth = self.registers.depth();
         let mut flags = LocalRegisterCopy::<u32, FR::Register>::new(0);
         // A terminal is there and ready.
         flags.write(FR::CTS::SET + FR::DSR::SET + FR::DCD::SET);
-        flags.modify(match self.queued {
+        flags.modify(match self.transmit.count() {
             0 => FR::TXFE::SET,
             _ => FR::BUSY::SET,
         });
-        if self.console_full && self.queued as usize >= depth {
+        if self.console_full && self.transmit.count() as usize >= depth {
             flags.modify(FR::TXFF::SET);
         }
         match self.receive.len() {
@@ -329,7 +316,7 @@ impl Pl011 {
     /// Turning the FIFOs on or off empties them (§3.3.8, on programming the
     /// control registers). They had `depth` entries.
     fn flush(&mut self, depth: usize) {
-        self.queued = 0;
+        self.transmit.clear();
         self.receive.discard(depth);
         self.registers.ris.modify(INT::RX::CLEAR + INT::RT::CLEAR);
         self.received();
@@ -337,9 +324,9 @@ impl Pl011 {
 }
 
 impl Notify for Pl011 {
-    fn notify(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
+    fn notify(&mut self, tag: u32, _value: u64, cx: &mut Context) -> Reply {
         match tag {
-            tag::CONSOLE_INPUT => self.listen(value),
+            tag::CONSOLE_INPUT => self.listen(cx.bytes()),
             tag::DEADLINE => {
                 self.armed = false;
                 self.drain(cx);
@@ -359,8 +346,7 @@ impl Notify for Pl011 {
 impl Pl011 {
     fn new(ends: Ends) -> Self {
         Self {
-            transmit: [0; DEPTH],
-            queued: 0,
+            transmit: Bytes::NONE,
             quick: QUICK,
             seen: 0,
             armed: false,

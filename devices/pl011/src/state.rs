@@ -4,7 +4,7 @@ use crate::queue::Queue;
 use crate::registers::{Registers, word};
 use crate::spec::DEPTH;
 use crate::{Pl011, QUICK};
-use evisor_contract::{Object, Restore, RestoreError, Save};
+use evisor_contract::{Bytes, Object, Restore, RestoreError, Save};
 
 const TAG: [u8; 8] = *b"pl011\0\0\0";
 const VERSION: u32 = 1;
@@ -12,7 +12,7 @@ const VERSION: u32 = 1;
 impl Object for Pl011 {
     /// A full console stays so: it says itself when it is ready.
     fn reset(&mut self) {
-        self.queued = 0;
+        self.transmit.clear();
         self.quick = if self.console_full { 0 } else { QUICK };
         self.seen = 0;
         self.armed = false;
@@ -27,8 +27,8 @@ impl Object for Pl011 {
         self.registers.save(to);
         to.word(u32::from(self.line_up) | u32::from(self.overrun) << 1);
         to.word(self.seen);
-        to.word(self.queued);
-        to.raw(self.transmit.get(..self.queued as usize).unwrap_or(&[]));
+        to.word(self.transmit.count());
+        to.raw(self.transmit.as_slice());
         self.receive.save(to);
     }
 
@@ -42,9 +42,10 @@ impl Object for Pl011 {
         self.line_up = flags & 1 != 0;
         self.overrun = flags & 2 != 0;
         self.seen = level(from)?;
-        self.queued = level(from)?;
-        let transmit = self.transmit.get_mut(..self.queued as usize);
-        from.raw(transmit.ok_or(RestoreError::Impossible)?)?;
+        let mut bytes = [0; DEPTH];
+        let gathered = bytes.get_mut(..level(from)? as usize).ok_or(RestoreError::Impossible)?;
+        from.raw(gathered)?;
+        self.transmit = Bytes::new(gathered);
         self.receive = Queue::restore(from)?;
         // Until the guest's next act has settled what was saved.
         self.quick = 0;

@@ -137,16 +137,21 @@ lower_sync:
     movk    w3, #0x9300, lsl #16
     cmp     w2, w3
     b.ne    3f
-    tbnz    w1, #20, abort_spilled      // SRT is 16 or higher: x19-x28 among them
+    ubfx    w2, w1, #16, #5             // SRT
+    sub     w3, w2, #19
+    cmp     w3, #9
+    b.ls    abort_spilled
     mov     x0, sp
-    tbnz    w1, #6, 1f                  // WnR
+    tbnz    w1, #6, store               // WnR
     bl      exit_read
     cbnz    x0, 4f
     mrs     x2, esr_el2
-    ubfx    x2, x2, #16, #4
+    ubfx    x2, x2, #16, #5
     str     x1, [sp, x2, lsl #3]
+    str     xzr, [sp, #248]             // slot 31 is XZR's
     b       advance
-1:  bl      exit_write
+store:
+    bl      exit_write
     cbnz    x0, 4f
     b       advance
 
@@ -173,27 +178,20 @@ lower_sync:
     str     x1, [sp]
     b       resume
 
-// The same with x19-x28 in the frame, since one of them may be the operand.
+// The same with x19-x28 in the frame, since one of them is the operand. A store
+// leaves them as they are, so that only a load takes them back.
 abort_spilled:
     spill
     mov     x0, sp
-    tbnz    w1, #6, 1f
+    tbnz    w1, #6, store
     bl      exit_read
-    cbnz    x0, 2f
+    cbnz    x0, 4b
     mrs     x2, esr_el2
     ubfx    x2, x2, #16, #5
     str     x1, [sp, x2, lsl #3]
-    str     xzr, [sp, #248]             // slot 31 is XZR's
-    b       3f
-1:  bl      exit_write
-    cbnz    x0, 2f
-3:  mrs     x0, elr_el2
+    mrs     x0, elr_el2
     add     x0, x0, #4
     msr     elr_el2, x0
-    b       resume_all
-2:  mov     x1, x0
-    mov     x0, sp
-    bl      exit_rare
 resume_all:
     unspill
     b       resume

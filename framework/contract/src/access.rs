@@ -36,7 +36,7 @@ impl Width {
     /// The bits that a value of this width may have.
     #[inline(always)]
     pub const fn mask(self) -> u64 {
-        u64::MAX >> (64 - 8 * self.bytes())
+        u64::MAX >> (64 - (8 << self as u32))
     }
 }
 

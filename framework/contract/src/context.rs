@@ -5,7 +5,7 @@ use crate::port::NotifyPort;
 use core::sync::atomic::AtomicU32;
 
 /// How many effects one invocation may ask for.
-pub const EFFECTS: usize = 16;
+pub const EFFECTS: usize = SLOTS - 1;
 
 /// Something to happen outside the object: a notification of another one, sent
 /// through a capability that the object was granted.
@@ -21,6 +21,71 @@ pub struct Effect {
     pub value: u64,
 }
 
+/// Bytes that go with an effect: as many as the FIFO of a UART holds.
+///
+/// Aligned and of one size, so that they are copied by words and without a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct Bytes {
+    data: [u8; Self::MOST],
+    count: u32,
+}
+
+impl Bytes {
+    /// How many there can be.
+    pub const MOST: usize = 32;
+    /// None.
+    pub const NONE: Self = Self { data: [0; Self::MOST], count: 0 };
+
+    /// The first [`MOST`](Self::MOST) of `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut new = Self::NONE;
+        for byte in bytes {
+            new.push(*byte);
+        }
+        new
+    }
+
+    /// Adds one, if there is room.
+    #[inline(always)]
+    pub fn push(&mut self, byte: u8) {
+        let count = self.count;
+        if let Some(slot) = self.data.get_mut(count as usize) {
+            *slot = byte;
+            self.count = count + 1;
+        }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Takes all away.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// The bytes.
+    #[inline(always)]
+    pub fn as_slice(&self) -> &[u8] {
+        self.data.get(..self.count as usize).unwrap_or(&self.data)
+    }
+}
+
+/// An effect that waits, and its bytes.
+#[derive(Clone, Copy)]
+struct Slot {
+    effect: Option<Effect>,
+    bytes: Bytes,
+}
+
+impl Slot {
+    const EMPTY: Self = Self { effect: None, bytes: Bytes::NONE };
+}
+
 /// The circumstances of an invocation, and the queue for its effects.
 ///
 /// One lives in every vCPU's block. Its first eight bytes are all that the exit
@@ -32,15 +97,19 @@ pub struct Context {
     /// What else the kernel wants before the guest goes on; any core may set it.
     pub attention: AtomicU32,
     head: u32,
-    queue: [Option<Effect>; EFFECTS],
+    /// The slot of the effect that is being delivered. One slot more than there
+    /// are effects, so that what it pushes does not overwrite its bytes.
+    current: u32,
+    queue: [Slot; SLOTS],
     vm: u16,
     vcpu: u16,
     overflowed: bool,
 }
 
 /// The queue is a ring, indexed by masking.
-const MASK: u32 = EFFECTS as u32 - 1;
-const _: () = assert!(EFFECTS.is_power_of_two());
+const SLOTS: usize = 16;
+const MASK: u32 = SLOTS as u32 - 1;
+const _: () = assert!(SLOTS.is_power_of_two());
 
 impl Context {
     /// An empty context for vCPU number `vcpu` of the first VM.
@@ -54,7 +123,8 @@ impl Context {
             queued: 0,
             attention: AtomicU32::new(0),
             head: 0,
-            queue: [None; EFFECTS],
+            current: 0,
+            queue: [Slot::EMPTY; SLOTS],
             vm,
             vcpu,
             overflowed: false,
@@ -80,26 +150,59 @@ impl Context {
     /// defect: what is over is dropped and the kernel quarantines the object.
     #[inline(always)]
     pub fn push(&mut self, effect: Effect) {
-        let at = (self.head.wrapping_add(self.queued) & MASK) as usize;
-        match self.queue.get_mut(at) {
-            Some(slot) if self.queued <= MASK => {
-                *slot = Some(effect);
-                self.queued += 1;
-            }
-            _ => self.overflowed = true,
+        if let Some(slot) = self.slot() {
+            slot.effect = Some(effect);
+            slot.bytes.clear();
         }
     }
 
-    /// Takes the effect that has waited longest.
+    /// Queues an effect with bytes, which the other object finds in
+    /// [`bytes`](Self::bytes).
+    #[inline(always)]
+    pub fn push_bytes(&mut self, effect: Effect, bytes: &Bytes) {
+        if let Some(slot) = self.slot() {
+            slot.effect = Some(effect);
+            // Apart, since a copy of more than four words becomes a call.
+            slot.bytes.data = bytes.data;
+            slot.bytes.count = bytes.count;
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&mut self) -> Option<&mut Slot> {
+        let at = (self.head.wrapping_add(self.queued) & MASK) as usize;
+        if self.queued as usize == EFFECTS {
+            self.overflowed = true;
+            return None;
+        }
+        self.queued += 1;
+        self.queue.get_mut(at)
+    }
+
+    /// Takes the effect that has waited longest, for delivery.
     #[inline(always)]
     pub fn pop(&mut self) -> Option<Effect> {
         if self.queued == 0 {
             return None;
         }
-        let at = (self.head & MASK) as usize;
+        self.current = self.head & MASK;
         self.head = self.head.wrapping_add(1);
         self.queued -= 1;
-        self.queue.get(at).copied().flatten()
+        self.queue.get(self.current as usize).and_then(|slot| slot.effect)
+    }
+
+    /// The bytes that came with the notification that is being delivered.
+    #[inline(always)]
+    pub fn bytes(&self) -> &[u8] {
+        self.queue.get((self.current & MASK) as usize).map_or(&[], |slot| slot.bytes.as_slice())
+    }
+
+    /// Makes `bytes` those of the next notification: for who notifies an object
+    /// without a queue in between, as a test does.
+    pub fn set_bytes(&mut self, bytes: &[u8]) {
+        if let Some(slot) = self.queue.get_mut((self.current & MASK) as usize) {
+            slot.bytes = Bytes::new(bytes);
+        }
     }
 
     /// How many effects wait.
@@ -136,14 +239,26 @@ mod tests {
         let mut cx = Context::new(0);
         for round in 0..5 {
             for n in 0..EFFECTS as u64 - 3 {
-                cx.push(effect(round * 100 + n));
+                cx.push_bytes(effect(round * 100 + n), &Bytes::new(&[n as u8; 3]));
             }
             for n in 0..EFFECTS as u64 - 3 {
                 assert_eq!(cx.pop().map(|e| e.value), Some(round * 100 + n));
+                // What is pushed meanwhile leaves them alone.
+                cx.push(effect(0));
+                assert_eq!(cx.bytes(), [n as u8; 3]);
             }
-            assert!(cx.pop().is_none());
+            while cx.pop().is_some() {
+                assert!(cx.bytes().is_empty());
+            }
         }
         assert!(!cx.take_overflow());
+    }
+
+    #[test]
+    fn bytes_are_bounded() {
+        let bytes = Bytes::new(&[7; 40]);
+        assert_eq!(bytes.as_slice(), [7; Bytes::MOST]);
+        assert_eq!(Bytes::new(b"ab").as_slice(), b"ab");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! (clock, window onto real registers) is used at once.
 
 use crate::capability::{Capability, Rights};
-use crate::context::{Context, Effect};
+use crate::context::{Bytes, Context, Effect};
 use crate::node::BuildError;
 use crate::port::NotifyPort;
 use alloc::boxed::Box;
@@ -122,34 +122,11 @@ impl Line {
 }
 
 impl ConsolePort {
-    /// How many bytes one effect carries.
-    pub const CHUNK: usize = 7;
-
-    /// Up to [`CHUNK`](Self::CHUNK) bytes in one value: the bytes from the lowest
-    /// up, their number in the highest.
+    /// Sends bytes, in one effect.
     #[inline(always)]
-    pub fn pack(bytes: &[u8]) -> u64 {
-        if let [a, b, c, d, e, f, g, ..] = *bytes {
-            // A full chunk, without a loop: what a busy console carries.
-            return u64::from_le_bytes([a, b, c, d, e, f, g, Self::CHUNK as u8]);
-        }
-        let packed = bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
-        packed | (bytes.len() as u64) << 56
-    }
-
-    /// The bytes of a packed value.
-    #[inline(always)]
-    pub fn unpack(value: u64) -> impl Iterator<Item = u8> {
-        let count = usize::from(value.to_le_bytes()[7]).min(Self::CHUNK);
-        value.to_le_bytes().into_iter().take(count)
-    }
-
-    /// Sends bytes; one effect each [`CHUNK`](Self::CHUNK).
-    #[inline]
-    pub fn send(&self, bytes: &[u8], cx: &mut Context) {
-        for chunk in bytes.chunks(Self::CHUNK) {
-            self.0.send(Self::pack(chunk), cx);
-        }
+    pub fn send(&self, bytes: &Bytes, cx: &mut Context) {
+        let Wire { to, right, tag } = self.0;
+        cx.push_bytes(Effect { to, right, tag, value: 0 }, bytes);
     }
 }
 
@@ -343,16 +320,6 @@ pub trait Grants {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
-
-    #[test]
-    fn console_bytes_round_trip() {
-        for count in 0..=ConsolePort::CHUNK {
-            let bytes: Vec<u8> = [0xf8, 0xf9, 0, 0xfb, 0xfc, 0xfd, 0xff][..count].to_vec();
-            let unpacked: Vec<u8> = ConsolePort::unpack(ConsolePort::pack(&bytes)).collect();
-            assert_eq!(unpacked, bytes);
-        }
-    }
 
     #[test]
     fn line_states_round_trip() {

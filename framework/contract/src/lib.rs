@@ -38,7 +38,7 @@ pub mod tag;
 
 pub use access::{CallRegisters, Register, Width};
 pub use capability::{Capability, Rights};
-pub use context::{Context, EFFECTS, Effect};
+pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, WindowNeed};
 pub use grants::{
     Clock, ConsolePort, Deadline, Grants, HostSerial, Line, LineState, VcpuControl,

@@ -47,8 +47,7 @@ fn find_duplicate(all: &[Declaration]) -> Option<DuplicateCompatible> {
     all.iter().enumerate().find_map(|(at, one)| {
         all.iter().skip(at + 1).find_map(|other| {
             let shared = one.compatible.iter().find(|c| other.compatible.contains(c))?;
-            let mut owners = [one.name, other.name];
-            owners.sort_unstable();
+            let owners = [one.name.min(other.name), one.name.max(other.name)];
             Some(DuplicateCompatible { compatible: shared, owners })
         })
     })

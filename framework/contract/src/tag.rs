@@ -11,7 +11,7 @@ pub const FIRST: u32 = 0xffff_0000;
 /// was put off happens, and after a state was restored, so that the object asks
 /// for its deadline again. It must do no harm at any time.
 pub const DEADLINE: u32 = FIRST;
-/// Bytes from a console, packed as [`pack`](crate::ConsolePort::pack) does.
+/// Bytes from a console: [`Context::bytes`](crate::Context::bytes).
 pub const CONSOLE_INPUT: u32 = FIRST + 1;
 /// A console can take no more: send nothing until [`CONSOLE_READY`].
 pub const CONSOLE_FULL: u32 = FIRST + 2;

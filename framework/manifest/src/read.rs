@@ -92,13 +92,15 @@ fn root_plan<'t>(faults: &Faults, root: Node<'t>, object: &Found<'t>) -> ObjectP
 /// dtc refuses two nodes of one name too, unless it is forced.
 fn check_names(faults: &Faults, root: Node<'_>) {
     for around in core::iter::once(root).chain(root.descendants()) {
-        let mut nodes: Vec<Node<'_>> = around.children().collect();
-        nodes.sort_by_key(Node::name);
-        for (node, next) in nodes.iter().zip(nodes.iter().skip(1)) {
-            if node.name() == next.name() {
-                let kind = if next.is_compatible(VM) { "VMs" } else { "nodes" };
-                let message = format!("two {kind} have this name");
-                faults.node(*next, message, "give each a name of its own");
+        let mut names: Vec<&str> = Vec::new();
+        for node in around.children() {
+            match names.binary_search(&node.name()) {
+                Err(place) => names.insert(place, node.name()),
+                Ok(_) => {
+                    let kind = if node.is_compatible(VM) { "VMs" } else { "nodes" };
+                    let message = format!("two {kind} have this name");
+                    faults.node(node, message, "give each a name of its own");
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ struct Claim<'t> {
     node: Node<'t>,
 }
 
-/// The regions that were claimed so far.
+/// The regions that were claimed so far, by address.
 #[derive(Default)]
 pub(crate) struct Space<'t> {
     claims: Vec<Claim<'t>>,
@@ -36,16 +36,17 @@ impl<'t> Space<'t> {
         };
         for region in &regions {
             if is_sound(faults, node, *region) {
-                self.claims.push(Claim { region: *region, node });
+                // Of two that start together, the one written first stays first.
+                let before = |claim: &Claim<'_>| claim.region.address <= region.address;
+                let place = self.claims.partition_point(before);
+                self.claims.insert(place, Claim { region: *region, node });
             }
         }
         Some(regions)
     }
 
     /// Refuses every region that overlaps another one.
-    pub fn check_overlaps(&mut self, faults: &Faults) {
-        // Stable: of two that start together, the one written first stays first.
-        self.claims.sort_by_key(|claim| claim.region.address);
+    pub fn check_overlaps(&self, faults: &Faults) {
         let mut furthest: Option<&Claim<'_>> = None;
         for claim in &self.claims {
             if let Some(other) = furthest.filter(|other| other.region.overlaps(&claim.region)) {

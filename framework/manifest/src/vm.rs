@@ -59,8 +59,16 @@ fn objects<'t>(
 ) -> Vec<ObjectPlan> {
     let mut found = contents.objects;
     found.retain(|object| serves_a_vm(faults, object));
-    // Stable: apart from this, the order is that of the manifest.
-    found.sort_by_key(|object| !object.declaration.needs.interrupt_controller);
+    // Controllers first; apart from this, the order is that of the manifest.
+    let mut controllers = 0;
+    for at in 0..found.len() {
+        if found.get(at).is_some_and(|object| object.declaration.needs.interrupt_controller) {
+            if let Some(between) = found.get_mut(controllers..=at) {
+                between.rotate_right(1);
+            }
+            controllers += 1;
+        }
+    }
     let mut lines = Lines::new(faults, vm, &found, contents.incomplete);
     let default = vm.has(words::CONSOLE).then(|| named_console(faults, consoles, vm));
     let mut plan = |object: &Found<'t>| {

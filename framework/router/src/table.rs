@@ -89,6 +89,7 @@ impl fmt::Display for Overlap {
 
 /// A table being put together.
 pub struct TableBuilder<P: ?Sized + 'static> {
+    /// In order.
     routes: Vec<Route<P>>,
 }
 
@@ -113,42 +114,52 @@ impl<P: ?Sized + Port> TableBuilder<P> {
         if let Some(route) = clash {
             return Err(Overlap { one: route.first, other: first });
         }
-        self.routes.push(Route { first, span: last.saturating_sub(first), capability });
+        self.insert(first, last, capability);
         Ok(())
+    }
+
+    #[inline(never)]
+    fn insert(&mut self, first: u64, last: u64, capability: Capability<P>) {
+        let place = self.routes.partition_point(|route| route.first < first);
+        self.routes.insert(place, Route { first, span: last.saturating_sub(first), capability });
     }
 
     /// Fills the gaps and fixes the table.
     #[must_use]
     pub fn finish(mut self) -> Table<P> {
-        self.routes.sort_unstable_by_key(|route| route.first);
-        let shift = best_shift(&self.routes);
-        let mut routes = Vec::with_capacity(2 * self.routes.len() + 1);
-        let mut next = Some(0);
-        for route in self.routes {
-            if let Some(gap) = next.filter(|&from| from < route.first) {
-                routes.push(absent(gap, route.first - 1));
-            }
-            next = (route.first + route.span).checked_add(1);
-            routes.push(route);
+        let names: Vec<_> = self.routes.iter().map(Route::names).collect();
+        let shift = best_shift(&names);
+        let gaps = gaps(&names);
+        self.routes.reserve_exact(gaps.len());
+        for (first, last) in gaps {
+            self.insert(first, last, Capability::new(P::absent(), Rights::empty(), 0));
         }
-        if let Some(gap) = next {
-            routes.push(absent(gap, u64::MAX));
-        }
-        Table { routes, shift }
+        Table { routes: self.routes, shift }
     }
 }
 
-fn absent<P: ?Sized + Port>(first: u64, last: u64) -> Route<P> {
-    let capability = Capability::new(P::absent(), Rights::empty(), 0);
-    Route { first, span: last - first, capability }
+// The work of `finish` that does not depend on the port is not compiled for each.
+
+/// The names between, before and behind `names`, which are in order.
+fn gaps(names: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut gaps = Vec::with_capacity(names.len() + 1);
+    let mut next = Some(0);
+    for (first, last) in names {
+        if let Some(gap) = next.filter(|gap| gap < first) {
+            gaps.push((gap, first - 1));
+        }
+        next = last.checked_add(1);
+    }
+    gaps.extend(next.map(|gap| (gap, u64::MAX)));
+    gaps
 }
 
 /// The lowest shift under which the fewest routes share a slot.
-fn best_shift<P: ?Sized>(routes: &[Route<P>]) -> u32 {
+fn best_shift(names: &[(u64, u64)]) -> u32 {
     let shared = |shift: u32| {
         let mut taken = [0u32; SLOTS];
-        for route in routes {
-            if let Some(slot) = taken.get_mut((route.first >> shift) as usize & (SLOTS - 1)) {
+        for (first, _) in names {
+            if let Some(slot) = taken.get_mut((first >> shift) as usize & (SLOTS - 1)) {
                 *slot += 1;
             }
         }

@@ -3,7 +3,7 @@
 use evisor_contract::{
     BuildError, Capability, Clock, ConsolePort, Context, Deadline, Effect, Grants, HostSerial,
     Line, LineState, NotifyPort, Register, Reply, Rights, VcpuControl, VirtualInterface, VmControl,
-    VmEvent, Window, Words,
+    VmEvent, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -40,6 +40,13 @@ pub enum Event {
     Stopped,
     /// The calling vCPU waits for an interrupt.
     Waits,
+    /// The holder of a backend's port was given bytes.
+    Input {
+        /// Which port.
+        port: u32,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
     /// The holder of a backend's port was notified.
     Holder {
         /// Of which port.
@@ -69,12 +76,15 @@ struct Recorder {
 }
 
 impl NotifyPort for Recorder {
-    extern "C" fn notify(&self, tag: u32, value: u64, _: &mut Context) -> Words {
+    extern "C" fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Words {
         let event = match self.far {
             Far::Line => Event::Line { index: tag, state: LineState::decode(value) },
-            Far::Console => Event::Console(ConsolePort::unpack(value).collect()),
+            Far::Console => Event::Console(cx.bytes().to_vec()),
             Far::Deadline => Event::Deadline((value != u64::MAX).then_some(value)),
             Far::Vm => Event::Vm(VmEvent::decode(value).expect("a known event of the VM")),
+            Far::Holder(port) if tag == tag::CONSOLE_INPUT => {
+                Event::Input { port, bytes: cx.bytes().to_vec() }
+            }
             Far::Holder(port) => Event::Holder { port, tag, value },
         };
         lock(&self.log).push(event);

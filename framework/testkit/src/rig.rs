@@ -2,8 +2,8 @@
 
 use crate::fake::{Event, SerialEnd, World, WorldSetup, lock};
 use evisor_contract::{
-    CallRegisters, ConsolePort, Context, Declaration, LineState, Node, Object, Parts, Register,
-    Reply, Restore, RestoreError, Save, Status, Width, components, tag,
+    Bytes, CallRegisters, Context, Declaration, LineState, Node, Object, Parts, Register, Reply,
+    Restore, RestoreError, Save, Status, Width, components, tag,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -144,10 +144,16 @@ impl Rig {
         reply
     }
 
+    /// Notifies the component with bytes.
+    pub fn notify_with(&mut self, tag: u32, value: u64, bytes: &[u8]) -> Reply {
+        self.cx.set_bytes(bytes);
+        self.notify(tag, value)
+    }
+
     /// Bytes arrive from the console.
     pub fn type_in(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(ConsolePort::CHUNK) {
-            let _ = self.notify(tag::CONSOLE_INPUT, ConsolePort::pack(chunk));
+        for chunk in bytes.chunks(Bytes::MOST) {
+            let _ = self.notify_with(tag::CONSOLE_INPUT, 0, chunk);
         }
     }
 

@@ -34,6 +34,7 @@ macro_rules! event_loops {
                     in("x20") operand,
                     inout("x21") number => _,
                     in("x22") value,
+                    inout("x1") value => _,
                     clobber_abi("C"),
                 );
             }
@@ -52,5 +53,7 @@ event_loops! {
     /// A 32-bit load from the operand.
     load: "ldr w0, [x20]";
     /// A 32-bit store of the value to the operand.
-    store: "str w22, [x20]";
+    store: "str w1, [x20]";
+    /// The same from a register that calls preserve.
+    store_preserved: "str w22, [x20]";
 }

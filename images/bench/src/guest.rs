@@ -77,6 +77,9 @@ fn accesses() {
     read("gicd_typer_read", GICD_TYPER);
     let isenabler = GICD_ISENABLER1 as u64;
     measure("gicd_isenabler_write", access::store, EVENTS, isenabler, UART_ENABLE_BIT);
+    // What it costs more when the operand is a register that calls preserve.
+    let name = "gicd_isenabler_write_preserved";
+    measure(name, access::store_preserved, EVENTS, isenabler, UART_ENABLE_BIT);
     gic::disable_interrupt(map::UART_INTID);
     read("uart_flag_read", UARTFR);
     uart_write();

@@ -11,6 +11,8 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(all(test, not(target_os = "none")))]
+mod metadata;
 #[cfg(not(target_os = "none"))]
 mod pretend;
 

@@ -4,7 +4,7 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use smccc::psci::PSCI_SYSTEM_OFF;
+use smccc::psci::{PSCI_CPU_OFF, PSCI_SYSTEM_OFF};
 use smccc::{Call, Hvc};
 
 use crate::println;
@@ -48,10 +48,12 @@ pub fn on_evisor() -> bool {
 }
 
 /// Ends the guest: tells eVisor the verdict, which anything else ignores, and
-/// powers off.
+/// powers off, or stops its core where it may not.
 pub fn verdict(code: u8) -> ! {
     hvc(VERDICT, [u64::from(code), 0, 0]);
     hvc(PSCI_SYSTEM_OFF, [0; 3]);
+    // Without control over power it can still stop its only core.
+    hvc(PSCI_CPU_OFF, [0; 3]);
     loop {
         aarch64_cpu::asm::wfi();
     }

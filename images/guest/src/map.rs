@@ -8,9 +8,13 @@ pub const GICD: usize = 0x0800_0000;
 pub const GICC: usize = 0x0801_0000;
 /// PL011 UART.
 pub const UART: usize = 0x0900_0000;
+/// A second PL011, where there is one.
+pub const SECOND_UART: usize = 0x0904_0000;
 /// PL031 real-time clock, where there is one.
 pub const RTC: usize = 0x0901_0000;
 
+/// Where a VM may hold memory that it cannot write.
+pub const READ_ONLY_MEMORY: usize = 0x4800_0000;
 /// Where a VM may hold the example device that lives outside the repository.
 pub const EXAMPLE: usize = 0x0b00_0000;
 /// An address of the device region with nothing behind it.

@@ -1,4 +1,5 @@
-//! PL011 UART, as it is after reset: FIFOs off (ARM DDI 0183, issue G, chapter 3).
+//! PL011 UART (ARM DDI 0183, issue G, chapter 3). After reset its FIFOs are off;
+//! [`enable_reception`] turns them on.
 #![allow(unsafe_code, reason = "one reference to the device's registers")]
 #![allow(missing_docs, reason = "the register macros make items that no comment reaches")]
 
@@ -99,9 +100,14 @@ pub fn receive() -> Option<u8> {
     Some(uart.dr.get().to_le_bytes()[0])
 }
 
-/// Turns the UART on, with an interrupt for every byte received.
+/// UARTLCR_H (§3.3.7): FIFOs on, 8 bits, no parity.
+const FIFOS_8N1: u32 = 1 << 4 | 0b11 << 5;
+
+/// Turns the UART and its FIFOs on, with an interrupt for what is received.
 pub fn enable_reception() {
     let uart = registers();
+    uart.cr.set(0);
+    uart.lcr_h.set(FIFOS_8N1);
     uart.cr.write(CR::UARTEN::SET + CR::TXE::SET + CR::RXE::SET);
     uart.icr.write(INTERRUPTS::ALL.val(0x7ff));
     uart.imsc.write(INTERRUPTS::RX::SET + INTERRUPTS::RT::SET);

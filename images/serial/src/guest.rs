@@ -15,6 +15,8 @@ const END_OF_TRANSMISSION: u8 = 0x04;
 const GOODBYES: [&[u8]; 2] = [b"exit", b"quit"];
 
 fn main() -> u8 {
+    // First: what is typed during the greeting waits in the FIFO.
+    pl011::enable_reception();
     println!("serial: hello from a guest");
     println!("serial: running at EL{}", CurrentEL.read(CurrentEL::EL));
     println!("serial: type, and it comes back; exit or Ctrl-D ends it");
@@ -22,7 +24,6 @@ fn main() -> u8 {
     exception::on_interrupt(serve);
     gic::enable();
     gic::enable_interrupt(map::UART_INTID);
-    pl011::enable_reception();
     exception::unmask_interrupts();
     loop {
         wfi();

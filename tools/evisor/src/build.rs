@@ -31,8 +31,10 @@ pub struct Build {
 impl Build {
     pub fn carry_out(self) -> Result<u8> {
         let deployment = Deployment::load(&self.manifest)?;
-        let needed = check::examine(&deployment, self.board, &Features::Default)?;
+        let mut needed = check::examine(&deployment, self.board, &Features::Default)?;
         let (features, components) = if self.minimal {
+            // No manifest names a board.
+            needed.push(self.board.feature());
             (Features::Only(needed.clone()), needed)
         } else {
             (Features::Default, workspace::default_features("evisor")?)

@@ -10,13 +10,20 @@ pub struct Case {
     pub shows: &'static [&'static str],
 }
 
+/// Remembers how many interrupts came from the timer and from the UART.
+const COUNTS_NOW: &str = r#"~ # =n() { awk "/$1/ { print \$2 }" /proc/interrupts; }; t=$(n timer); u=$(n uart)"#;
+
+/// Compares. What is typed does not hold what is looked for.
+const COUNTS_LATER: &str =
+    "~ # =sleep 1; test $(n timer) -gt $t -a $(n uart) -gt $u && echo both 'grew'";
+
 pub const CASES: &[Case] = &[
     Case {
         name: "serial greets and echoes",
         arguments: &[
             "manifests/serial.dts",
             "--send",
-            "it comes back=eVisor hears",
+            "it comes back; =eVisor hears",
             "--until",
             "^eVisor hears$",
             "--timeout",
@@ -27,9 +34,33 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "serial ends when it is told",
-        arguments: &["manifests/serial.dts", "--send", "it comes back=exit", "--timeout", "60"],
+        arguments: &["manifests/serial.dts", "--send", "it comes back; =exit", "--timeout", "60"],
         status: 0,
         shows: &["serial: goodbye"],
+    },
+    Case {
+        name: "rights that were taken away are missed",
+        arguments: &["tools/evisor/tests/guests/rights.dts", "--timeout", "60"],
+        status: 0,
+        shows: &[
+            "PASS a device's read-only window aborts on write",
+            "PASS read-only memory aborts on write",
+            "PASS a line without the interrupt right never fires",
+            "PASS a timer without the interrupt right never fires",
+            "PASS without the control right there is no power off",
+        ],
+    },
+    Case {
+        name: "with every right the same attempts succeed",
+        arguments: &["tools/evisor/tests/guests/every-right.dts", "--timeout", "60"],
+        status: 1,
+        shows: &[
+            "-only window aborts on write",
+            "FAIL read-only memory aborts on write",
+            "FAIL a line without the interrupt right never fires",
+            "FAIL a timer without the interrupt right never fires",
+            "evisor: rights: off, verdict 1",
+        ],
     },
     Case {
         name: "test-app's verdict is the status",
@@ -44,12 +75,16 @@ pub const CASES: &[Case] = &[
             "--send",
             "~ # =cat /proc/interrupts",
             "--send",
+            COUNTS_NOW,
+            "--send",
+            COUNTS_LATER,
+            "--send",
             "~ # =poweroff",
             "--timeout",
             "180",
         ],
         status: 0,
-        shows: &["eVisor demonstration: Debian Linux", "arch_timer", "uart-pl011"],
+        shows: &["eVisor demonstration: Debian Linux", "arch_timer", "uart-pl011", "both grew"],
     },
     Case {
         name: "Linux reboots and comes up again",

@@ -124,10 +124,11 @@ fn read(report: &str, manifest: &Manifest) -> Result<Report> {
 fn error(value: &Value, manifest: &Manifest) -> Diagnostic {
     let text = |name| value.get(name).and_then(Value::as_str).unwrap_or_default();
     let property = Some(text("property")).filter(|p| !p.is_empty());
-    manifest
-        .place(text("node"), property)
-        .error(text("message"), text("remedy"))
-        .at_node(text("node"))
+    let message = match property {
+        Some(property) => format!("{property}: {}", text("message")),
+        None => text("message").to_owned(),
+    };
+    manifest.place(text("node"), property).error(message, text("remedy")).at_node(text("node"))
 }
 
 #[cfg(test)]
@@ -151,7 +152,7 @@ mod tests {
         };
         assert_eq!(
             errors.to_string(),
-            "m.dts:4: error: /linux: too large\n    Make it smaller.\nm.dts:3: error: /linux: no memory"
+            "m.dts:4: error: /linux: reg: too large\n    Make it smaller.\nm.dts:3: error: /linux: no memory"
         );
     }
 

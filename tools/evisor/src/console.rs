@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use rexpect::process::{PtyProcess, WaitStatus};
 
 use crate::process::capture;
-use crate::script::{Next, Script};
+use crate::script::{Next, Script, Send};
 use crate::verdict::LastLine;
 
 /// How long a program that was told to end may take before it is killed.
@@ -80,6 +80,14 @@ impl Console {
                 }
             }
         }
+    }
+
+    /// Types what it has to and follows it to its end; gives what it printed.
+    pub fn watch(self, sends: Vec<Send>, limit: Duration) -> Result<(End, String)> {
+        let mut printed = io::Cursor::new(Vec::new());
+        let mut script = Script::new(sends, None);
+        let end = self.follow(&mut script, Some(limit), &mut printed)?;
+        Ok((end, String::from_utf8_lossy(printed.get_ref()).into_owned()))
     }
 
     /// Gives the console to the person at this command's own terminal.

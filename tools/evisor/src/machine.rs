@@ -37,6 +37,11 @@ impl Board {
             Self::Raspi4 => "raspi4",
         }
     }
+
+    /// The feature of the image that builds it in.
+    pub fn feature(self) -> String {
+        format!("board-{}", self.name())
+    }
 }
 
 /// What to boot on.
@@ -86,6 +91,11 @@ impl Machine {
             gdb: false,
             qemu_args: Vec::new(),
         }
+    }
+
+    /// The machine that `evisor run` boots on where nothing is said.
+    pub fn for_tests() -> Self {
+        Self { cpu: "cortex-a53".to_owned(), icount: false, ..Self::for_bench(2) }
     }
 
     /// Refuses what cannot be booted yet.

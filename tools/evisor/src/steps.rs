@@ -10,6 +10,7 @@ use crate::bench;
 use crate::budget::Budgets;
 use crate::cases::{CASES, Case};
 use crate::image::{Features, Image};
+use crate::minimal;
 use crate::packages::Package;
 use crate::process::{Progress, capture, long, say, show};
 use crate::test::Count;
@@ -104,7 +105,7 @@ pub fn system(count: &mut Count) -> Result<()> {
     for case in CASES {
         count.one(case.name, boot(case));
     }
-    Ok(())
+    minimal::cases(count)
 }
 
 /// The bench against its budgets.
@@ -232,7 +233,7 @@ fn boot(case: &Case) -> Result<()> {
 }
 
 /// This command again, as its user would start it.
-fn myself(task: &str) -> Command {
+pub fn myself(task: &str) -> Command {
     let mut command =
         Command::new(std::env::current_exe().unwrap_or_else(|_| "evisor-tool".into()));
     command.arg(task).stdin(Stdio::null());

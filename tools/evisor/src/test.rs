@@ -4,23 +4,25 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::say;
-use crate::steps;
+use crate::{mutants, outside, steps};
 
 type Step = (&'static str, &'static str, fn(&mut Count) -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 9] = [
     ("format", "the source is formatted", steps::format),
     ("lint", "clippy has nothing to say", steps::lint),
     ("host", "the tests that run on this machine", steps::host),
     ("build", "every image builds with every toolchain here", steps::build),
     ("check", "each broken manifest gives its one error", steps::check),
     ("system", "real guests, driven through their consoles", steps::system),
+    ("mutants", "no broken manifest stops eVisor from ending by itself", mutants::step),
+    ("outside", "a device crate that lives elsewhere works, and costs no more", outside::step),
     ("budgets", "no event costs more than it may", steps::budgets),
 ];
 
 #[derive(Args)]
 pub struct Test {
-    /// Only these steps: format, lint, host, build, check, system, budgets
+    /// Only these steps: format, lint, host, build, check, system, mutants, outside, budgets
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,
 }

@@ -1,0 +1,4 @@
+//! to come
+use crate::test::Count;
+use anyhow::Result;
+pub fn step(_: &mut Count) -> Result<()> { Ok(()) }
