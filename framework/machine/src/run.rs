@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use evisor_aarch64::vcpu::{Vcpu, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gicv2, set_kernel};
 use evisor_contract::{VmEvent, Words, tag};
-use evisor_kernel::{Attention, Bundle, Host, Next, Vm};
+use evisor_kernel::{Attention, Bundle, Next, Vm};
 use evisor_manifest::Outcome;
 use evisor_router::Space;
 use log::{error, info};
@@ -41,10 +41,10 @@ impl Kernel for Running {
     }
 
     fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool {
-        if attention & Attention::REFRESH != 0 {
-            if let Some(controller) = self.of(vcpu).and_then(|held| held.controller) {
-                let _: Words = controller.notify(tag::REFRESH, 0, &mut vcpu.context);
-            }
+        if attention & Attention::REFRESH != 0
+            && let Some(controller) = self.of(vcpu).and_then(|held| held.controller)
+        {
+            let _: Words = controller.notify(tag::REFRESH, 0, &mut vcpu.context);
         }
         attention & Attention::LEAVE != 0
     }
@@ -62,12 +62,7 @@ impl Kernel for Running {
 }
 
 /// Starts all VMs, and runs until every one is off. Gives the worst verdict.
-pub(crate) fn run(
-    host: &'static dyn Host,
-    root: &'static Space,
-    bundle: &Bundle<'_>,
-    mut vms: Vec<PlacedVm>,
-) -> u8 {
+pub(crate) fn run(root: &'static Space, bundle: &Bundle<'_>, mut vms: Vec<PlacedVm>) -> u8 {
     let held = |vm: &PlacedVm| Held {
         vm: vm.bound.vm,
         space: vm.bound.space,
@@ -77,13 +72,13 @@ pub(crate) fn run(
     set_kernel(running);
     let mut verdict = 0;
     for vm in &mut vms {
-        verdict = verdict.max(live(host, vm, bundle));
+        verdict = verdict.max(live(vm, bundle));
     }
     verdict
 }
 
 /// A VM's life, until it is off.
-fn live(_host: &'static dyn Host, placed: &mut PlacedVm, bundle: &Bundle<'_>) -> u8 {
+fn live(placed: &mut PlacedVm, bundle: &Bundle<'_>) -> u8 {
     let name = placed.plan.name.clone();
     loop {
         if let Err(problem) = placed.fill(bundle) {
@@ -114,10 +109,10 @@ fn run_until_change(placed: &mut PlacedVm) -> VmEvent {
         gicv2::enable(intid as usize, false);
     }
     loop {
-        if vm.enter(0) {
-            if let Some(vcpu) = placed.vcpus.first_mut() {
-                vcpu.run();
-            }
+        if vm.enter(0)
+            && let Some(vcpu) = placed.vcpus.first_mut()
+        {
+            vcpu.run();
         }
         match vm.parked(0) {
             Next::Run => {}

@@ -87,7 +87,7 @@ fn deploy(
     for intid in bound.interrupts {
         gicv2::enable(intid as usize, false);
     }
-    Ok(run::run(machine, bound.root, &bundle, vms))
+    Ok(run::run(bound.root, &bundle, vms))
 }
 
 /// A component that was asked for and that the linker dropped, or one that nobody
@@ -123,9 +123,7 @@ fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8])
     let reserved =
         reserved.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size));
     let taken: Vec<(u64, u64)> = tree.reserved().iter().copied().chain(reserved).collect();
-    let left =
-        |regions: &[(u64, u64)], taken: &[(u64, u64)]| evisor_kernel::subtract(regions, taken);
-    boot.claim(&memory, &taken, (start, end - start), &left)
+    boot.claim(&memory, &taken, (start, end - start), evisor_kernel::subtract)
         .map_err(|error| [format!("cannot map the bundle: {error}")].to_vec())
 }
 

@@ -202,7 +202,8 @@ fn perform(rig: &mut Rig, action: &Action) -> Answer {
         Action::Notify(tag, value) => {
             // Some bytes, which only those who expect them read.
             let bytes = value.to_le_bytes();
-            Answer::Reply(rig.notify_with(tag, value, &bytes[..(value >> 56) as usize & 7]))
+            let some = bytes.get(..bytes[7] as usize & 7).unwrap_or_default();
+            Answer::Reply(rig.notify_with(tag, value, some))
         }
         Action::Advance(counts) => {
             rig.advance(counts);
