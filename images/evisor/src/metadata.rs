@@ -24,7 +24,8 @@ fn folder(feature: &str) -> PathBuf {
 fn announced(feature: &str) -> Vec<String> {
     let manifest = table(&folder(feature).join("Cargo.toml"));
     let package = manifest.get("package").and_then(toml::Value::as_table);
-    let list = package.and_then(|p| p.get("metadata")?.get("evisor")?.get("compatible")?.as_array());
+    let list =
+        package.and_then(|p| p.get("metadata")?.get("evisor")?.get("compatible")?.as_array());
     let list = list.unwrap_or_else(|| {
         panic!("{feature}: its Cargo.toml has no [package.metadata.evisor] compatible = [...]")
     });

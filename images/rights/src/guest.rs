@@ -46,9 +46,7 @@ fn main() -> u8 {
 
 fn is_refused_write(result: Result<(), Exception>) -> bool {
     result.is_err_and(|taken| {
-        taken.class() == DATA_ABORT
-            && taken.iss() & WRITE != 0
-            && taken.fault_status() == EXTERNAL
+        taken.class() == DATA_ABORT && taken.iss() & WRITE != 0 && taken.fault_status() == EXTERNAL
     })
 }
 

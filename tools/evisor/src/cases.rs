@@ -11,7 +11,8 @@ pub struct Case {
 }
 
 /// Remembers how many interrupts came from the timer and from the UART.
-const COUNTS_NOW: &str = r#"~ # =n() { awk "/$1/ { print \$2 }" /proc/interrupts; }; t=$(n timer); u=$(n uart)"#;
+const COUNTS_NOW: &str =
+    r#"~ # =n() { awk "/$1/ { print \$2 }" /proc/interrupts; }; t=$(n timer); u=$(n uart)"#;
 
 /// Compares. What is typed does not hold what is looked for.
 const COUNTS_LATER: &str =
