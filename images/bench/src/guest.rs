@@ -1,6 +1,7 @@
 //! The events, in order.
 
 use aarch64_cpu::registers::{CNTPCT_EL0, CNTVCT_EL0};
+use evisor_guest::call::{NOT_SUPPORTED, hvc};
 use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, timer};
 use smccc::psci::PSCI_VERSION;
 use tock_registers::interfaces::Readable;
@@ -24,6 +25,9 @@ const GICD_ISENABLER1: usize = map::GICD + 0x104;
 const UART_ENABLE_BIT: u64 = 1 << (map::UART_INTID % 32);
 const UARTDR: usize = map::UART;
 const UARTFR: usize = map::UART + 0x18;
+
+/// Served by the example device that lives outside the repository.
+const EXAMPLE_FUNCTION: u32 = 0xC600_0100;
 
 type EventLoop = fn(u64, u64, u64) -> u64;
 
@@ -70,6 +74,10 @@ fn calls() {
         measure("smc", access::smc, EVENTS, version, 0);
     }
     measure("hvc_unknown_function", access::hvc, EVENTS, UNKNOWN_FUNCTION, 0);
+    let [answer, ..] = hvc(EXAMPLE_FUNCTION, [0; 3]);
+    if answer != NOT_SUPPORTED {
+        measure("example_call", access::hvc, EVENTS, u64::from(EXAMPLE_FUNCTION), 0);
+    }
 }
 
 fn accesses() {

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::console::{Console, End};
 use crate::deployment::guest;
@@ -23,7 +23,8 @@ use crate::run;
 use crate::script::{Script, pattern};
 use crate::workspace;
 
-const MANIFEST: &str = "manifests/bench.dts";
+/// The deployment that is measured where nothing else is said.
+pub const MANIFEST: &str = "manifests/bench.dts";
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Where the floor expects the guest (images/floor/src/start.rs).
@@ -34,6 +35,9 @@ const LAST_LINE: &str = "^bench: (end|done)$";
 
 #[derive(Args)]
 pub struct Bench {
+    /// Device-tree source of a deployment of the bench guest
+    #[arg(default_value = MANIFEST)]
+    manifest: PathBuf,
     /// Version of the interrupt controller
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     gic: u8,
@@ -55,7 +59,7 @@ pub struct Figures {
 
 impl Bench {
     pub fn carry_out(&self) -> Result<u8> {
-        let figures = measure(self.gic)?;
+        let figures = measure(self.gic, &self.manifest)?;
         if self.json {
             println!("{}", figures.json());
         } else {
@@ -66,9 +70,9 @@ impl Bench {
 }
 
 /// Runs the bench on eVisor and on the floor.
-pub fn measure(gic: u8) -> Result<Figures> {
+pub fn measure(gic: u8, manifest: &Path) -> Result<Figures> {
     let machine = Machine::for_bench(gic);
-    let files = run::prepare(Path::new(MANIFEST), &machine)?;
+    let files = run::prepare(manifest, &machine)?;
     need_qemu()?;
     let mut events = listen(machine.boot(Seat::Script, &files.kernel, &files.bundle)?)
         .context("the bench on eVisor")?;
@@ -114,6 +118,17 @@ fn read_line(line: &str) -> Option<(String, u64)> {
 }
 
 impl Figures {
+    /// What `--json` printed.
+    pub fn from_json(text: &[u8]) -> Result<Self> {
+        let all: Value = serde_json::from_slice(text).context("the figures are not JSON")?;
+        let counts = |name: &str| {
+            let map = all.get(name).and_then(Value::as_object).into_iter().flatten();
+            map.filter_map(|(event, count)| Some((event.clone(), count.as_u64()?))).collect()
+        };
+        let boot = all.get("boot").and_then(Value::as_u64);
+        Ok(Self { events: counts("events"), floor: counts("floor"), boot })
+    }
+
     fn json(&self) -> String {
         json!({ "events": self.events, "floor": self.floor, "boot": self.boot }).to_string()
     }
@@ -151,5 +166,7 @@ mod tests {
         };
         assert_eq!(figures.json(), r#"{"boot":1000,"events":{"hvc":71},"floor":{"hvc":57}}"#);
         assert!(figures.table().contains("hvc"));
+        let again = Figures::from_json(figures.json().as_bytes()).unwrap();
+        assert_eq!(again.json(), figures.json());
     }
 }

@@ -18,6 +18,7 @@ mod machine;
 mod manifest;
 mod minimal;
 mod mutants;
+mod new_device;
 mod outside;
 mod packages;
 mod process;
@@ -59,6 +60,8 @@ enum Task {
     Check(check::Check),
     /// Count the instructions that eVisor takes for an event
     Bench(bench::Bench),
+    /// Write the crate of a device to start from, in a folder anywhere
+    NewDevice(new_device::NewDevice),
     /// Run everything that CI runs
     Test(test::Test),
 }
@@ -69,6 +72,7 @@ fn carry_out(task: Task) -> Result<u8> {
         Task::Build(build) => build.carry_out(),
         Task::Check(check) => check.carry_out(),
         Task::Bench(bench) => bench.carry_out(),
+        Task::NewDevice(device) => device.carry_out(),
         Task::Test(test) => test.carry_out(),
     }
 }

@@ -1,6 +1,157 @@
-//! to come
+//! A device crate that lives outside of the repository: made by `new-device`, put
+//! into a copy of the repository by two lines of Cargo.toml, measured by the bench.
+//!
+//! The copy is kept between runs, and so is what was built of it.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bench::Figures;
+use crate::budget::Budgets;
+use crate::new_device::{dependency, write, write_changed};
+use crate::process::{Progress, show};
+use crate::steps::myself;
 use crate::test::Count;
-use anyhow::Result;
-pub fn step(_: &mut Count) -> Result<()> {
+use crate::toolchain::Toolchain;
+use crate::workspace;
+
+const NAME: &str = "counter";
+
+pub fn step(count: &mut Count) -> Result<()> {
+    let place = Place::new();
+    place.prepare().context("cannot prepare a copy of the repository")?;
+    count.one("its own tests", place.test());
+    let image = Path::new("images/evisor/Cargo.toml");
+    count.one("an image with it", place.differs_only_in(image).and_then(|()| place.measure()));
     Ok(())
+}
+
+/// Where all this happens: next to each other, in the system's temporary folder.
+struct Place {
+    copy: PathBuf,
+    device: PathBuf,
+    results: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let root = workspace::root();
+        let mut hasher = DefaultHasher::new();
+        root.hash(&mut hasher);
+        let name = format!("evisor-outside-{:08x}", hasher.finish() >> 32);
+        let folder = std::env::temp_dir().join(name);
+        Self {
+            copy: folder.join("evisor"),
+            device: folder.join(NAME),
+            results: root.join("target/outside"),
+        }
+    }
+
+    fn prepare(&self) -> Result<()> {
+        let root = workspace::root();
+        for file in sources(&root, Path::new(""))? {
+            let to = self.copy.join(&file);
+            fs::create_dir_all(to.parent().unwrap_or(&self.copy))?;
+            write_changed(&to, &self.wanted(&root, &file)?)?;
+        }
+        fs::create_dir_all(&self.results)?;
+        let target = self.copy.join("target");
+        if !target.is_symlink() {
+            std::os::unix::fs::symlink(&self.results, &target)?;
+        }
+        write(NAME, &self.device, &self.copy)
+    }
+
+    /// What the copy has to hold: the same, but for the two lines.
+    fn wanted(&self, root: &Path, file: &Path) -> Result<Vec<u8>> {
+        let bytes = fs::read(root.join(file))?;
+        if file != Path::new("images/evisor/Cargo.toml") {
+            return Ok(bytes);
+        }
+        let line = dependency(NAME, &self.device.display().to_string());
+        Ok(with_device(&String::from_utf8(bytes)?, &line).into_bytes())
+    }
+
+    fn differs_only_in(&self, file: &Path) -> Result<()> {
+        let root = workspace::root();
+        for source in sources(&root, Path::new(""))? {
+            let same = fs::read(root.join(&source))? == fs::read(self.copy.join(&source))?;
+            // Cargo writes the lock file.
+            let may_differ = source == file || source == Path::new("Cargo.lock");
+            ensure!(same || may_differ, "{} had to be changed", source.display());
+        }
+        Ok(())
+    }
+
+    fn test(&self) -> Result<()> {
+        let mut cargo = Toolchain::of_host().host_cargo();
+        cargo.args(["test", "-q", "--target-dir"]).arg(self.results.join("device"));
+        ensure!(show(cargo.current_dir(&self.device))?, "see above");
+        Ok(())
+    }
+
+    fn measure(&self) -> Result<()> {
+        let progress = Progress::start("measuring the device that lives elsewhere");
+        let mut bench = myself("bench");
+        bench.arg("--json").arg(self.device.join(format!("{NAME}.dts")));
+        let output = bench.env("EVISOR_ROOT", &self.copy).current_dir(&self.device).output()?;
+        progress.end(output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "the bench failed:\n{said}");
+        let figures = Figures::from_json(&output.stdout)?;
+        let broken = Budgets::read()?.broken(&figures, "", "outside");
+        ensure!(broken.is_empty(), broken.join("\n"));
+        Ok(())
+    }
+}
+
+/// The image's Cargo.toml with one more component.
+fn with_device(manifest: &str, dependency: &str) -> String {
+    manifest.replacen("\ndefault = [\n", &format!("\ndefault = [\n    \"{NAME}\",\n"), 1).replacen(
+        "\n[dependencies]\n",
+        &format!("\n[dependencies]\n{dependency}\n"),
+        1,
+    )
+}
+
+/// The files of the repository, relative to it, less what was built.
+fn sources(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let folder = root.join(below);
+    for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let (path, kind) = (below.join(entry.file_name()), entry.file_type()?);
+        let built = [".git", "target", "build"].iter().any(|name| entry.file_name() == *name);
+        if kind.is_dir() && !built {
+            found.extend(sources(root, &path)?);
+        } else if kind.is_file() && entry.file_name() != ".git" {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_lines_are_added() {
+        let manifest = fs::read_to_string(workspace::root().join("images/evisor/Cargo.toml"));
+        let manifest = manifest.unwrap();
+        let changed = with_device(&manifest, &dependency(NAME, "/elsewhere"));
+        assert_eq!(changed.lines().count(), manifest.lines().count() + 2);
+        assert!(changed.contains("counter = { path = \"/elsewhere\", optional = true }"));
+    }
+
+    #[test]
+    fn what_was_built_is_not_copied() {
+        let files = sources(&workspace::root(), Path::new("")).unwrap();
+        assert!(files.contains(&PathBuf::from("images/evisor/Cargo.toml")));
+        assert!(!files.iter().any(|file| file.starts_with("target") || file.starts_with(".git")));
+    }
 }

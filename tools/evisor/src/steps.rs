@@ -115,7 +115,7 @@ pub fn budgets(count: &mut Count) -> Result<()> {
     if !budgets.knows(&compiler) {
         say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
     }
-    let broken = budgets.broken(&bench::measure(2)?, &compiler, 2);
+    let broken = budgets.broken(&bench::measure(2, Path::new(bench::MANIFEST))?, &compiler, "gic2");
     count.one(
         "budgets",
         if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) },
