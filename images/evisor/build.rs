@@ -27,6 +27,8 @@ fn main() -> Result<(), Failure> {
     if bare {
         println!("cargo:rustc-link-arg-bin=evisor=-T{folder}/evisor.ld");
         println!("cargo:rustc-link-arg-bin=evisor=-zmax-page-size=4096");
+        // Cortex-A53 before r0p5: an ADRP at the end of a page (erratum 843419).
+        println!("cargo:rustc-link-arg-bin=evisor=--fix-cortex-a53-843419");
         // Functions that came out the same are one: none is told from another by
         // its address.
         println!("cargo:rustc-link-arg-bin=evisor=--icf=all");

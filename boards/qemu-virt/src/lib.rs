@@ -13,7 +13,7 @@ mod serial;
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use evisor_aarch64::{gicv2, smc};
+use evisor_aarch64::{gicv2, smc, vcpu};
 use evisor_fdt::{Node, Tree};
 use evisor_machine::{BOARDS, Board, Hardware};
 use evisor_manifest::GicVersion;
@@ -47,6 +47,7 @@ fn interrupt_controller(tree: &Tree<'_>) -> Result<(Option<GicVersion>, Option<u
     let at = |index: usize| regions.get(index).map(|region| region.address).ok_or_else(lacks);
     let addresses = gicv2::Addresses { gicd: at(0)?, gicc: at(1)?, gich: at(2)?, gicv: at(3)? };
     map_gic(addresses)?;
+    vcpu::trap_wfi();
     Ok((Some(GicVersion::V2), interrupt(node)))
 }
 

@@ -22,6 +22,8 @@ image_head:
 
 .section .text.boot, "ax"
 boot_entry:
+    msr     daifset, #0b1111
+    msr     spsel, #1
     mov     x19, x0
     mrs     x0, CurrentEL
     cmp     x0, #0b1000                 // EL2
@@ -76,9 +78,12 @@ boot_entry:
     orr     x3, x3, x20
     str     x3, [x1, x2, lsl #3]
 
+    // And again: a line may have been fetched meanwhile.
+    adrp    x0, __bss_start
+    adrp    x1, __image_end
+    bl      invalidate
     adrp    x0, boot_level1
     bl      enable_mmu
-    adrp    x8, image_head
     ldr     x9, =virtual_entry
     br      x9
 

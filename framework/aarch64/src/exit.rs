@@ -177,7 +177,7 @@ mod class {
 extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
     let esr = ESR_EL2.get();
     if status == Status::Failed as u64 {
-        quarantine_current(vcpu, esr);
+        quarantine_failed(vcpu, esr, Status::Failed);
     }
     match esr >> 26 {
         class::DATA_ABORT if status == 0 => data_abort(vcpu, esr),
@@ -187,9 +187,18 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
         class::HVC => hypervisor_call(vcpu, esr),
         class::SMC => secure_monitor_call(vcpu, esr),
         class::REGISTER => register(vcpu, esr),
-        class::WFX => advance(),
+        class::WFX => wait(esr),
         _ => refuse_instruction(vcpu, esr),
     }
+}
+
+/// WFI, where the board wants it trapped; WFE is not.
+fn wait(esr: u64) {
+    if esr & 1 == 0 {
+        gicv2::look_again();
+        aarch64_cpu::asm::wfi();
+    }
+    advance();
 }
 
 fn advance() {
@@ -206,13 +215,14 @@ fn refuse_instruction(vcpu: &mut Vcpu, esr: u64) {
     inject::undefined(esr);
 }
 
-/// Whether the fault status says translation or permission fault: an address that
-/// leads to a route, or to memory that may not be written.
+/// Whether it is a translation fault with a valid syndrome: an address that may
+/// lead to a route. (Of a permission fault, a write to read-only memory, HPFAR_EL2
+/// may hold anything, and nothing but memory is mapped.)
 fn routable(esr: u64) -> bool {
     let fault = esr & 0x3c;
     let valid = esr & (1 << 24 | 1 << 25) == (1 << 24 | 1 << 25);
     let odd = 1 << 10 | 1 << 9 | 1 << 8 | 1 << 7;
-    valid && esr & odd == 0 && (fault == 0b00_0100 || fault == 0b00_1100)
+    valid && esr & odd == 0 && fault == 0b00_0100
 }
 
 /// A data abort that the fast path did not take: sign-extending loads, and what
@@ -225,6 +235,7 @@ fn data_abort(vcpu: &mut Vcpu, esr: u64) {
     let store = esr & 1 << 6 != 0;
     let reply = if store { exit_write(vcpu, esr) } else { exit_read(vcpu, esr) };
     if reply.status() != Status::Done {
+        quarantine_failed(vcpu, esr, reply.status());
         return refuse_memory(vcpu, esr);
     }
     if !store {
@@ -275,6 +286,7 @@ fn secure_monitor_call(vcpu: &mut Vcpu, esr: u64) {
 fn route_call(vcpu: &mut Vcpu) {
     let function = vcpu.x[0] as u32;
     let reply = exit_call(function, vcpu);
+    quarantine_failed(vcpu, ESR_EL2.get(), reply.status());
     let value = if reply.status() == Status::Done { reply.value() } else { u64::MAX };
     set_operand(vcpu, 0, value);
 }
@@ -290,6 +302,7 @@ fn register(vcpu: &mut Vcpu, esr: u64) {
         write_register(&mut vcpu.caches.registers, name, value, &mut vcpu.context)
     };
     if reply.status() != Status::Done {
+        quarantine_failed(vcpu, esr, reply.status());
         return refuse_instruction(vcpu, esr);
     }
     if esr & 1 != 0 {
@@ -298,8 +311,12 @@ fn register(vcpu: &mut Vcpu, esr: u64) {
     advance();
 }
 
-/// Finds whom the access that failed went to, and takes the rights to it away.
-fn quarantine_current(vcpu: &mut Vcpu, esr: u64) {
+/// If an object failed, finds which one the access went to and takes the rights
+/// to it away.
+fn quarantine_failed(vcpu: &mut Vcpu, esr: u64, status: Status) {
+    if status != Status::Failed {
+        return;
+    }
     let port: *const () = match esr >> 26 {
         class::DATA_ABORT => {
             core::ptr::from_ref(vcpu.caches.mmio.search(fault_ipa()).0.capability().port()).cast()
@@ -307,6 +324,10 @@ fn quarantine_current(vcpu: &mut Vcpu, esr: u64) {
         class::HVC | class::SMC => {
             let function = vcpu.x[0] & 0xffff_ffff;
             core::ptr::from_ref(vcpu.caches.calls.search(function).0.capability().port()).cast()
+        }
+        class::REGISTER => {
+            let name = u64::from(Register::from_syndrome(esr as u32).key());
+            core::ptr::from_ref(vcpu.caches.registers.search(name).0.capability().port()).cast()
         }
         _ => return,
     };

@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "memory-mapped registers at fixed EL2 addresses")]
 
 use crate::{layout, map};
+use aarch64_cpu::asm::barrier;
 use aarch64_paging::MapError;
 use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_contract::VirtualInterface;
@@ -184,8 +185,17 @@ pub fn clear(intid: usize) {
     set(&gicd().icpendr, intid / 32, 1 << (intid % 32));
 }
 
+/// Has the controller look at its lines again, by a write that changes nothing:
+/// see [`trap_wfi`](crate::vcpu::trap_wfi).
+pub(crate) fn look_again() {
+    gicc().pmr.set(0xff);
+}
+
 /// Sends software-generated interrupt 0 to the core with CPU interface `core`.
 pub fn kick(core: usize) {
+    // What the other core is to see is written before it is told (DDI 0487, the
+    // ordering of a store and the interrupt that announces it).
+    barrier::dsb(barrier::ISHST);
     gicd().sgir.set(1 << (16 + (core & 7)));
 }
 

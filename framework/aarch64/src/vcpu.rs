@@ -15,7 +15,7 @@ use alloc::alloc::{alloc_zeroed, handle_alloc_error};
 use core::alloc::Layout;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use evisor_contract::{Context, Status};
 use evisor_router::{Caches, Space};
 use tock_registers::interfaces::{Readable, Writeable};
@@ -182,13 +182,28 @@ pub fn init_core() {
     // FB and BSU: a guest's TLB and barrier operations reach every core that its
     // vCPUs may be on. TSC, TID3, TIDCP, TACR: calls, identification registers,
     // implementation-defined registers and ACTLR go through the router.
-    HCR_EL2.set(HCR_EL2.get() | 1 << 9 | 0b01 << 10 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21);
+    let wait = u64::from(TRAP_WFI.load(Ordering::Relaxed)) << 13;
+    HCR_EL2.set(wait | HCR_EL2.get() | 1 << 9 | 0b01 << 10 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21);
     // RES1, SVE, SME and trace registers trap; floating point is the guest's.
     CPTR_EL2.set(0x33ff | 1 << 20);
     registers::trap_debug_and_pmu();
     // The physical counter can be read; the physical timer cannot be used.
     CNTHCTL_EL2.set(1);
     registers::set_vpidr(MIDR_EL1.get());
+}
+
+static TRAP_WFI: AtomicBool = AtomicBool::new(false);
+
+/// Has every core wait for its guest, in WFI: for boards whose interrupt
+/// controller has to be looked after then. Before [`init_core`].
+///
+/// QEMU's GICv2 does not look at a level line again when a guest's end of
+/// interrupt deactivates the physical one through a list register (§5.2.2 of IHI
+/// 0048B.b says that it is pending then): a deadline that passes between the two
+/// would stay unseen until something else touches the controller, and a guest
+/// that waits would wait for ever.
+pub fn trap_wfi() {
+    TRAP_WFI.store(true, Ordering::Relaxed);
 }
 
 /// Takes EL2's exceptions to `vectors.s`, from the first Rust code on: a defect
@@ -207,7 +222,7 @@ pub(crate) fn set_vectors() {
 pub fn reset_el1(offset: u64) {
     CNTVOFF_EL2.set(offset);
     SCTLR_EL1.set(inject::SCTLR_EL1_RESET);
-    // SAFETY: 1. EL1 is not running on this core.
+    // SAFETY: 1. EL1 is not running on this core, and EL2 uses none of these.
     unsafe {
         asm!(
             "msr cpacr_el1, xzr",
@@ -215,6 +230,7 @@ pub fn reset_el1(offset: u64) {
             "msr ttbr1_el1, xzr",
             "msr tcr_el1, xzr",
             "msr mair_el1, xzr",
+            "msr amair_el1, xzr",
             "msr vbar_el1, xzr",
             "msr contextidr_el1, xzr",
             "msr tpidr_el1, xzr",
@@ -222,7 +238,36 @@ pub fn reset_el1(offset: u64) {
             "msr tpidrro_el0, xzr",
             "msr cntkctl_el1, xzr",
             "msr cntv_ctl_el0, xzr",
+            "msr cntv_cval_el0, xzr",
+            "msr sp_el0, xzr",
+            "msr sp_el1, xzr",
+            "msr elr_el1, xzr",
+            "msr spsr_el1, xzr",
+            "msr esr_el1, xzr",
+            "msr far_el1, xzr",
+            "msr afsr0_el1, xzr",
+            "msr afsr1_el1, xzr",
+            "msr par_el1, xzr",
+            "msr csselr_el1, xzr",
             "isb",
+            options(nostack, nomem),
+        );
+    }
+    reset_floating_point();
+}
+
+/// The registers that EL2 never uses, so that nothing else clears them.
+fn reset_floating_point() {
+    // SAFETY: 1. as above; CPTR_EL2 lets EL2 at them.
+    unsafe {
+        asm!(
+            ".arch_extension fp",
+            ".arch_extension simd",
+            ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+            "movi v\\n\\().2d, #0",
+            ".endr",
+            "msr fpcr, xzr",
+            "msr fpsr, xzr",
             options(nostack, nomem),
         );
     }

@@ -10,7 +10,7 @@ use evisor_aarch64::{Boot, Ram, gicv2, vcpu};
 use evisor_contract::components;
 use evisor_fdt::Tree;
 use evisor_kernel::{Bundle, bind};
-use evisor_manifest::{BoardFacts, Deployment, LeftOut, Surroundings};
+use evisor_manifest::{BoardFacts, Deployment, GicVersion, LeftOut, Surroundings};
 use log::{error, info};
 
 /// What an image was built with: its build script writes it.
@@ -66,6 +66,15 @@ fn deploy(
     report::to(board);
     info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
     check_registry(image)?;
+    if hardware.gic != Some(GicVersion::V2) {
+        let has = hardware
+            .gic
+            .map_or("no interrupt controller that is known".to_string(), |v| format!("a {v}"));
+        return Err([format!(
+            "the board has {has}, and this version drives a GICv2; start QEMU with gic-version=2"
+        )]
+        .to_vec());
+    }
     let (memory, archive) = claim_memory(tree, boot)?;
     let bundle = Bundle::read(archive).map_err(|error| [error.to_string()].to_vec())?;
     let facts = BoardFacts {
@@ -95,10 +104,11 @@ fn deploy(
 fn check_registry(image: &Image) -> Result<(), Refusal> {
     let linked = components().map_err(|duplicate| [duplicate.to_string()].to_vec())?;
     let lost = image.features.iter().filter(|feature| linked.iter().all(|c| c.name != **feature));
-    let lost: Refusal = lost
-        .map(|feature| format!("component {feature} was built in but is not in the registry; keep linkme's sections in the linker script"))
-        .collect();
-    if lost.is_empty() { Ok(()) } else { Err(lost) }
+    let lost = lost.map(|name| format!("component {name} was built in but is not in the registry; keep linkme's sections in the linker script"));
+    let strange = linked.iter().filter(|c| !image.features.contains(&c.name));
+    let strange = strange.map(|c| format!("component {} is in the registry, and no feature has its name; name the dependency after the crate", c.name));
+    let wrong: Refusal = lost.chain(strange).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 /// The memory that is left for guests, and the bundle.

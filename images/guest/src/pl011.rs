@@ -108,7 +108,8 @@ pub fn enable_reception() {
     let uart = registers();
     uart.cr.set(0);
     uart.lcr_h.set(FIFOS_8N1);
-    uart.cr.write(CR::UARTEN::SET + CR::TXE::SET + CR::RXE::SET);
+    // Before it is on: cleared after, a byte that came meanwhile would not be told.
     uart.icr.write(INTERRUPTS::ALL.val(0x7ff));
+    uart.cr.write(CR::UARTEN::SET + CR::TXE::SET + CR::RXE::SET);
     uart.imsc.write(INTERRUPTS::RX::SET + INTERRUPTS::RT::SET);
 }
