@@ -27,10 +27,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    #[inline(never)]
     fn word(&mut self, word: u32) {
         self.structure.extend_from_slice(&word.to_be_bytes());
     }
 
+    #[inline(never)]
     fn bytes(&mut self, bytes: &[u8]) {
         self.structure.extend_from_slice(bytes);
         self.structure.resize(self.structure.len().next_multiple_of(4), 0);
