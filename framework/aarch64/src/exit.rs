@@ -9,6 +9,7 @@
 use crate::vcpu::Vcpu;
 use crate::{gicv2, inject};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2};
+use core::fmt;
 use evisor_contract::{Register, Status, Width, Words};
 use evisor_router::{Delivery, call, deliver, read, read_register, write, write_register};
 use spin::Once;
@@ -41,6 +42,15 @@ pub enum Crash {
         /// Where the vector is, guest-virtual.
         vector: u64,
     },
+}
+
+impl fmt::Display for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SError { esr } => write!(f, "SError, ESR {esr:#x}"),
+            Self::VectorUnmapped { vector } => write!(f, "no memory at its vectors, {vector:#x}"),
+        }
+    }
 }
 
 static KERNEL: Once<&'static dyn Kernel> = Once::new();

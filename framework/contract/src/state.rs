@@ -47,16 +47,19 @@ impl Save {
     }
 
     /// Writes 32 bits.
+    #[inline(never)]
     pub fn word(&mut self, value: u32) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     /// Writes 64 bits.
+    #[inline(never)]
     pub fn double(&mut self, value: u64) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     /// Writes bytes, without their number.
+    #[inline(never)]
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -77,6 +80,7 @@ impl<'a> Restore<'a> {
     ///
     /// # Errors
     /// Another tag or version is there.
+    #[inline(never)]
     pub fn begin(&mut self, tag: [u8; 8], version: u32) -> Result<(), RestoreError> {
         if self.take::<8>()? != tag {
             return Err(RestoreError::WrongTag);
@@ -91,6 +95,7 @@ impl<'a> Restore<'a> {
     ///
     /// # Errors
     /// [`RestoreError::Truncated`].
+    #[inline(never)]
     pub fn word(&mut self) -> Result<u32, RestoreError> {
         self.take().map(u32::from_le_bytes)
     }
@@ -107,6 +112,7 @@ impl<'a> Restore<'a> {
     ///
     /// # Errors
     /// [`RestoreError::Truncated`].
+    #[inline(never)]
     pub fn raw(&mut self, to: &mut [u8]) -> Result<(), RestoreError> {
         let (bytes, rest) = self.bytes.split_at_checked(to.len()).ok_or(RestoreError::Truncated)?;
         to.copy_from_slice(bytes);

@@ -1,10 +1,10 @@
 //! A tree that is being written.
 
 use crate::node::Node;
+use crate::write::Writer;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use vm_fdt::FdtWriter;
 
 /// Why a draft cannot become a tree: a name that is none, a phandle that is
 /// given twice, or nodes too deep.
@@ -12,12 +12,12 @@ use vm_fdt::FdtWriter;
 pub struct WriteError {
     /// The name of the node that cannot be written.
     pub node: String,
-    error: vm_fdt::Error,
+    problem: &'static str,
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node \"{}\": {}", self.node, self.error)
+        write!(f, "node \"{}\" {}", self.node, self.problem)
     }
 }
 
@@ -132,29 +132,22 @@ impl Draft {
     /// # Errors
     /// A name or a phandle is not one that a tree can have.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WriteError> {
-        let mut writer = FdtWriter::new().map_err(|error| self.refused(error))?;
+        let mut writer = Writer::default();
         self.write(&mut writer)?;
-        writer.finish().map_err(|error| self.refused(error))
+        writer.finish().map_err(|problem| self.refused(problem))
     }
 
-    fn refused(&self, error: vm_fdt::Error) -> WriteError {
-        WriteError { node: self.name.clone(), error }
+    fn refused(&self, problem: &'static str) -> WriteError {
+        WriteError { node: self.name.clone(), problem }
     }
 
-    fn write(&self, to: &mut FdtWriter) -> Result<(), WriteError> {
-        let node = to.begin_node(&self.name).map_err(|error| self.refused(error))?;
-        self.write_properties(to).map_err(|error| self.refused(error))?;
-        self.children.iter().try_for_each(|child| child.write(to))?;
-        to.end_node(node).map_err(|error| self.refused(error))
-    }
-
-    fn write_properties(&self, to: &mut FdtWriter) -> Result<(), vm_fdt::Error> {
+    fn write(&self, to: &mut Writer) -> Result<(), WriteError> {
+        to.begin(&self.name).map_err(|problem| self.refused(problem))?;
         for (name, value) in &self.properties {
-            match (name.as_str(), <[u8; 4]>::try_from(value.as_slice())) {
-                ("phandle", Ok(cell)) => to.property_phandle(u32::from_be_bytes(cell))?,
-                _ => to.property(name, value)?,
-            }
+            to.property(name, value).map_err(|problem| self.refused(problem))?;
         }
+        self.children.iter().try_for_each(|child| child.write(to))?;
+        to.end();
         Ok(())
     }
 }

@@ -21,11 +21,11 @@ use fdt_rs::base::iters::DevTreeParseIter;
 use fdt_rs::base::parse::ParsedTok;
 use fdt_rs::prelude::FallibleIterator;
 
-const BEGIN_NODE: u32 = 1;
-const END_NODE: u32 = 2;
-const PROPERTY: u32 = 3;
+pub(crate) const BEGIN_NODE: u32 = 1;
+pub(crate) const END_NODE: u32 = 2;
+pub(crate) const PROPERTY: u32 = 3;
 const NOP: u32 = 4;
-const END: u32 = 9;
+pub(crate) const END: u32 = 9;
 
 /// How far to look for the end of a property's name. The specification (§2.2.4)
 /// allows 31 characters; this bounds the time that a hostile tree costs.

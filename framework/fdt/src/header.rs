@@ -5,10 +5,10 @@ use crate::error::FdtError;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-const MAGIC: u32 = 0xd00d_feed;
-const VERSION: u32 = 17;
-const LAST_COMPATIBLE_VERSION: u32 = 16;
-const SIZE: usize = 40;
+pub(crate) const MAGIC: u32 = 0xd00d_feed;
+pub(crate) const VERSION: u32 = 17;
+pub(crate) const LAST_COMPATIBLE_VERSION: u32 = 16;
+pub(crate) const SIZE: usize = 40;
 
 /// A header whose blocks are known to lie inside the tree.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct Header {
 }
 
 /// The big-endian word at `offset`.
+#[inline(never)]
 pub(crate) fn word(bytes: &[u8], offset: usize) -> Option<u32> {
     let (word, _) = bytes.get(offset..)?.split_first_chunk()?;
     Some(u32::from_be_bytes(*word))

@@ -11,7 +11,7 @@
 //! well formed: it panics on some that are not, and asserts alignment instead of
 //! testing it. Its constructor is the only `unsafe` in the crate.
 //!
-//! [`Draft`] is a tree that is being written; vm-fdt makes the bytes.
+//! [`Draft`] is a tree that is being written.
 //!
 //! Not done here: overlays, and address spaces of three cells (PCI).
 
@@ -28,6 +28,7 @@ mod node;
 mod property;
 mod reg;
 mod tree;
+mod write;
 
 pub use aligned::Aligned;
 pub use draft::{Draft, WriteError};

@@ -4,23 +4,26 @@ use alloc::vec::Vec;
 
 /// What of `ranges` (address, size) is left without `taken`.
 pub fn subtract(ranges: &[(u64, u64)], taken: &[(u64, u64)]) -> Vec<(u64, u64)> {
-    let mut left: Vec<(u64, u64)> = ranges.to_vec();
+    let mut left = ranges.to_vec();
     for &(from, size) in taken {
         let to = from.saturating_add(size);
-        left = left.iter().flat_map(|&range| pieces(range, from, to)).collect();
+        let mut pieces = Vec::with_capacity(left.len() + 1);
+        for (start, size) in left {
+            let end = start.saturating_add(size);
+            // Disjoint: the range is its own first piece.
+            let overlap = from < end && start < to && from < to;
+            let (from, to) = if overlap { (from, to) } else { (end, end) };
+            let below = (start, from.clamp(start, end) - start);
+            let above_from = to.clamp(start, end);
+            for piece in [below, (above_from, end - above_from)] {
+                if piece.1 > 0 {
+                    pieces.push(piece);
+                }
+            }
+        }
+        left = pieces;
     }
     left
-}
-
-fn pieces((start, size): (u64, u64), from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
-    let end = start.saturating_add(size);
-    let below = (start, from.clamp(start, end) - start);
-    let above_from = to.clamp(start, end);
-    let above = (above_from, end - above_from);
-    // Disjoint: one of the two is the whole range, and the other empty.
-    let overlap = from < end && start < to && from < to;
-    let kept = if overlap { [below, above] } else { [(start, size), (0, 0)] };
-    kept.into_iter().filter(|&(_, size)| size > 0)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use evisor_router::Space;
 /// A VM with its memory.
 pub(crate) struct PlacedVm {
     pub bound: BoundVm,
-    pub plan: VmPlan,
+    pub plan: &'static VmPlan,
     /// Its memory, in the order of the plan.
     pub memory: Vec<Ram>,
     pub stage2: Stage2,
@@ -29,7 +29,7 @@ const GICV_SIZE: u64 = 0x2000;
 
 /// Gives every VM its memory and builds its stage 2.
 pub(crate) fn place(
-    deployment: &Deployment,
+    deployment: &'static Deployment,
     manifest: &Tree<'_>,
     root: &'static Space,
     bound: Vec<BoundVm>,
@@ -45,7 +45,7 @@ pub(crate) fn place(
 }
 
 fn place_vm(
-    plan: &VmPlan,
+    plan: &'static VmPlan,
     root: &'static Space,
     bound: BoundVm,
     tree: Vec<u8>,
@@ -78,7 +78,7 @@ fn place_vm(
     for (index, vcpu) in vcpus.iter().enumerate() {
         bound.vm.connect(index, vcpu.attention());
     }
-    Ok(PlacedVm { bound, plan: plan.clone(), memory, stage2, vcpus, tree })
+    Ok(PlacedVm { bound, plan, memory, stage2, vcpus, tree })
 }
 
 /// Takes `size` bytes out of the first range that has them, at a 2 MiB boundary
@@ -98,9 +98,10 @@ impl PlacedVm {
         for ram in &mut self.memory {
             ram.scrub().map_err(|error| error.to_string())?;
         }
-        let image = self.plan.image.clone();
+        let plan = self.plan;
+        let image = &plan.image;
         self.put(image.load_ipa, bundle.file(&image.file).unwrap_or_default())?;
-        if let Some(initrd) = self.plan.initrd.clone() {
+        if let Some(initrd) = &plan.initrd {
             self.put(initrd.ipa, bundle.file(&initrd.file).unwrap_or_default())?;
         }
         let tree = core::mem::take(&mut self.tree);

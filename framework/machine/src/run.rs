@@ -52,7 +52,7 @@ impl Kernel for Running {
     fn crash(&self, vcpu: &mut Vcpu, crash: Crash) {
         let Some(held) = self.of(vcpu) else { return };
         let (x, elr, spsr) = vcpu.registers();
-        error!("{}: crashed: {crash:x?} at {elr:#x}, PSTATE {spsr:#x}", held.vm.name);
+        error!("{}: crashed: {crash}, at {elr:#x}, PSTATE {spsr:#x}", held.vm.name);
         for (number, value) in x.iter().take(31).enumerate() {
             error!("{}:   x{number} = {value:#x}", held.vm.name);
         }
@@ -62,7 +62,7 @@ impl Kernel for Running {
 }
 
 /// Starts all VMs, and runs until every one is off. Gives the worst verdict.
-pub(crate) fn run(root: &'static Space, bundle: &Bundle<'_>, mut vms: Vec<PlacedVm>) -> u8 {
+pub(crate) fn run(root: &'static Space, bundle: &Bundle<'_>, vms: &mut [PlacedVm]) -> u8 {
     let held = |vm: &PlacedVm| Held {
         vm: vm.bound.vm,
         space: vm.bound.space,
@@ -71,7 +71,7 @@ pub(crate) fn run(root: &'static Space, bundle: &Bundle<'_>, mut vms: Vec<Placed
     let running = RUNNING.call_once(|| Running { root, vms: vms.iter().map(held).collect() });
     set_kernel(running);
     let mut verdict = 0;
-    for vm in &mut vms {
+    for vm in vms {
         verdict = verdict.max(live(vm, bundle));
     }
     verdict
@@ -79,7 +79,7 @@ pub(crate) fn run(root: &'static Space, bundle: &Bundle<'_>, mut vms: Vec<Placed
 
 /// A VM's life, until it is off.
 fn live(placed: &mut PlacedVm, bundle: &Bundle<'_>) -> u8 {
-    let name = placed.plan.name.clone();
+    let name = &placed.plan.name;
     loop {
         if let Err(problem) = placed.fill(bundle) {
             error!("{problem}");

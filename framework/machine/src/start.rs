@@ -3,6 +3,7 @@
 use crate::board::{BOARDS, Board};
 use crate::host::Machine;
 use crate::{load, report, run};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -76,7 +77,9 @@ fn deploy(
         .to_vec());
     }
     let (memory, archive) = claim_memory(tree, boot)?;
+    // What is read here is never freed: after the last VM the machine stops.
     let bundle = Bundle::read(archive).map_err(|error| [error.to_string()].to_vec())?;
+    let bundle = &*Box::leak(Box::new(bundle));
     let facts = BoardFacts {
         name: board.name.to_string(),
         gic: hardware.gic,
@@ -86,17 +89,18 @@ fn deploy(
     };
     let manifest = Tree::new(bundle.manifest())
         .map_err(|error| [format!("the manifest: {error}")].to_vec())?;
-    let deployment = read(&manifest, image, &facts, &bundle)?;
+    let manifest = &*Box::leak(Box::new(manifest));
+    let deployment = &*Box::leak(Box::new(read(manifest, image, &facts, bundle)?));
     let machine = Machine::new(hardware);
-    let bound = bind(&deployment, machine).map_err(|error| [error.to_string()].to_vec())?;
+    let bound = bind(deployment, machine).map_err(|error| [error.to_string()].to_vec())?;
     gicv2::init_distributor();
     gicv2::init_core();
     vcpu::init_core();
-    let vms = load::place(&deployment, &manifest, bound.root, bound.vms, memory)?;
+    let vms = load::place(deployment, manifest, bound.root, bound.vms, memory)?;
     for intid in bound.interrupts {
         gicv2::enable(intid as usize, false);
     }
-    Ok(run::run(bound.root, &bundle, vms))
+    Ok(run::run(bound.root, bundle, vms.leak()))
 }
 
 /// A component that was asked for and that the linker dropped, or one that nobody

@@ -47,6 +47,7 @@ pub struct Table<P: ?Sized + 'static> {
 
 impl<P: ?Sized> Table<P> {
     /// The route of `name`. Every name has one.
+    #[inline(never)]
     pub fn search(&self, name: u64) -> Option<&Route<P>> {
         let after = self.routes.partition_point(|route| route.first <= name);
         self.routes.get(after.wrapping_sub(1))
@@ -63,6 +64,7 @@ impl<P: ?Sized> Table<P> {
     }
 
     /// Takes every right to the object at `port` away.
+    #[inline(never)]
     pub(crate) fn quarantine(&self, port: *const ()) {
         for route in &self.routes {
             if core::ptr::addr_eq(route.capability.port(), port) {
@@ -104,6 +106,7 @@ impl<P: ?Sized + Port> TableBuilder<P> {
     ///
     /// # Errors
     /// One of them leads elsewhere already.
+    #[inline(never)]
     pub fn grant(
         &mut self,
         first: u64,
@@ -126,13 +129,20 @@ impl<P: ?Sized + Port> TableBuilder<P> {
 
     /// Fills the gaps and fixes the table.
     #[must_use]
-    pub fn finish(mut self) -> Table<P> {
+    pub fn finish(self) -> Table<P> {
+        self.finish_with(P::absent())
+    }
+
+    /// Apart, and never inlined: it is the same code for each kind of port, and
+    /// the linker keeps one.
+    #[inline(never)]
+    fn finish_with(mut self, nobody: &'static P) -> Table<P> {
         let names: Vec<_> = self.routes.iter().map(Route::names).collect();
         let shift = best_shift(&names);
         let gaps = gaps(&names);
         self.routes.reserve_exact(gaps.len());
         for (first, last) in gaps {
-            self.insert(first, last, Capability::new(P::absent(), Rights::empty(), 0));
+            self.insert(first, last, Capability::new(nobody, Rights::empty(), 0));
         }
         Table { routes: self.routes, shift }
     }
