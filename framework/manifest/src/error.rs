@@ -1,5 +1,6 @@
 //! What is wrong with a manifest.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -32,13 +33,14 @@ impl fmt::Display for ManifestError {
 
 impl ManifestError {
     /// What a component says of the node at `path`.
-    pub fn from_component(path: &str, error: BuildError) -> Self {
-        Self {
+    #[must_use]
+    pub fn from_component(path: &str, error: BuildError) -> Box<Self> {
+        Box::new(Self {
             node: path.to_string(),
             property: error.property.map(|property| property.to_string()),
             message: error.problem.to_string(),
             remedy: error.remedy.to_string(),
-        }
+        })
     }
 }
 
