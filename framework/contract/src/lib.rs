@@ -44,7 +44,7 @@ pub use grants::{
     Clock, ConsolePort, Deadline, Grants, HostSerial, Line, LineState, VcpuControl,
     VirtualInterface, VmControl, VmEvent, Window,
 };
-pub use node::{BuildError, GuestNode, Node};
+pub use node::{BuildError, GuestNode, Node, Problem};
 pub use object::{Backend, Calls, Mmio, Notify, Object, Registers};
 pub use port::{
     BackendPort, CallPort, MmioPort, NotifyPort, ObjectPort, Parts, RegisterPort, Shared,

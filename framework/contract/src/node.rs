@@ -1,6 +1,7 @@
 //! A component's node in the manifest, and its node in the guest's tree.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,9 +14,14 @@ pub struct Node<'a> {
     reg: &'a [(u64, u64)],
 }
 
-/// Why a component could not be built: what, where, and what to do.
+/// Why a component could not be built: what, where, and what to do. As small as
+/// an address, since each step of building may answer with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildError {
+pub struct BuildError(Box<Problem>);
+
+/// What [`BuildError`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
     /// The property that is at fault, if one is.
     pub property: Option<Cow<'static, str>>,
     /// What is wrong.
@@ -30,7 +36,7 @@ impl BuildError {
         problem: impl Into<Cow<'static, str>>,
         remedy: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { property: None, problem: problem.into(), remedy: remedy.into() }
+        Self::of(None, problem.into(), remedy.into())
     }
 
     /// An error in `property`.
@@ -39,16 +45,32 @@ impl BuildError {
         problem: impl Into<Cow<'static, str>>,
         remedy: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { property: Some(Cow::Owned(String::from(property))), ..Self::new(problem, remedy) }
+        Self::of(Some(Cow::Owned(String::from(property))), problem.into(), remedy.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn of(
+        property: Option<Cow<'static, str>>,
+        problem: Cow<'static, str>,
+        remedy: Cow<'static, str>,
+    ) -> Self {
+        Self(Box::new(Problem { property, problem, remedy }))
+    }
+
+    /// What it says.
+    pub fn into_problem(self) -> Problem {
+        *self.0
     }
 }
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(property) = &self.property {
+        let Problem { property, problem, remedy } = &*self.0;
+        if let Some(property) = property {
             write!(f, "{property}: ")?;
         }
-        write!(f, "{}; {}", self.problem, self.remedy)
+        write!(f, "{problem}; {remedy}")
     }
 }
 

@@ -20,7 +20,6 @@ pub(crate) struct Header {
 }
 
 /// The big-endian word at `offset`.
-#[inline(never)]
 pub(crate) fn word(bytes: &[u8], offset: usize) -> Option<u32> {
     let (word, _) = bytes.get(offset..)?.split_first_chunk()?;
     Some(u32::from_be_bytes(*word))

@@ -66,6 +66,7 @@ pub struct Direct {
 /// Builds every object of `deployment`, and the spaces.
 ///
 /// # Errors
+<<<<<<< HEAD
 /// A component refused its node, two grants overlap, or there is more than the
 /// one VM that this version runs.
 pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, ManifestError> {
@@ -77,6 +78,10 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, M
             remedy: "leave one VM in the manifest".to_string(),
         });
     }
+=======
+/// A component refused its node, or two grants overlap.
+pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, Box<ManifestError>> {
+>>>>>>> size
     let timers = Parts::new(Timers::new(host)).notify().done();
     let timers_port = timers.notify.ok_or_else(|| defect("/", "the timers cannot be notified"))?;
     let mut common =
@@ -96,20 +101,20 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, M
     Ok(Bound { root: root.finish(), interrupts, vms })
 }
 
-fn defect(path: &str, what: &str) -> ManifestError {
-    ManifestError {
+fn defect(path: &str, what: &str) -> Box<ManifestError> {
+    Box::new(ManifestError {
         node: path.to_string(),
         property: None,
         message: what.to_string(),
         remedy: "this is a defect of the component, report it".to_string(),
-    }
+    })
 }
 
 fn root_object(
     common: &mut Common,
     plan: &ObjectPlan,
     root: &mut SpaceBuilder,
-) -> Result<(Parts, Option<u32>), ManifestError> {
+) -> Result<(Parts, Option<u32>), Box<ManifestError>> {
     let mut binder = Binder::new(common, None, plan);
     let parts = build(&mut binder)?;
     let intid = binder.serial_interrupt;
@@ -123,7 +128,7 @@ fn root_object(
     Ok((parts, intid))
 }
 
-fn build(binder: &mut Binder<'_>) -> Result<Parts, ManifestError> {
+fn build(binder: &mut Binder<'_>) -> Result<Parts, Box<ManifestError>> {
     let plan = binder.plan;
     plan.with_node(|node| (plan.declaration.build)(node, binder))
         .map_err(|error| ManifestError::from_component(&plan.path, error))
@@ -134,7 +139,7 @@ fn build(binder: &mut Binder<'_>) -> Result<Parts, ManifestError> {
 fn connect(
     binder: &mut Binder<'_>,
     parts: &Parts,
-) -> Result<Option<&'static Capability<dyn NotifyPort>>, ManifestError> {
+) -> Result<Option<&'static Capability<dyn NotifyPort>>, Box<ManifestError>> {
     let path = &binder.plan.path;
     if binder.deadlines.is_empty() && binder.console.is_none() {
         return Ok(None);
@@ -157,7 +162,7 @@ fn connect(
     Ok((!binder.deadlines.is_empty()).then_some(back))
 }
 
-fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, ManifestError> {
+fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<ManifestError>> {
     let affinities = plan.cpus.iter().map(|cpu| cpu.affinity);
     let offset = common.host.now();
     let vm = Vm::new(id, plan.name.clone(), affinities, offset, common.host);
@@ -205,7 +210,7 @@ impl Under {
         control: &'static dyn NotifyPort,
         vcpus: usize,
         plan: &ObjectPlan,
-    ) -> Result<(), ManifestError> {
+    ) -> Result<(), Box<ManifestError>> {
         let owner = Owner { vm, control, built: &self.built, vcpus };
         let mut binder = Binder::new(common, Some(owner), plan);
         let parts = build(&mut binder)?;
@@ -231,7 +236,7 @@ impl Under {
         intid: u32,
         port: &'static dyn NotifyPort,
         tag: u32,
-    ) -> Result<(), ManifestError> {
+    ) -> Result<(), Box<ManifestError>> {
         let capability = Capability::new(port, plan.rights & Rights::INTERRUPT, 0);
         let value = LineState::Physical(intid as u16).encode();
         self.space
@@ -248,7 +253,7 @@ impl Under {
         plan: &ObjectPlan,
         parts: &Parts,
         direct: &[usize],
-    ) -> Result<(), ManifestError> {
+    ) -> Result<(), Box<ManifestError>> {
         let mut offset = 0;
         for (index, window) in plan.windows.iter().enumerate() {
             if direct.contains(&index) {
@@ -268,7 +273,7 @@ impl Under {
     }
 
     /// The names that the component itself says it answers to.
-    fn names(&mut self, plan: &ObjectPlan, parts: &Parts) -> Result<(), ManifestError> {
+    fn names(&mut self, plan: &ObjectPlan, parts: &Parts) -> Result<(), Box<ManifestError>> {
         if let Some(port) = parts.calls {
             for range in &parts.call_ranges {
                 let capability = Capability::new(port, plan.rights & Rights::CALL, 0);
@@ -292,7 +297,7 @@ impl Under {
 
     /// The private interrupts that are EL2's: its timer, and the maintenance of
     /// list registers.
-    fn kernels_own(&mut self, common: &Common, plan: &VmPlan) -> Result<(), ManifestError> {
+    fn kernels_own(&mut self, common: &Common, plan: &VmPlan) -> Result<(), Box<ManifestError>> {
         let timer = Capability::new(common.timers_port, Rights::INTERRUPT, 0);
         let maintenance =
             self.controller.zip(common.host.maintenance_interrupt()).map(|(port, intid)| {
@@ -312,7 +317,7 @@ impl Under {
 
 type HardwareLine = (u32, &'static dyn NotifyPort, u32);
 
-fn hardware_lines(binder: &Binder<'_>) -> Result<Vec<HardwareLine>, ManifestError> {
+fn hardware_lines(binder: &Binder<'_>) -> Result<Vec<HardwareLine>, Box<ManifestError>> {
     let path = &binder.plan.path;
     let lead = |&(line, intid): &(usize, u32)| {
         let (port, tag) = binder.controller(line)?;
@@ -322,11 +327,11 @@ fn hardware_lines(binder: &Binder<'_>) -> Result<Vec<HardwareLine>, ManifestErro
     lines.map_err(|error| ManifestError::from_component(path, error))
 }
 
-fn overlap(plan: &ObjectPlan, overlap: evisor_router::Overlap) -> ManifestError {
-    ManifestError {
+fn overlap(plan: &ObjectPlan, overlap: evisor_router::Overlap) -> Box<ManifestError> {
+    Box::new(ManifestError {
         node: plan.path.clone(),
         property: None,
         message: overlap.to_string(),
         remedy: "remove one of the nodes that answer to the same name".to_string(),
-    }
+    })
 }

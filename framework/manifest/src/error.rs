@@ -1,10 +1,12 @@
 //! What is wrong with a manifest.
 
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
-use evisor_contract::BuildError;
+use evisor_contract::{BuildError, Problem};
 use evisor_fdt::Node;
 
 /// One fault: where, what, and what to do about it.
@@ -32,13 +34,15 @@ impl fmt::Display for ManifestError {
 
 impl ManifestError {
     /// What a component says of the node at `path`.
-    pub fn from_component(path: &str, error: BuildError) -> Self {
-        Self {
+    #[must_use]
+    pub fn from_component(path: &str, error: BuildError) -> Box<Self> {
+        let Problem { property, problem, remedy } = error.into_problem();
+        Box::new(Self {
             node: path.to_string(),
-            property: error.property.map(|property| property.to_string()),
-            message: error.problem.to_string(),
-            remedy: error.remedy.to_string(),
-        }
+            property: property.map(Cow::into_owned),
+            message: problem.into_owned(),
+            remedy: remedy.into_owned(),
+        })
     }
 }
 

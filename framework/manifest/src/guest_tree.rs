@@ -11,6 +11,7 @@ use crate::error::ManifestError;
 use crate::objects::properties_of;
 use crate::plan::{ObjectPlan, VmPlan};
 use crate::{DEVICE_TREE_SPACE, space, words};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -31,7 +32,7 @@ pub fn guest_tree(
     tree: &Tree<'_>,
     vm: &VmPlan,
     seed: Option<&[u8]>,
-) -> Result<Vec<u8>, ManifestError> {
+) -> Result<Vec<u8>, Box<ManifestError>> {
     let problem = |message: String, remedy: &str| {
         ManifestError::from_component(&vm.path, BuildError::new(message, remedy.to_string()))
     };
@@ -96,7 +97,7 @@ impl GuestNode for Described<'_, '_> {
 }
 
 impl<'a> Guest<'a> {
-    fn root(&mut self, seed: Option<&[u8]>) -> Result<Draft, ManifestError> {
+    fn root(&mut self, seed: Option<&[u8]>) -> Result<Draft, Box<ManifestError>> {
         let mut root = copy(self.node);
         root.rename("");
         for child in self.node.children() {
@@ -113,7 +114,7 @@ impl<'a> Guest<'a> {
 
     /// A node below the root, with all that is in it; `None` if it is not for
     /// the guest.
-    fn child(&mut self, node: Node<'a>) -> Result<Option<Draft>, ManifestError> {
+    fn child(&mut self, node: Node<'a>) -> Result<Option<Draft>, Box<ManifestError>> {
         let hidden = space::is_memory(node) && node.has(words::READ_ONLY);
         if !node.is_enabled() || hidden {
             return Ok(None);
@@ -129,7 +130,7 @@ impl<'a> Guest<'a> {
     }
 
     /// Adds what the node's component, or the reader itself, knows of it.
-    fn describe(&mut self, node: Node<'a>, draft: &mut Draft) -> Result<(), ManifestError> {
+    fn describe(&mut self, node: Node<'a>, draft: &mut Draft) -> Result<(), Box<ManifestError>> {
         let path = node.path();
         let vm = self.vm;
         if let Some(object) = vm.objects.iter().find(|object| object.path == path) {
@@ -147,7 +148,7 @@ impl<'a> Guest<'a> {
         Ok(())
     }
 
-    fn ask(&mut self, object: &ObjectPlan, draft: &mut Draft) -> Result<(), ManifestError> {
+    fn ask(&mut self, object: &ObjectPlan, draft: &mut Draft) -> Result<(), Box<ManifestError>> {
         let mut described = Described { draft, guest: self };
         object
             .with_node(|node| (object.declaration.describe)(node, &mut described))
@@ -155,7 +156,11 @@ impl<'a> Guest<'a> {
     }
 
     /// The first CPU's component describes the others too.
-    fn describe_cpu(&mut self, node: Node<'a>, draft: &mut Draft) -> Result<(), ManifestError> {
+    fn describe_cpu(
+        &mut self,
+        node: Node<'a>,
+        draft: &mut Draft,
+    ) -> Result<(), Box<ManifestError>> {
         let (vm, path) = (self.vm, node.path());
         let first = vm.cpus.first().map(|cpu| &cpu.path);
         let object = vm.objects.iter().find(|object| Some(&object.path) == first);

@@ -88,9 +88,9 @@ mod hosted {
     /// Builds everything, as eVisor does when it starts.
     fn build(tree: &Tree<'_>, deployment: Deployment) -> Result<Deployment, Vec<ManifestError>> {
         for vm in &deployment.vms {
-            guest_tree(tree, vm, None).map_err(|error| vec![error])?;
+            guest_tree(tree, vm, None).map_err(|error| vec![*error])?;
         }
-        bind(&deployment, PretendedHost::new()).map_err(|error| vec![error])?;
+        bind(&deployment, PretendedHost::new()).map_err(|error| vec![*error])?;
         Ok(deployment)
     }
 
