@@ -19,6 +19,9 @@ pub struct Boot {
 /// A range of physical memory: address and size.
 pub type Range = (u64, u64);
 
+/// Gives what is left of the first ranges without the second.
+pub type Subtract = dyn Fn(&[Range], &[Range]) -> Vec<Range>;
+
 /// The size a device tree can have (Linux, arm64/booting.rst).
 const TREE_LIMIT: u32 = 2 << 20;
 
@@ -34,7 +37,7 @@ impl Boot {
         memory: &[Range],
         reserved: &[Range],
         bundle: Range,
-        subtract: &dyn Fn(&[Range], &[Range]) -> Vec<Range>,
+        subtract: &Subtract,
     ) -> Result<(Vec<Ram>, &'static [u8]), MapError> {
         let page = |(at, size): Range| {
             let start = at & !0xfff;
@@ -75,7 +78,7 @@ extern "C" fn evisor_main(tree: u64, image: u64) -> ! {
 
 /// Maps the tree: first its header, for its size.
 fn board_tree(at: u64) -> Option<&'static [u8]> {
-    if at == 0 || at % 8 != 0 {
+    if at == 0 || !at.is_multiple_of(8) {
         return None;
     }
     // SAFETY: 1. the boot protocol passes a device tree; nobody writes to it.

@@ -15,12 +15,10 @@ pub fn init() {
         static mut __heap_start: u8;
         static mut __heap_end: u8;
     }
+    let start = &raw mut __heap_start;
+    let end = &raw const __heap_end;
     // SAFETY: 1. the region is nobody else's. 2. called once.
-    unsafe {
-        let start = &raw mut __heap_start;
-        let end = &raw const __heap_end;
-        HEAP.lock().init(start, end as usize - start as usize);
-    }
+    unsafe { HEAP.lock().init(start, end as usize - start as usize) };
 }
 
 /// Bytes in use, and bytes in all.

@@ -102,10 +102,9 @@ pub fn init(image: u64) -> Result<(), MapError> {
     }
     // SAFETY: 1. the same addresses lead to the same memory as before, but for
     // the guard pages. 2. never dropped.
-    unsafe {
-        map.activate();
-        asm!("tlbi alle2", "dsb nsh", "isb", options(nostack));
-    }
+    unsafe { map.activate() };
+    // SAFETY: no more than to forget translations that are no longer true.
+    unsafe { asm!("tlbi alle2", "dsb nsh", "isb", options(nostack)) };
     *MAP.lock() = Some(map);
     Ok(())
 }

@@ -114,12 +114,11 @@ impl VcpuBlock {
             home: 0,
         };
         const { assert!(size_of::<Vcpu>() <= PAGE) };
-        // SAFETY: 1. the last page of the block is there, aligned and ours.
-        unsafe {
-            let at = block.add(PAGE + STACK).cast::<Vcpu>();
-            at.write(vcpu);
-            Some(Self { vcpu: at })
-        }
+        // SAFETY: 1. the block has one more page behind its guard and its stack.
+        let at = unsafe { block.add(PAGE + STACK) }.cast::<Vcpu>();
+        // SAFETY: 1. that page is aligned and ours.
+        unsafe { at.write(vcpu) };
+        Some(Self { vcpu: at })
     }
 
     /// The vCPU.
@@ -137,13 +136,13 @@ impl VcpuBlock {
     /// Runs the guest on this core until the kernel wants it to leave. The
     /// caller has loaded the VM's stage 2 and set the core up for guests.
     pub fn run(&mut self) {
+        VMPIDR_EL2.set(1 << 31 | self.vcpu().affinity);
         let vcpu = self.vcpu;
+        // SAFETY: 1. the block is ours, and the field is in it.
+        let home = unsafe { &raw mut (*vcpu).home };
         // SAFETY: 1. the block is ours until `enter_guest` comes back; the stack
         // below the vCPU is used by nobody else.
-        unsafe {
-            VMPIDR_EL2.set(1 << 31 | (*vcpu).affinity);
-            enter_guest(vcpu.cast(), &raw mut (*vcpu).home);
-        }
+        unsafe { enter_guest(vcpu.cast(), home) };
     }
 
     /// Puts the vCPU to the state of a core that was just started by PSCI

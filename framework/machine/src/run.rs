@@ -41,10 +41,11 @@ impl Kernel for Running {
     }
 
     fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool {
-        if attention & Attention::REFRESH != 0 {
-            if let Some(controller) = self.of(vcpu).and_then(|held| held.controller) {
-                let _: Reply = controller.notify(tag::REFRESH, 0, &mut vcpu.context);
-            }
+        let controller = self.of(vcpu).and_then(|held| held.controller);
+        if attention & Attention::REFRESH != 0
+            && let Some(controller) = controller
+        {
+            let _: Reply = controller.notify(tag::REFRESH, 0, &mut vcpu.context);
         }
         attention & Attention::LEAVE != 0
     }
@@ -114,10 +115,10 @@ fn run_until_change(placed: &mut PlacedVm) -> VmEvent {
         gicv2::enable(intid as usize, false);
     }
     loop {
-        if vm.enter(0) {
-            if let Some(vcpu) = placed.vcpus.first_mut() {
-                vcpu.run();
-            }
+        if vm.enter(0)
+            && let Some(vcpu) = placed.vcpus.first_mut()
+        {
+            vcpu.run();
         }
         match vm.parked(0) {
             Next::Run => {}

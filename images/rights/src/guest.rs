@@ -20,7 +20,10 @@ const EXTERNAL: u64 = 0b01_0000;
 /// How long an interrupt is waited for that must not come, in microseconds.
 const PATIENCE: u64 = 50_000;
 
-const CHECKS: [(&str, fn() -> bool); 8] = [
+/// What is tried, in words, and whether eVisor did what it must.
+type Check = (&'static str, fn() -> bool);
+
+const CHECKS: [Check; 8] = [
     ("a device's read-only window can be read", read_only_window_reads),
     ("a device's read-only window aborts on write", read_only_window_aborts),
     ("read-only memory can be read", read_only_memory_reads),
