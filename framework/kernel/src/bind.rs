@@ -66,22 +66,17 @@ pub struct Direct {
 /// Builds every object of `deployment`, and the spaces.
 ///
 /// # Errors
-<<<<<<< HEAD
 /// A component refused its node, two grants overlap, or there is more than the
 /// one VM that this version runs.
-pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, ManifestError> {
+pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, Box<ManifestError>> {
     if let Some(second) = deployment.vms.get(1) {
-        return Err(ManifestError {
+        return Err(Box::new(ManifestError {
             node: second.path.clone(),
             property: None,
             message: "is a second VM, and this version runs one".to_string(),
             remedy: "leave one VM in the manifest".to_string(),
-        });
+        }));
     }
-=======
-/// A component refused its node, or two grants overlap.
-pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, Box<ManifestError>> {
->>>>>>> size
     let timers = Parts::new(Timers::new(host)).notify().done();
     let timers_port = timers.notify.ok_or_else(|| defect("/", "the timers cannot be notified"))?;
     let mut common =

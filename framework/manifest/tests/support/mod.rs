@@ -117,7 +117,7 @@ impl Files for Bundle {
         Some(match name {
             "debian:linux" => 30 << 20,
             "debian:initramfs" => (8 << 20) + 123,
-            "serial" | "bench" | "test-app" | "guest" => 0x8000,
+            "image:serial" | "image:bench" | "image:test-app" | "guest" => 0x8000,
             "empty" => 0,
             "elf" | "gzip" => 1 << 20,
             _ => return None,
@@ -129,7 +129,7 @@ impl Files for Bundle {
             "debian:linux" => &KERNEL,
             "elf" => b"\x7fELF\x02\x01\x01",
             "gzip" => b"\x1f\x8b\x08",
-            "serial" | "bench" | "test-app" | "guest" => &GUEST,
+            "image:serial" | "image:bench" | "image:test-app" | "guest" => &GUEST,
             _ => &[],
         })
     }
