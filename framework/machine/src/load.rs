@@ -1,7 +1,6 @@
 //! Placing VMs in memory, and filling their memory.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use crate::report::{Refused, refuse, refuse_for};
 use alloc::vec::Vec;
 use evisor_aarch64::layout::SLICE;
 use evisor_aarch64::stage2::Stage2;
@@ -34,14 +33,13 @@ pub(crate) fn place(
     root: &'static Space,
     bound: Vec<BoundVm>,
     mut free: Vec<Ram>,
-) -> Result<Vec<PlacedVm>, Vec<String>> {
-    let place_one = |(index, bound): (usize, BoundVm)| {
-        let plan = deployment.vms.get(index).ok_or_else(|| "a VM has no plan".to_string())?;
-        let tree = guest_tree(manifest, plan, None).map_err(|e| e.to_string())?;
-        place_vm(plan, root, bound, tree, &mut free)
-    };
-    let placed: Result<Vec<_>, String> = bound.into_iter().enumerate().map(place_one).collect();
-    placed.map_err(|problem| [problem].to_vec())
+) -> Result<Vec<PlacedVm>, Refused> {
+    let mut placed = Vec::new();
+    for (plan, bound) in deployment.vms.iter().zip(bound) {
+        let tree = guest_tree(manifest, plan, None).map_err(|error| refuse_for(&error))?;
+        placed.push(place_vm(plan, root, bound, tree, &mut free)?);
+    }
+    Ok(placed)
 }
 
 fn place_vm(
@@ -50,24 +48,26 @@ fn place_vm(
     bound: BoundVm,
     tree: Vec<u8>,
     free: &mut Vec<Ram>,
-) -> Result<PlacedVm, String> {
-    let tables = |error| format!("{}: its memory cannot be mapped: {error}", plan.path);
+) -> Result<PlacedVm, Refused> {
+    let tables =
+        |error| refuse(format_args!("{}: its memory cannot be mapped: {error}", plan.path));
     let mut stage2 = Stage2::new(bound.vm.id as u8 + 1);
     let mut memory = Vec::new();
     for region in &plan.memory {
         let ram = take(free, region.size).ok_or_else(|| {
-            format!(
+            refuse(format_args!(
                 "{}: no {} MiB of memory in one piece is left; make it smaller",
                 region.path,
                 region.size >> 20
-            )
+            ))
         })?;
         stage2.memory(region.ipa, ram.physical(), region.size, region.writable).map_err(tables)?;
         memory.push(ram);
     }
     for direct in &bound.direct {
         if direct.size != GICV_SIZE {
-            return Err(format!("{}: the CPU interface has {GICV_SIZE:#x} bytes", plan.path));
+            let path = &plan.path;
+            return Err(refuse(format_args!("{path}: the CPU interface has {GICV_SIZE:#x} bytes")));
         }
         stage2.cpu_interface(direct.ipa).map_err(tables)?;
     }
@@ -94,9 +94,9 @@ fn take(free: &mut Vec<Ram>, size: u64) -> Option<Ram> {
 impl PlacedVm {
     /// Puts everything into the VM's memory as it is at its start, and starts its
     /// first vCPU. Its vCPUs are parked.
-    pub fn fill(&mut self, bundle: &Bundle<'_>) -> Result<(), String> {
+    pub fn fill(&mut self, bundle: &Bundle<'_>) -> Result<(), Refused> {
         for ram in &mut self.memory {
-            ram.scrub().map_err(|error| error.to_string())?;
+            ram.scrub().map_err(|error| refuse_for(&error))?;
         }
         let plan = self.plan;
         let image = &plan.image;
@@ -123,13 +123,13 @@ impl PlacedVm {
 
     /// Copies `bytes` to guest-physical `ipa`; the reader has checked that there
     /// is memory.
-    fn put(&mut self, ipa: u64, bytes: &[u8]) -> Result<(), String> {
+    fn put(&mut self, ipa: u64, bytes: &[u8]) -> Result<(), Refused> {
         let inside = |(region, _): &(&evisor_manifest::MemoryPlan, &mut Ram)| {
             ipa.checked_sub(region.ipa).is_some_and(|offset| offset < region.size)
         };
         let found = self.plan.memory.iter().zip(&mut self.memory).find(inside);
-        let (region, ram) =
-            found.ok_or_else(|| format!("{}: no memory at {ipa:#x}", self.plan.path))?;
-        ram.write(ipa - region.ipa, bytes).map_err(|error| error.to_string())
+        let (region, ram) = found
+            .ok_or_else(|| refuse(format_args!("{}: no memory at {ipa:#x}", self.plan.path)))?;
+        ram.write(ipa - region.ipa, bytes).map_err(|error| refuse_for(&error))
     }
 }

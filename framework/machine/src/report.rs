@@ -31,6 +31,25 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
     let _ = writeln!(Line, "evisor: {text}");
 }
 
+/// Nothing can be started; why was said where it was found.
+#[derive(Debug)]
+pub(crate) struct Refused;
+
+/// Says why nothing can be started.
+#[cold]
+#[inline(never)]
+pub(crate) fn refuse(why: fmt::Arguments<'_>) -> Refused {
+    line(format_args!("error: {why}"));
+    Refused
+}
+
+/// The same in another's words.
+#[cold]
+#[inline(never)]
+pub(crate) fn refuse_for(why: &dyn fmt::Display) -> Refused {
+    refuse(format_args!("{why}"))
+}
+
 struct Logger;
 
 impl Log for Logger {

@@ -81,8 +81,7 @@ pub(crate) fn run(root: &'static Space, bundle: &Bundle<'_>, vms: &mut [PlacedVm
 fn live(placed: &mut PlacedVm, bundle: &Bundle<'_>) -> u8 {
     let name = &placed.plan.name;
     loop {
-        if let Err(problem) = placed.fill(bundle) {
-            error!("{problem}");
+        if placed.fill(bundle).is_err() {
             return 1;
         }
         info!("{name}: starts");

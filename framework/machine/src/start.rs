@@ -2,10 +2,10 @@
 
 use crate::board::{BOARDS, Board};
 use crate::host::Machine;
+use crate::report::{Refused, refuse, refuse_for};
 use crate::{load, report, run};
 use alloc::boxed::Box;
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_aarch64::{Boot, Ram, gicv2, vcpu};
 use evisor_contract::components;
@@ -22,14 +22,14 @@ pub struct Image {
     pub left_out: &'static [LeftOut<'static>],
 }
 
-/// Why nothing was started: one line each.
-type Refusal = Vec<String>;
-
 /// Runs the deployment that the firmware passed. Comes back never.
 pub fn start(boot: Boot, image: &Image) -> ! {
     let status = match find_board(&boot) {
         Ok((board, tree)) => {
-            let status = deploy(board, &tree, boot, image).unwrap_or_else(refuse);
+            let status = deploy(board, &tree, boot, image).unwrap_or_else(|Refused| {
+                error!("nothing was started");
+                1
+            });
             report::line(format_args!("all VMs stopped, status {status}"));
             (board.power_off)();
             status
@@ -39,14 +39,6 @@ pub fn start(boot: Boot, image: &Image) -> ! {
     };
     let _ = status;
     evisor_aarch64::halt()
-}
-
-fn refuse(refusal: Refusal) -> u8 {
-    for reason in &refusal {
-        error!("error: {reason}");
-    }
-    error!("nothing was started");
-    1
 }
 
 fn find_board(boot: &Boot) -> Result<(&'static Board, Tree<'static>), ()> {
@@ -62,23 +54,19 @@ fn deploy(
     tree: &Tree<'_>,
     boot: Boot,
     image: &Image,
-) -> Result<u8, Refusal> {
-    let hardware = (board.bring_up)(tree).map_err(|problem| [problem].to_vec())?;
+) -> Result<u8, Refused> {
     report::to(board);
+    let hardware = (board.bring_up)(tree).map_err(|problem| refuse_for(&problem))?;
     info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
     check_registry(image)?;
     if hardware.gic != Some(GicVersion::V2) {
-        let has = hardware
-            .gic
-            .map_or("no interrupt controller that is known".to_string(), |v| format!("a {v}"));
-        return Err([format!(
-            "the board has {has}, and this version drives a GICv2; start QEMU with gic-version=2"
-        )]
-        .to_vec());
+        return Err(refuse(format_args!(
+            "the board has no GICv2, and this version drives no other; start QEMU with gic-version=2"
+        )));
     }
     let (memory, archive) = claim_memory(tree, boot)?;
     // What is read here is never freed: after the last VM the machine stops.
-    let bundle = Bundle::read(archive).map_err(|error| [error.to_string()].to_vec())?;
+    let bundle = Bundle::read(archive).map_err(|error| refuse_for(&error))?;
     let bundle = &*Box::leak(Box::new(bundle));
     let facts = BoardFacts {
         name: board.name.to_string(),
@@ -88,11 +76,11 @@ fn deploy(
         cores: 1,
     };
     let manifest = Tree::new(bundle.manifest())
-        .map_err(|error| [format!("the manifest: {error}")].to_vec())?;
+        .map_err(|error| refuse(format_args!("the manifest: {error}")))?;
     let manifest = &*Box::leak(Box::new(manifest));
     let deployment = &*Box::leak(Box::new(read(manifest, image, &facts, bundle)?));
     let machine = Machine::new(hardware);
-    let bound = bind(deployment, machine).map_err(|error| [error.to_string()].to_vec())?;
+    let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
     gicv2::init_distributor();
     gicv2::init_core();
     vcpu::init_core();
@@ -105,22 +93,21 @@ fn deploy(
 
 /// A component that was asked for and that the linker dropped, or one that nobody
 /// asked for, means that the image was not linked as it must be.
-fn check_registry(image: &Image) -> Result<(), Refusal> {
-    let linked = components().map_err(|duplicate| [duplicate.to_string()].to_vec())?;
-    let lost = image.features.iter().filter(|feature| linked.iter().all(|c| c.name != **feature));
-    let lost = lost.map(|name| format!("component {name} was built in but is not in the registry; keep linkme's sections in the linker script"));
+fn check_registry(image: &Image) -> Result<(), Refused> {
+    let linked = components().map_err(|duplicate| refuse_for(&duplicate))?;
+    let lost = image.features.iter().filter(|name| linked.iter().all(|c| c.name != **name));
+    let lost = lost.map(|name| refuse(format_args!("component {name} was built in but is not in the registry; keep linkme's sections in the linker script")));
     let strange = linked.iter().filter(|c| !image.features.contains(&c.name));
-    let strange = strange.map(|c| format!("component {} is in the registry, and no feature has its name; name the dependency after the crate", c.name));
-    let wrong: Refusal = lost.chain(strange).collect();
-    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    let strange = strange.map(|c| refuse(format_args!("component {} is in the registry, and no feature has its name; name the dependency after the crate", c.name)));
+    lost.chain(strange).last().map_or(Ok(()), Err)
 }
 
 /// The memory that is left for guests, and the bundle.
-fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8]), Refusal> {
+fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8]), Refused> {
     let nowhere = || {
-        ["the firmware passed no initial RAM disk; pass bundle.cpio as one (QEMU: -initrd)"
-            .to_string()]
-        .to_vec()
+        refuse_for(
+            &"the firmware passed no initial RAM disk; pass bundle.cpio as one (QEMU: -initrd)",
+        )
     };
     let chosen = tree.find("/chosen").ok_or_else(nowhere)?;
     let at = |name: &str| chosen.property(name).and_then(|property| property.number());
@@ -138,7 +125,7 @@ fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8])
         reserved.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size));
     let taken: Vec<(u64, u64)> = tree.reserved().iter().copied().chain(reserved).collect();
     boot.claim(&memory, &taken, (start, end - start), evisor_kernel::subtract)
-        .map_err(|error| [format!("cannot map the bundle: {error}")].to_vec())
+        .map_err(|error| refuse(format_args!("cannot map the bundle: {error}")))
 }
 
 fn read(
@@ -146,9 +133,9 @@ fn read(
     image: &Image,
     facts: &BoardFacts,
     bundle: &Bundle<'_>,
-) -> Result<Deployment, Refusal> {
-    let registry = components().map_err(|duplicate| [duplicate.to_string()].to_vec())?;
+) -> Result<Deployment, Refused> {
+    let registry = components().map_err(|duplicate| refuse_for(&duplicate))?;
     let around = Surroundings { registry, left_out: image.left_out, board: facts, files: bundle };
     evisor_manifest::read(manifest, &around)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        .map_err(|errors| errors.iter().map(|error| refuse_for(error)).last().unwrap_or(Refused))
 }
