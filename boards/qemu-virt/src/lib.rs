@@ -11,8 +11,6 @@ extern crate alloc;
 mod clock;
 mod serial;
 
-use alloc::format;
-use alloc::string::{String, ToString};
 use evisor_aarch64::{gicv2, smc, vcpu};
 use evisor_fdt::{Node, Tree};
 use evisor_machine::{BOARDS, Board, Hardware};
@@ -27,7 +25,7 @@ static QEMU_VIRT: Board = Board {
     power_off: smc::system_off,
 };
 
-fn bring_up(tree: &Tree<'_>) -> Result<Hardware, String> {
+fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
     // The serial line first: what follows can be told on it.
     let serial = serial::bring_up(tree)?;
     let (gic, maintenance) = interrupt_controller(tree)?;
@@ -35,16 +33,16 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, String> {
 }
 
 /// The GIC, and its maintenance interrupt.
-fn interrupt_controller(tree: &Tree<'_>) -> Result<(Option<GicVersion>, Option<u32>), String> {
+fn interrupt_controller(
+    tree: &Tree<'_>,
+) -> Result<(Option<GicVersion>, Option<u32>), &'static str> {
     let Some(node) = tree.compatible("arm,cortex-a15-gic").next() else {
         return Ok((tree.compatible("arm,gic-v3").next().map(|_| GicVersion::V3), None));
     };
-    let lacks = || {
-        "the board's GICv2 has no virtualization extensions; start QEMU with virtualization=on"
-            .to_string()
-    };
-    let regions = node.reg().map_err(|_| lacks())?;
-    let at = |index: usize| regions.get(index).map(|region| region.address).ok_or_else(lacks);
+    let lacks =
+        "the board's GICv2 has no virtualization extensions; start QEMU with virtualization=on";
+    let regions = node.reg().map_err(|_| lacks)?;
+    let at = |index: usize| regions.get(index).map(|region| region.address).ok_or(lacks);
     let addresses = gicv2::Addresses { gicd: at(0)?, gicc: at(1)?, gich: at(2)?, gicv: at(3)? };
     map_gic(addresses)?;
     vcpu::trap_wfi();
@@ -52,9 +50,9 @@ fn interrupt_controller(tree: &Tree<'_>) -> Result<(Option<GicVersion>, Option<u
 }
 
 #[expect(unsafe_code, reason = "says where the board's registers are")]
-fn map_gic(addresses: gicv2::Addresses) -> Result<(), String> {
+fn map_gic(addresses: gicv2::Addresses) -> Result<(), &'static str> {
     // SAFETY: 1. the board's tree has a GICv2 there.
-    unsafe { gicv2::map(addresses) }.map_err(|error| format!("the GIC cannot be mapped: {error}"))
+    unsafe { gicv2::map(addresses) }.map_err(|_| "the GIC cannot be mapped twice")
 }
 
 /// The INTID of a node's first interrupt (the GIC binding: type, number, flags).

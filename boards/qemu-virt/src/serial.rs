@@ -3,7 +3,6 @@
 #![allow(unsafe_code, reason = "makes drivers from the address of the registers")]
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
 use arm_pl011_uart::{
     DataBits, FifoLevel, Interrupts, LineConfig, PL011Registers, Parity, StopBits, Uart,
     UniqueMmioPointer,
@@ -26,17 +25,17 @@ const FIFO: usize = 16;
 /// The driver behind the consoles.
 struct Serial(Uart<'static>);
 
-pub fn bring_up(tree: &Tree<'_>) -> Result<(Box<dyn HostSerial>, u32), String> {
-    let lacks = || "the board's tree has no PL011".to_string();
-    let node = tree.compatible("arm,pl011").next().ok_or_else(lacks)?;
-    let physical = crate::registers(node).ok_or_else(lacks)?;
-    let intid = crate::interrupt(node).ok_or_else(lacks)?;
-    let at = evisor_aarch64::device(physical, 0x1000).map_err(|error| error.to_string())?;
+pub fn bring_up(tree: &Tree<'_>) -> Result<(Box<dyn HostSerial>, u32), &'static str> {
+    let lacks = "the board's tree has no PL011";
+    let node = tree.compatible("arm,pl011").next().ok_or(lacks)?;
+    let physical = crate::registers(node).ok_or(lacks)?;
+    let intid = crate::interrupt(node).ok_or(lacks)?;
+    let at = evisor_aarch64::device(physical, 0x1000).map_err(|_| "the PL011 cannot be mapped")?;
     AT.store(at, Ordering::Relaxed);
-    let mut uart = driver().ok_or_else(lacks)?;
+    let mut uart = driver().ok_or(lacks)?;
     let config =
         LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
-    uart.enable(config, BAUD, CLOCK).map_err(|error| error.to_string())?;
+    uart.enable(config, BAUD, CLOCK).map_err(|_| "the PL011 takes no 115200 baud")?;
     uart.set_interrupt_fifo_levels(FifoLevel::Bytes4, FifoLevel::Bytes16);
     uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
     Ok((Box::new(Serial(uart)), intid))

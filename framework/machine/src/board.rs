@@ -1,7 +1,6 @@
 //! What a board crate says of its machine.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use evisor_contract::HostSerial;
 use evisor_fdt::Tree;
 use evisor_manifest::GicVersion;
@@ -19,7 +18,7 @@ pub struct Board {
     pub compatible: &'static [&'static str],
     /// Brings up what eVisor itself drives: maps the interrupt controller and the
     /// serial line. Called once. The error says what the tree lacks.
-    pub bring_up: fn(&Tree<'_>) -> Result<Hardware, String>,
+    pub bring_up: fn(&Tree<'_>) -> Result<Hardware, &'static str>,
     /// Writes a byte to the serial line, waiting for room: for eVisor's own
     /// messages, a fault's among them. Does nothing before `bring_up`.
     pub put: fn(u8),
