@@ -132,7 +132,7 @@ fn components_refuse_their_nodes_by_name() {
     let bytes = compiled(&file);
     let tree = Tree::new(bytes.bytes()).unwrap();
     let error = guest_tree(&tree, &deployment(&bytes).vms[0], None).unwrap_err();
-    let ManifestError { node, property, .. } = &error;
+    let ManifestError { node, property, .. } = &*error;
     assert_eq!(node, "/main/soc@7e000000/rtc@7e202000");
     assert_eq!(property.as_deref(), Some("evisor,epoch"));
     let text = "evisor,epoch: is not one cell; write it as <number>";
