@@ -1,0 +1,62 @@
+//! Reset, saving and restoring.
+
+use crate::spec::INT;
+use crate::{Pl031, ROUND};
+use evisor_contract::{Object, Restore, RestoreError, Save};
+use tock_registers::LocalRegisterCopy;
+
+const TAG: [u8; 8] = *b"pl031\0\0\0";
+const VERSION: u32 = 1;
+
+impl Pl031 {
+    /// The count is the calendar's again. What it happens to match on the way
+    /// there is no match.
+    pub(crate) fn power_on(&mut self) {
+        self.ahead = 0;
+        self.matching = 0;
+        self.loaded = 0;
+        self.look_ahead();
+        self.imsc = LocalRegisterCopy::new(0);
+        self.ris = LocalRegisterCopy::new(0);
+        self.line_up = false;
+    }
+}
+
+impl Object for Pl031 {
+    fn reset(&mut self) {
+        self.power_on();
+    }
+
+    fn save(&self, to: &mut Save) {
+        to.begin(TAG, VERSION);
+        for word in [self.ahead, self.matching, self.loaded, self.imsc.get(), self.ris.get()] {
+            to.word(word);
+        }
+        to.word(u32::from(self.line_up));
+        to.double(self.due);
+    }
+
+    /// The count goes on with the calendar of the VM that it is restored into. The
+    /// deadline is not part of the state: it is asked for again.
+    fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
+        self.power_on();
+        from.begin(TAG, VERSION)?;
+        self.ahead = from.word()?;
+        self.matching = from.word()?;
+        self.loaded = from.word()?;
+        self.imsc = LocalRegisterCopy::new(bit(from)?);
+        self.ris = LocalRegisterCopy::new(bit(from)?);
+        self.line_up = bit(from)? != 0;
+        let due = from.double()?;
+        // At most a whole round away, unless it passed while nobody looked.
+        self.due = due.min(self.ends.clock.unix_seconds().saturating_add(ROUND));
+        Ok(())
+    }
+}
+
+fn bit(from: &mut Restore<'_>) -> Result<u32, RestoreError> {
+    match from.word()? {
+        value if value & !INT::MATCH::SET.value == 0 => Ok(value),
+        _ => Err(RestoreError::Impossible),
+    }
+}
