@@ -50,6 +50,8 @@ register_structs! {
         (0x00c => iar: ReadOnly<u32>),
         (0x010 => eoir: WriteOnly<u32>),
         (0x014 => _r0),
+        (0x0d0 => apr: [ReadWrite<u32>; 4]),
+        (0x0e0 => _r1),
         (0x1000 => dir: WriteOnly<u32>),
         (0x1004 => @END),
     }
@@ -151,6 +153,10 @@ pub fn init_core() {
     }
     set(&gicd.isenabler, 0, 0x0000_ffff);
     let gicc = gicc();
+    // An active priority that the firmware left would mask all that follow.
+    for active in &gicc.apr {
+        active.set(0);
+    }
     gicc.pmr.set(0xff);
     gicc.bpr.set(0);
     gicc.ctlr.write(GICC_CTLR::ENABLE::SET + GICC_CTLR::EOIMODE::SET);

@@ -137,5 +137,5 @@ fn read(
     let registry = components().map_err(|duplicate| refuse_for(&duplicate))?;
     let around = Surroundings { registry, left_out: image.left_out, board: facts, files: bundle };
     evisor_manifest::read(manifest, &around)
-        .map_err(|errors| errors.iter().map(|error| refuse_for(error)).last().unwrap_or(Refused))
+        .map_err(|errors| errors.iter().fold(Refused, |_, error| refuse_for(error)))
 }
