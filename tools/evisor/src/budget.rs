@@ -47,6 +47,14 @@ impl Budgets {
             .collect()
     }
 
+    /// Whether the image keeps to a size, in bytes.
+    pub fn size(&self, what: &str, bytes: u64) -> Result<()> {
+        let most = self.all.get("limits").and_then(|v| v.get("image")?.get(what)?.as_u64());
+        let most = most.with_context(|| format!("{FILE} has no limit for {what}"))?;
+        anyhow::ensure!(bytes <= most, "{what} is {bytes} bytes, its budget is {most}");
+        Ok(())
+    }
+
     /// Whether there are figures of this compiler to compare with.
     pub fn knows(&self, compiler: &str) -> bool {
         self.of_compiler(compiler).is_some()

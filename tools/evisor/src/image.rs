@@ -130,6 +130,8 @@ fn measure(elf: &[u8]) -> Result<Sizes> {
         let size = section.size();
         match section.kind() {
             SectionKind::Text => sizes.text += size,
+            // linkme's sections, which go there, are marked as writable.
+            _ if section.name() == Ok(".rodata") => sizes.rodata += size,
             SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => sizes.rodata += size,
             SectionKind::Data => sizes.data += size,
             SectionKind::UninitializedData => sizes.bss += size,

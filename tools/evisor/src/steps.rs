@@ -108,7 +108,7 @@ pub fn system(count: &mut Count) -> Result<()> {
     minimal::cases(count)
 }
 
-/// The bench against its budgets.
+/// The bench, and the image's sizes, against their budgets.
 pub fn budgets(count: &mut Count) -> Result<()> {
     let compiler = Toolchain::chosen()?.compiler()?;
     let budgets = Budgets::read()?;
@@ -120,6 +120,11 @@ pub fn budgets(count: &mut Count) -> Result<()> {
         "budgets",
         if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) },
     );
+    let sizes = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?.sizes()?;
+    let kept = sizes.text + sizes.rodata + sizes.data;
+    for (what, bytes) in [("text_rodata_data", kept), ("own_memory", kept + sizes.bss)] {
+        count.one(what, budgets.size(what, bytes));
+    }
     Ok(())
 }
 
