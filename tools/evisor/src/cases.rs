@@ -56,7 +56,7 @@ pub const CASES: &[Case] = &[
         arguments: &["tools/evisor/tests/guests/every-right.dts", "--timeout", "60"],
         status: 1,
         shows: &[
-            "-only window aborts on write",
+            "FAIL a device's read-only window aborts on write",
             "FAIL read-only memory aborts on write",
             "FAIL a line without the interrupt right never fires",
             "FAIL a timer without the interrupt right never fires",
