@@ -80,23 +80,29 @@ pub(crate) fn run(root: &'static Space, bundle: &Bundle<'_>, vms: &mut [PlacedVm
 /// A VM's life, until it is off.
 fn live(placed: &mut PlacedVm, bundle: &Bundle<'_>) -> u8 {
     let name = &placed.plan.name;
+    let mut crashed;
     loop {
         if placed.fill(bundle).is_err() {
             return 1;
         }
         info!("{name}: starts");
-        match run_until_change(placed) {
-            VmEvent::Reset if placed.plan.on_reset == Outcome::Restart => info!("{name}: restarts"),
-            _ if placed.bound.vm.take_crash() && placed.plan.on_crash == Outcome::Restart => {
+        let event = run_until_change(placed);
+        crashed = placed.bound.vm.take_crash();
+        match event {
+            _ if crashed && placed.plan.on_crash == Outcome::Restart => {
                 info!("{name}: restarts after its crash");
             }
+            VmEvent::Reset if placed.plan.on_reset == Outcome::Restart => info!("{name}: restarts"),
             _ => break,
         }
     }
-    let verdict = placed.bound.vm.verdict();
+    let verdict = if crashed { CRASHED } else { placed.bound.vm.verdict() };
     info!("{name}: off, verdict {verdict}");
     verdict
 }
+
+/// The verdict of a VM that crashed and stays down, whatever it said before.
+const CRASHED: u8 = 102;
 
 /// Runs the first vCPU on this core until its VM is to change.
 fn run_until_change(placed: &mut PlacedVm) -> VmEvent {

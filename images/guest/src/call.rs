@@ -1,5 +1,5 @@
 //! SMCCC and PSCI calls, and the verdict.
-#![allow(unsafe_code, reason = "the panic handler must stop the core for good")]
+#![allow(unsafe_code, reason = "stopping the core for good, and crashing, take assembly")]
 
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +56,20 @@ pub fn verdict(code: u8) -> ! {
     hvc(PSCI_CPU_OFF, [0; 3]);
     loop {
         aarch64_cpu::asm::wfi();
+    }
+}
+
+/// Crashes: an instruction abort whose own vector cannot be fetched either.
+pub fn crash() -> ! {
+    // SAFETY: nothing runs after it.
+    unsafe {
+        core::arch::asm!(
+            "msr vbar_el1, {nowhere}",
+            "isb",
+            "br {nowhere}",
+            nowhere = in(reg) 0x7f_0000_0000_u64,
+            options(noreturn),
+        );
     }
 }
 

@@ -11,8 +11,11 @@ evisor_guest::entry!(main, mmu = false);
 
 const END_OF_TRANSMISSION: u8 = 0x04;
 
-/// The lines that end the guest.
-const GOODBYES: [&[u8]; 2] = [b"exit", b"quit"];
+/// A line, and what it does.
+type Command = (&'static [u8], fn() -> !);
+
+/// The lines that end the guest, the last one by a crash.
+const COMMANDS: [Command; 3] = [(b"exit", goodbye), (b"quit", goodbye), (b"crash", call::crash)];
 
 fn main() -> u8 {
     // First: what is typed during the greeting waits in the FIFO.
@@ -49,8 +52,8 @@ fn echo(byte: u8) {
         END_OF_TRANSMISSION => goodbye(),
         b'\r' | b'\n' => {
             println!();
-            if end_of_line() {
-                goodbye();
+            if let Some(end) = end_of_line() {
+                end();
             }
         }
         _ => {
@@ -65,28 +68,29 @@ fn goodbye() -> ! {
     call::verdict(0)
 }
 
-// How much of each goodbye the line so far matches, and how long the line is:
+// How much of each command the line so far matches, and how long the line is:
 // enough to know at its end whether it is one of them.
-static MATCHED: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+static MATCHED: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
 
 fn remember(byte: u8) {
     let position = LENGTH.fetch_add(1, Ordering::Relaxed);
-    for (goodbye, matched) in GOODBYES.iter().zip(&MATCHED) {
-        if matched.load(Ordering::Relaxed) == position && goodbye.get(position) == Some(&byte) {
+    for ((command, _), matched) in COMMANDS.iter().zip(&MATCHED) {
+        if matched.load(Ordering::Relaxed) == position && command.get(position) == Some(&byte) {
             matched.store(position + 1, Ordering::Relaxed);
         }
     }
 }
 
-fn end_of_line() -> bool {
+fn end_of_line() -> Option<fn() -> !> {
     let length = LENGTH.swap(0, Ordering::Relaxed);
-    let mut goodbyes = GOODBYES.iter().zip(&MATCHED);
-    let found = goodbyes.any(|(goodbye, matched)| {
-        goodbye.len() == length && matched.load(Ordering::Relaxed) == length
+    let mut commands = COMMANDS.iter().zip(&MATCHED);
+    let found = commands.find(|((command, _), matched)| {
+        command.len() == length && matched.load(Ordering::Relaxed) == length
     });
+    let end = found.map(|((_, end), _)| *end);
     for matched in &MATCHED {
         matched.store(0, Ordering::Relaxed);
     }
-    found
+    end
 }
