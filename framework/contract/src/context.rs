@@ -147,7 +147,7 @@ impl Context {
     /// released and before the guest goes on.
     ///
     /// An object that asks for more than [`EFFECTS`] in one invocation has a
-    /// defect: what is over is dropped and the kernel quarantines the object.
+    /// defect: what is over is dropped. The test kit fails it.
     #[inline(always)]
     pub fn push(&mut self, effect: Effect) {
         if let Some(slot) = self.slot() {

@@ -7,8 +7,8 @@ use evisor_contract::{Capability, Context, NotifyPort, Status};
 pub enum Delivery {
     /// Nothing waits any more.
     Done,
-    /// The object behind this capability failed, or asked for more effects than
-    /// one invocation may: it is to be quarantined, and delivery called again.
+    /// The object behind this capability failed, or is part of a chain of effects
+    /// that does not end: it is to be quarantined, and delivery called again.
     Failed(&'static Capability<dyn NotifyPort>),
 }
 
