@@ -19,9 +19,3 @@ pub fn init() {
     // SAFETY: 1. the region is nobody else's. 2. called once.
     unsafe { HEAP.lock().init(start, end as usize - start as usize) };
 }
-
-/// Bytes in use, and bytes in all.
-pub fn usage() -> (usize, usize) {
-    let heap = HEAP.lock();
-    (heap.used(), heap.size())
-}

@@ -68,11 +68,6 @@ pub fn trap_debug_and_pmu() {
     unsafe { asm!("msr mdcr_el2, {}", in(reg) traps | counters, options(nomem, nostack)) };
 }
 
-/// The affinity fields of this core's MPIDR_EL1.
-pub fn affinity() -> u64 {
-    read!("mpidr_el1") & 0xff_00ff_ffff
-}
-
 /// When the EL2 physical timer fires.
 #[inline(always)]
 pub(crate) fn set_cnthp_cval(count: u64) {

@@ -6,8 +6,3 @@ use smccc::psci;
 pub fn system_off() {
     let _ = psci::system_off::<smccc::Smc>();
 }
-
-/// Restarts the board. Comes back only if the firmware refuses.
-pub fn system_reset() {
-    let _ = psci::system_reset::<smccc::Smc>();
-}

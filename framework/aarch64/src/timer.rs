@@ -7,8 +7,6 @@ use tock_registers::interfaces::{Readable, Writeable};
 
 /// INTID of the EL2 physical timer: PPI 10 (BSA §3.8.1).
 pub const INTID: usize = 26;
-/// INTID of the virtual timer: PPI 11.
-pub const VIRTUAL_INTID: usize = 27;
 
 /// The host's count.
 #[inline(always)]

@@ -24,20 +24,15 @@ pub struct Image {
 
 /// Runs the deployment that the firmware passed. Comes back never.
 pub fn start(boot: Boot, image: &Image) -> ! {
-    let status = match find_board(&boot) {
-        Ok((board, tree)) => {
-            let status = deploy(board, &tree, boot, image).unwrap_or_else(|Refused| {
-                error!("nothing was started");
-                1
-            });
-            report::line(format_args!("all VMs stopped, status {status}"));
-            (board.power_off)();
-            status
-        }
-        // Without a board there is no line to say it on.
-        Err(_) => 1,
-    };
-    let _ = status;
+    // Without a board there is no line to say anything on.
+    if let Ok((board, tree)) = find_board(&boot) {
+        let status = deploy(board, &tree, boot, image).unwrap_or_else(|Refused| {
+            error!("nothing was started");
+            1
+        });
+        report::line(format_args!("all VMs stopped, status {status}"));
+        (board.power_off)();
+    }
     evisor_aarch64::halt()
 }
 
