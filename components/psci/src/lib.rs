@@ -16,8 +16,8 @@ mod spec;
 mod tests;
 
 use evisor_contract::{
-    CallRegisters, Calls, Context, Needs, Object, Parts, Reply, VcpuControl, VmControl, VmEvent,
-    component,
+    CallRegisters, Calls, Context, Needs, Object, Parts, Power, Reply, VcpuControl, VmControl,
+    VmEvent, component,
 };
 use spec::{affinity, code, function};
 
@@ -125,19 +125,23 @@ impl Psci {
             return code::INVALID_PARAMETERS;
         };
         if entry & 3 != 0 {
-            code::INVALID_ADDRESS
-        } else if self.vcpus.start(index, entry, context) {
-            code::SUCCESS
-        } else {
-            code::ALREADY_ON
+            return code::INVALID_ADDRESS;
+        }
+        match self.vcpus.start(index, entry, context) {
+            Power::Off => code::SUCCESS,
+            Power::On => code::ALREADY_ON,
+            Power::Pending => code::ON_PENDING,
         }
     }
 
     /// AFFINITY_INFO. Only for single cores, as version 1.0 and later allow.
     fn affinity_info(&self, target: u64, lowest_level: u64) -> u64 {
         match self.find(target) {
-            Some(index) if lowest_level == 0 && self.vcpus.is_on(index) => affinity::ON,
-            Some(_) if lowest_level == 0 => affinity::OFF,
+            Some(index) if lowest_level == 0 => match self.vcpus.power(index) {
+                Power::On => affinity::ON,
+                Power::Off => affinity::OFF,
+                Power::Pending => affinity::ON_PENDING,
+            },
             _ => code::INVALID_PARAMETERS,
         }
     }

@@ -32,6 +32,7 @@ pub mod code {
     pub const NOT_SUPPORTED: u64 = -1i64 as u64;
     pub const INVALID_PARAMETERS: u64 = -2i64 as u64;
     pub const ALREADY_ON: u64 = -4i64 as u64;
+    pub const ON_PENDING: u64 = -5i64 as u64;
     pub const INTERNAL_FAILURE: u64 = -6i64 as u64;
     pub const INVALID_ADDRESS: u64 = -9i64 as u64;
 }
@@ -40,6 +41,7 @@ pub mod code {
 pub mod affinity {
     pub const ON: u64 = 0;
     pub const OFF: u64 = 1;
+    pub const ON_PENDING: u64 = 2;
 }
 
 /// MIGRATE_INFO_TYPE: there is no Trusted OS to migrate.

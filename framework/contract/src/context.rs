@@ -103,6 +103,7 @@ pub struct Context {
     queue: [Slot; SLOTS],
     vm: u16,
     vcpu: u16,
+    core: u16,
     overflowed: bool,
 }
 
@@ -127,8 +128,22 @@ impl Context {
             queue: [Slot::EMPTY; SLOTS],
             vm,
             vcpu,
+            core: vcpu,
             overflowed: false,
         }
+    }
+
+    /// The same vCPU on core number `core`, which is otherwise its own number.
+    #[must_use]
+    pub const fn on_core(mut self, core: u16) -> Self {
+        self.core = core;
+        self
+    }
+
+    /// The core that the invocation happens on. Counted from 0.
+    #[inline(always)]
+    pub fn core(&self) -> usize {
+        usize::from(self.core)
     }
 
     /// The VM that the vCPU belongs to. Counted from 0.

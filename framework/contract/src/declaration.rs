@@ -61,7 +61,8 @@ impl WindowNeed {
     }
 }
 
-/// Declares a component: exactly one a crate.
+/// Declares a component. A crate that emulates several models of one device
+/// declares each.
 ///
 /// ```
 /// # use evisor_contract::*;
@@ -84,15 +85,17 @@ macro_rules! component {
         build: $build:expr,
         describe: $describe:expr $(,)?
     ) => {
-        #[$crate::linkme::distributed_slice($crate::COMPONENTS)]
-        #[linkme(crate = $crate::linkme)]
-        static DECLARATION: $crate::Declaration = $crate::Declaration {
-            name: env!("CARGO_PKG_NAME"),
-            compatible: &[$($compatible),+],
-            needs: $needs,
-            properties: &[$($property),*],
-            build: $build,
-            describe: $describe,
+        const _: () = {
+            #[$crate::linkme::distributed_slice($crate::COMPONENTS)]
+            #[linkme(crate = $crate::linkme)]
+            static DECLARATION: $crate::Declaration = $crate::Declaration {
+                name: env!("CARGO_PKG_NAME"),
+                compatible: &[$($compatible),+],
+                needs: $needs,
+                properties: &[$($property),*],
+                build: $build,
+                describe: $describe,
+            };
         };
     };
 }

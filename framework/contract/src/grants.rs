@@ -185,16 +185,27 @@ impl VmControl {
     }
 }
 
+/// The power state of a vCPU (DEN 0022, AFFINITY_INFO).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// It runs, or waits for an interrupt.
+    On,
+    /// It was never started, or turned itself off.
+    Off,
+    /// It was started and has not come to its first instruction.
+    Pending,
+}
+
 /// A leaf of the kernel: starting and stopping the vCPUs of one's own VM.
 pub trait VcpuControl: Sync {
     /// The affinity (MPIDR_EL1's Aff3..Aff0 fields) of vCPU `index`, if there is
     /// one.
     fn affinity(&self, index: usize) -> Option<u64>;
-    /// Whether vCPU `index` runs.
-    fn is_on(&self, index: usize) -> bool;
-    /// Starts it at `entry` with `context` in x0. False if it runs already or
-    /// there is none.
-    fn start(&self, index: usize, entry: u64, context: u64) -> bool;
+    /// Whether vCPU `index` runs; off if there is none.
+    fn power(&self, index: usize) -> Power;
+    /// Starts it at `entry` with `context` in x0. The answer is what it was
+    /// before: only one that was [`Power::Off`] starts.
+    fn start(&self, index: usize, entry: u64, context: u64) -> Power;
     /// Stops the vCPU that is calling; it does not come back to its guest.
     fn stop_caller(&self, cx: &mut Context);
     /// The caller waits until it has an interrupt.
@@ -251,6 +262,44 @@ pub struct VirtualInterface {
     pub list_registers: usize,
 }
 
+/// One system register of the core that asks, as a leaf.
+#[derive(Clone, Copy, Debug)]
+pub struct HostRegister {
+    /// Reads it.
+    pub read: fn() -> u64,
+    /// Writes it.
+    pub write: fn(u64),
+}
+
+/// The half of a physical GICv3 that serves virtual interrupts (IHI 0069, the
+/// ICH_* registers), of the core that accesses it.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemInterface {
+    /// ICH_LR<n>_EL2: as many as ICH_VTR_EL2 says.
+    pub lists: &'static [HostRegister],
+    /// ICH_HCR_EL2.
+    pub hcr: HostRegister,
+    /// ICH_VMCR_EL2.
+    pub vmcr: HostRegister,
+    /// ICH_AP0R<n>_EL2 and then as many ICH_AP1R<n>_EL2, as the priority bits in
+    /// ICH_VTR_EL2 make accessible.
+    pub active_priorities: &'static [HostRegister],
+    /// ICH_VTR_EL2.
+    pub vtr: u64,
+    /// ICH_MISR_EL2.
+    pub misr: fn() -> u64,
+    /// ICH_EISR_EL2.
+    pub eisr: fn() -> u64,
+    /// ICH_ELRSR_EL2.
+    pub elrsr: fn() -> u64,
+}
+
+/// A leaf: true random numbers of the machine.
+pub trait Entropy: Sync {
+    /// 64 bits of full entropy; `None` if the source has none to give just now.
+    fn word(&self) -> Option<u64>;
+}
+
 /// What a component may ask for while it is built.
 ///
 /// Each method gives what the declaration's [`Needs`](crate::Needs) announced and
@@ -268,7 +317,8 @@ pub trait Grants {
     /// There is none.
     fn console(&mut self) -> Result<ConsolePort, BuildError>;
 
-    /// A slot of the kernel's timer.
+    /// A slot of the kernel's timer, whose interrupt comes on the core that sets
+    /// it. Who has several looks at all of its own when it is notified.
     ///
     /// # Errors
     /// All are taken.
@@ -298,6 +348,16 @@ pub trait Grants {
     /// # Errors
     /// The board has none of this kind.
     fn virtual_interface(&mut self, cpu_interface: usize) -> Result<VirtualInterface, BuildError>;
+
+    /// The virtual half of the physical interrupt controller where it is made of
+    /// system registers.
+    ///
+    /// # Errors
+    /// The board has none of this kind.
+    fn system_interface(&mut self) -> Result<SystemInterface, BuildError>;
+
+    /// The machine's source of random numbers, if it has one.
+    fn entropy(&self) -> Option<&'static dyn Entropy>;
 
     /// The board's interrupt with number `intid` (a PPI) drives the node's
     /// `index`th line in hardware.

@@ -41,8 +41,8 @@ pub use capability::{Capability, Rights};
 pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, WindowNeed};
 pub use grants::{
-    Clock, ConsolePort, Deadline, Grants, HostSerial, Line, LineState, VcpuControl,
-    VirtualInterface, VmControl, VmEvent, Window,
+    Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Line, LineState,
+    Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
 };
 pub use node::{BuildError, GuestNode, Node, Problem};
 pub use object::{Backend, Calls, Mmio, Notify, Object, Registers};

@@ -20,7 +20,8 @@ pub const CONSOLE_READY: u32 = FIRST + 3;
 /// The interrupt of the host device that the object drives.
 pub const HOST_INTERRUPT: u32 = FIRST + 4;
 /// To an interrupt controller: the vCPU in the context is about to go on, and
-/// something may have become pending for it since it was last here.
+/// something may have become pending for it since it was last here. The value is
+/// 1 if the vCPU starts anew: its CPU interface is as after a reset then.
 pub const REFRESH: u32 = FIRST + 5;
 /// To an interrupt controller: the maintenance interrupt of this core's virtual
 /// interface (IHI 0048B.b §5.3.4) fired.

@@ -7,8 +7,9 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use evisor_contract::{
-    BuildError, Capability, Clock, ConsolePort, Deadline, Grants, HostSerial, Line, NotifyPort,
-    ObjectPort, Parts, Register, Rights, VcpuControl, VirtualInterface, VmControl,
+    BuildError, Capability, Clock, ConsolePort, Deadline, Entropy, Grants, HostSerial, Line,
+    NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
+    VirtualInterface, VmControl,
 };
 use evisor_manifest::ObjectPlan;
 
@@ -161,6 +162,21 @@ impl Grants for Binder<'_> {
         let interface = self.common.host.virtual_interface().ok_or_else(none)?;
         self.direct.push(cpu_interface);
         Ok(interface)
+    }
+
+    fn system_interface(&mut self) -> Result<SystemInterface, BuildError> {
+        self.owner()?;
+        let none = || {
+            BuildError::new(
+                "needs a GICv3 with virtualization, which the board has not",
+                "use the board's own kind: \"evisor,gic\"",
+            )
+        };
+        self.common.host.system_interface().ok_or_else(none)
+    }
+
+    fn entropy(&self) -> Option<&'static dyn Entropy> {
+        self.common.host.entropy()
     }
 
     fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {

@@ -1,7 +1,7 @@
 //! What the kernel asks of the machine.
 
 use alloc::boxed::Box;
-use evisor_contract::{HostSerial, Register, VirtualInterface};
+use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
 
 /// The machine that eVisor runs on, or one that a test pretends.
 pub trait Host: Sync {
@@ -21,7 +21,11 @@ pub trait Host: Sync {
     fn identification(&self, register: Register) -> Option<u64>;
     /// A window onto GICH, for one VM's interrupt controller.
     fn virtual_interface(&self) -> Option<VirtualInterface>;
-    /// The INTID of GICH's maintenance interrupt.
+    /// The ICH_* registers, where the interrupt controller is a GICv3.
+    fn system_interface(&self) -> Option<SystemInterface>;
+    /// A source of random numbers.
+    fn entropy(&self) -> Option<&'static dyn Entropy>;
+    /// The INTID of the virtual interface's maintenance interrupt.
     fn maintenance_interrupt(&self) -> Option<u32>;
     /// The board's serial line and its INTID; once.
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)>;

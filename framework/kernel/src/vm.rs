@@ -9,7 +9,7 @@ use crate::host::Host;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use evisor_contract::{Clock, Context, Notify, Object, Reply, VcpuControl, VmEvent};
+use evisor_contract::{Clock, Context, Notify, Object, Power, Reply, VcpuControl, VmEvent};
 use spin::Once;
 
 /// Bits of [`Context::attention`].
@@ -188,13 +188,16 @@ impl VcpuControl for Vm {
         self.slots.get(index).map(|slot| slot.affinity)
     }
 
-    fn is_on(&self, index: usize) -> bool {
-        self.slots.get(index).is_some_and(|slot| slot.on.load(Ordering::SeqCst))
+    fn power(&self, index: usize) -> Power {
+        match self.slots.get(index).map(|slot| slot.on.load(Ordering::SeqCst)) {
+            Some(true) => Power::On,
+            _ => Power::Off,
+        }
     }
 
     /// Only the first vCPU can run yet: the manifest reader refuses more.
-    fn start(&self, _index: usize, _entry: u64, _context: u64) -> bool {
-        false
+    fn start(&self, _index: usize, _entry: u64, _context: u64) -> Power {
+        Power::On
     }
 
     fn stop_caller(&self, cx: &mut Context) {

@@ -3,7 +3,7 @@
 use crate::board::Hardware;
 use alloc::boxed::Box;
 use evisor_aarch64::{gicv2, registers, timer};
-use evisor_contract::{HostSerial, Register, VirtualInterface};
+use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
 use evisor_kernel::Host;
 use spin::Mutex;
 
@@ -59,6 +59,14 @@ impl Host for Machine {
 
     fn virtual_interface(&self) -> Option<VirtualInterface> {
         gicv2::virtual_interface()
+    }
+
+    fn system_interface(&self) -> Option<SystemInterface> {
+        None
+    }
+
+    fn entropy(&self) -> Option<&'static dyn Entropy> {
+        None
     }
 
     fn maintenance_interrupt(&self) -> Option<u32> {

@@ -1,9 +1,9 @@
 //! Fakes for what a component may be granted.
 
 use evisor_contract::{
-    BuildError, Capability, Clock, ConsolePort, Context, Deadline, Effect, Grants, HostSerial,
-    Line, LineState, NotifyPort, Register, Reply, Rights, VcpuControl, VirtualInterface, VmControl,
-    VmEvent, Window, Words, tag,
+    BuildError, Capability, Clock, ConsolePort, Context, Deadline, Effect, Entropy, Grants,
+    HostSerial, Line, LineState, NotifyPort, Power, Register, Reply, Rights, SystemInterface,
+    VcpuControl, VirtualInterface, VmControl, VmEvent, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -124,7 +124,7 @@ impl Clock for FakeClock {
 
 /// vCPUs with the affinities 0, 1, 2…; the first is on.
 struct FakeVcpus {
-    on: Mutex<Vec<bool>>,
+    on: Mutex<Vec<Power>>,
     log: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -132,20 +132,21 @@ impl VcpuControl for FakeVcpus {
     fn affinity(&self, index: usize) -> Option<u64> {
         (index < lock(&self.on).len()).then_some(index as u64)
     }
-    fn is_on(&self, index: usize) -> bool {
-        lock(&self.on).get(index).copied().unwrap_or(false)
+    fn power(&self, index: usize) -> Power {
+        lock(&self.on).get(index).copied().unwrap_or(Power::Off)
     }
-    fn start(&self, index: usize, entry: u64, context: u64) -> bool {
-        match lock(&self.on).get_mut(index) {
-            Some(on) if !*on => *on = true,
-            _ => return false,
+    fn start(&self, index: usize, entry: u64, context: u64) -> Power {
+        let mut on = lock(&self.on);
+        let Some(power) = on.get_mut(index) else { return Power::On };
+        let before = core::mem::replace(power, Power::On);
+        if before == Power::Off {
+            lock(&self.log).push(Event::Started { index, entry, context });
         }
-        lock(&self.log).push(Event::Started { index, entry, context });
-        true
+        before
     }
     fn stop_caller(&self, cx: &mut Context) {
         if let Some(on) = lock(&self.on).get_mut(cx.vcpu()) {
-            *on = false;
+            *on = Power::Off;
         }
         lock(&self.log).push(Event::Stopped);
     }
@@ -300,7 +301,8 @@ impl Grants for World {
     }
 
     fn vcpus(&mut self) -> Result<&'static dyn VcpuControl, BuildError> {
-        let on = (0..self.vcpus).map(|index| index == 0).collect();
+        let power = |index| if index == 0 { Power::On } else { Power::Off };
+        let on = (0..self.vcpus).map(power).collect();
         let vcpus = FakeVcpus { on: Mutex::new(on), log: Arc::clone(&self.log) };
         Ok(Box::leak(Box::new(vcpus)))
     }
@@ -315,6 +317,14 @@ impl Grants for World {
 
     fn virtual_interface(&mut self, _: usize) -> Result<VirtualInterface, BuildError> {
         Ok(VirtualInterface { control: window(0x80), list_registers: 4 })
+    }
+
+    fn system_interface(&mut self) -> Result<SystemInterface, BuildError> {
+        Err(BuildError::new("needs a GICv3", "give it one"))
+    }
+
+    fn entropy(&self) -> Option<&'static dyn Entropy> {
+        None
     }
 
     fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {

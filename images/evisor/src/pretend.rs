@@ -1,6 +1,6 @@
 //! A machine that is not there, for binding a deployment on a workstation.
 
-use evisor_contract::{HostSerial, Register, VirtualInterface};
+use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
 use evisor_kernel::Host;
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -52,6 +52,12 @@ impl Host for PretendedHost {
         let registers: Vec<ReadPureWrite<u32>> = (0..0x400).map(|_| ReadPureWrite(0)).collect();
         let control = UniqueMmioPointer::from(Box::leak(registers.into_boxed_slice()));
         Some(VirtualInterface { control, list_registers: 4 })
+    }
+    fn system_interface(&self) -> Option<SystemInterface> {
+        None
+    }
+    fn entropy(&self) -> Option<&'static dyn Entropy> {
+        None
     }
     fn maintenance_interrupt(&self) -> Option<u32> {
         Some(25)

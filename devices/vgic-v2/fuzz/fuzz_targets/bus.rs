@@ -4,7 +4,7 @@
 #![no_main]
 
 use evisor_contract::{
-    Context, Mmio, Notify, Object, Restore, Save, VcpuControl, VirtualInterface, Width, tag,
+    Context, Mmio, Notify, Object, Power, Restore, Save, VcpuControl, VirtualInterface, Width, tag,
 };
 use libfuzzer_sys::fuzz_target;
 use safe_mmio::UniqueMmioPointer;
@@ -17,11 +17,11 @@ impl VcpuControl for Vcpus {
     fn affinity(&self, index: usize) -> Option<u64> {
         Some(index as u64)
     }
-    fn is_on(&self, _: usize) -> bool {
-        true
+    fn power(&self, _: usize) -> Power {
+        Power::On
     }
-    fn start(&self, _: usize, _: u64, _: u64) -> bool {
-        false
+    fn start(&self, _: usize, _: u64, _: u64) -> Power {
+        Power::On
     }
     fn stop_caller(&self, _: &mut Context) {}
     fn wait(&self, _: &mut Context) {}

@@ -6,9 +6,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use evisor_contract::{
-    BuildError, Clock, ConsolePort, Context, Deadline, Declaration, Grants, GuestNode, HostSerial,
-    Line, Node, Parts, Register, Reply, VcpuControl, VirtualInterface, VmControl, Width,
-    components, tag,
+    BuildError, Clock, ConsolePort, Context, Deadline, Declaration, Entropy, Grants, GuestNode,
+    HostSerial, Line, Node, Parts, Register, Reply, SystemInterface, VcpuControl, VirtualInterface,
+    VmControl, Width, components, tag,
 };
 
 struct Given {
@@ -45,6 +45,12 @@ impl Grants for Given {
     fn virtual_interface(&mut self, window: usize) -> Result<VirtualInterface, BuildError> {
         assert_eq!(window, 1);
         Ok(interface(self.lists))
+    }
+    fn system_interface(&mut self) -> Result<SystemInterface, BuildError> {
+        none()
+    }
+    fn entropy(&self) -> Option<&'static dyn Entropy> {
+        None
     }
     fn hardware_line(&mut self, _: usize, _: u32) -> Result<(), BuildError> {
         none()

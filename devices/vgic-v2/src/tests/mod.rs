@@ -13,7 +13,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use evisor_contract::{
-    Context, LineState, Mmio, Notify, Reply, Status, VcpuControl, VirtualInterface, Width, tag,
+    Context, LineState, Mmio, Notify, Power, Reply, Status, VcpuControl, VirtualInterface, Width,
+    tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -29,11 +30,11 @@ impl VcpuControl for Vcpus {
     fn affinity(&self, index: usize) -> Option<u64> {
         Some(index as u64)
     }
-    fn is_on(&self, _: usize) -> bool {
-        true
+    fn power(&self, _: usize) -> Power {
+        Power::On
     }
-    fn start(&self, _: usize, _: u64, _: u64) -> bool {
-        false
+    fn start(&self, _: usize, _: u64, _: u64) -> Power {
+        Power::On
     }
     fn stop_caller(&self, _: &mut Context) {}
     fn wait(&self, _: &mut Context) {}

@@ -8,7 +8,7 @@ use crate::host::Host;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
-use evisor_contract::{HostSerial, Register, VirtualInterface};
+use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
 use spin::Mutex;
 
 /// A machine whose clock the test moves, and that remembers what it was asked.
@@ -48,6 +48,12 @@ impl Host for Fake {
         None
     }
     fn virtual_interface(&self) -> Option<VirtualInterface> {
+        None
+    }
+    fn system_interface(&self) -> Option<SystemInterface> {
+        None
+    }
+    fn entropy(&self) -> Option<&'static dyn Entropy> {
         None
     }
     fn maintenance_interrupt(&self) -> Option<u32> {

@@ -5,7 +5,7 @@ use crate::vm::{Attention, Next, Vm};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::sync::atomic::{AtomicU32, Ordering};
-use evisor_contract::{Clock, Context, VcpuControl, VmEvent};
+use evisor_contract::{Clock, Context, Power, VcpuControl, VmEvent};
 
 fn vm(host: &'static Fake, vcpus: u64) -> (Vm, Box<[&'static AtomicU32]>) {
     let vm = Vm::new(3, "test".to_string(), 0..vcpus, 100, host);
@@ -88,7 +88,7 @@ fn a_vcpu_that_stops_itself_comes_out_and_stays_out() {
     vm.stop_caller(&mut cx);
     assert_eq!(cx.attention.load(Ordering::Relaxed), Attention::LEAVE);
     assert_eq!(vm.parked(0), Next::Wait);
-    assert!(!vm.is_on(0));
+    assert_eq!(vm.power(0), Power::Off);
 }
 
 #[test]
