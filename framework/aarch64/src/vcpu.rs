@@ -187,8 +187,9 @@ pub fn init_core() {
     // RES1, SVE, SME and trace registers trap; floating point is the guest's.
     CPTR_EL2.set(0x33ff | 1 << 20);
     registers::trap_debug_and_pmu();
-    // The physical counter can be read; the physical timer cannot be used.
-    CNTHCTL_EL2.set(1);
+    // The physical count and timer are their component's: the host's count is not
+    // the VM's, and the host's timer is nobody's.
+    CNTHCTL_EL2.set(0);
     registers::set_vpidr(MIDR_EL1.get());
 }
 

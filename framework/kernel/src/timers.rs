@@ -57,7 +57,8 @@ impl Timers {
     #[inline]
     fn set(&mut self, tag: u32, count: u64) -> Reply {
         let Some(slot) = self.slots.get_mut(tag as usize) else { return Reply::ABSENT };
-        slot.deadline = if count == u64::MAX { count } else { count.wrapping_add(slot.offset) };
+        // A count that the host's never reaches is never, not long ago.
+        slot.deadline = count.saturating_add(slot.offset);
         let deadline = slot.deadline;
         if deadline < self.armed {
             self.arm(deadline);

@@ -3,7 +3,7 @@
 use crate::load::PlacedVm;
 use alloc::vec::Vec;
 use evisor_aarch64::vcpu::{Vcpu, reset_el1};
-use evisor_aarch64::{Crash, Kernel, gicv2, set_kernel};
+use evisor_aarch64::{Crash, Kernel, gicv2, set_kernel, timer};
 use evisor_contract::{VmEvent, Words, tag};
 use evisor_kernel::{Attention, Bundle, Next, Vm};
 use evisor_manifest::Outcome;
@@ -85,7 +85,8 @@ fn live(placed: &mut PlacedVm, bundle: &Bundle<'_>) -> u8 {
         if placed.fill(bundle).is_err() {
             return 1;
         }
-        info!("{name}: starts");
+        let began = timer::nanoseconds(placed.bound.vm.offset());
+        info!("{name}: starts; its time is the machine's less {began} ns");
         let event = run_until_change(placed);
         crashed = placed.bound.vm.take_crash();
         match event {

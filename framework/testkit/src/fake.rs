@@ -122,6 +122,21 @@ impl Clock for FakeClock {
     }
 }
 
+/// Gives what a test put in.
+struct FakeEntropy(Mutex<VecDeque<u64>>);
+
+impl FakeEntropy {
+    fn new(words: Vec<u64>) -> &'static Self {
+        Box::leak(Box::new(Self(Mutex::new(words.into()))))
+    }
+}
+
+impl Entropy for FakeEntropy {
+    fn word(&self) -> Option<u64> {
+        lock(&self.0).pop_front()
+    }
+}
+
 /// vCPUs with the affinities 0, 1, 2…; the first is on.
 struct FakeVcpus {
     on: Mutex<Vec<Power>>,
@@ -230,6 +245,7 @@ pub(crate) struct World {
     vcpus: usize,
     control: bool,
     host_registers: BTreeMap<u32, u64>,
+    entropy: Option<&'static FakeEntropy>,
 }
 
 /// What of the world a test may choose.
@@ -238,6 +254,7 @@ pub(crate) struct WorldSetup {
     pub(crate) vcpus: usize,
     pub(crate) control: bool,
     pub(crate) host_registers: BTreeMap<u32, u64>,
+    pub(crate) entropy: Option<Vec<u64>>,
 }
 
 impl World {
@@ -252,6 +269,7 @@ impl World {
             vcpus: setup.vcpus,
             control: setup.control,
             host_registers: setup.host_registers,
+            entropy: setup.entropy.map(FakeEntropy::new),
         }
     }
 
@@ -324,7 +342,7 @@ impl Grants for World {
     }
 
     fn entropy(&self) -> Option<&'static dyn Entropy> {
-        None
+        self.entropy.map(|entropy| entropy as &dyn Entropy)
     }
 
     fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {
