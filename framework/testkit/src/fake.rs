@@ -8,8 +8,12 @@ use evisor_contract::{
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// All that the VM's addresses lead to.
+pub const MEMORY: RangeInclusive<u64> = 0x4000_0000..=0x4fff_ffff;
 
 /// Something that a component did to the world outside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -327,6 +331,10 @@ impl Grants for World {
 
     fn vcpu_count(&self) -> usize {
         self.vcpus
+    }
+
+    fn addresses(&self) -> Vec<RangeInclusive<u64>> {
+        vec![MEMORY]
     }
 
     fn clock(&self) -> &'static dyn Clock {
