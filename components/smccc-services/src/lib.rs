@@ -48,11 +48,7 @@ impl Object for Services {
 impl Calls for Services {
     fn call(&mut self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply {
         Reply::value(match function {
-            function::VERSION => spec::VERSION_1_2,
-            function::ARCH_FEATURES => self.features(registers[1]),
-            // Who calls it without need has what it wants.
-            function::ARCH_WORKAROUND_1 if self.processor.is_safe_from_variant_2() => code::SUCCESS,
-            function::ARCH_WORKAROUND_3 if self.processor.is_safe_from_bhb() => code::SUCCESS,
+            function::VERSION..=function::ARCH_LAST => self.architecture(function, registers[1]),
             function::UID => uid(registers),
             function::REVISION => revision(registers),
             function::VERDICT if self.vm.permitted() => self.verdict(registers[1], cx),
@@ -62,6 +58,19 @@ impl Calls for Services {
 }
 
 impl Services {
+    /// Arm architecture calls.
+    #[inline(never)]
+    fn architecture(&self, function: u32, asked: u64) -> u64 {
+        match function {
+            function::VERSION => spec::VERSION_1_2,
+            function::ARCH_FEATURES => self.features(asked),
+            // Who calls it without need has what it wants.
+            function::ARCH_WORKAROUND_1 if self.processor.is_safe_from_variant_2() => code::SUCCESS,
+            function::ARCH_WORKAROUND_3 if self.processor.is_safe_from_bhb() => code::SUCCESS,
+            _ => code::NOT_SUPPORTED,
+        }
+    }
+
     /// §7.3. The workarounds are firmware's, and a guest's calls are not passed on to
     /// it: what the core does not need is said to be so, the rest is not there.
     #[expect(clippy::cast_possible_truncation, reason = "the argument has 32 bits")]
