@@ -6,6 +6,7 @@ use evisor_testkit::{Event, MEMORY, Rig, Setup, describe};
 const NOT_SUPPORTED: u64 = u64::MAX;
 const INVALID_PARAMETERS: u64 = u64::MAX - 1;
 const ALREADY_ON: u64 = u64::MAX - 3;
+const ON_PENDING: u64 = u64::MAX - 4;
 const INVALID_ADDRESS: u64 = u64::MAX - 8;
 
 fn rig(vcpus: usize, control: bool) -> Rig {
@@ -63,6 +64,8 @@ fn cpu_on() {
     let entry = *MEMORY.start();
     assert_eq!(rig.call(0xc400_0003, &[2, entry, 77])[0], 0);
     assert_eq!(rig.events(), [Event::Started { index: 2, entry, context: 77 }]);
+    assert_eq!(rig.call(0xc400_0003, &[2, entry, 0])[0], ON_PENDING);
+    rig.arrive(2);
     assert_eq!(rig.call(0xc400_0003, &[2, entry, 0])[0], ALREADY_ON);
     assert_eq!(rig.call(0xc400_0003, &[0, entry, 0])[0], ALREADY_ON, "the caller");
     for target in [3, 1 | 1 << 31, 1 << 8, 1 << 32, u64::MAX] {
@@ -88,7 +91,7 @@ fn narrow_calls_take_low_halves() {
     let (upper, entry) = (0xdead_beef << 32, *MEMORY.start());
     assert_eq!(rig.call(0x8400_0003, &[upper | 1, upper | entry, upper | 7])[0], 0);
     assert_eq!(rig.events(), [Event::Started { index: 1, entry, context: 7 }]);
-    assert_eq!(rig.call(0x8400_0004, &[upper | 1, upper])[0], 0, "AFFINITY_INFO");
+    assert_eq!(rig.call(0x8400_0004, &[upper | 1, upper])[0], 2, "AFFINITY_INFO");
 }
 
 /// The functions of 1.1 that are left out, by their names.
@@ -129,6 +132,10 @@ fn affinity_info() {
     let mut rig = rig(2, true);
     assert_eq!(rig.call(0xc400_0004, &[0, 0])[0], 0, "on");
     assert_eq!(rig.call(0xc400_0004, &[1, 0])[0], 1, "off");
+    rig.call(0xc400_0003, &[1, *MEMORY.start(), 0]);
+    assert_eq!(rig.call(0xc400_0004, &[1, 0])[0], 2, "on its way");
+    rig.arrive(1);
+    assert_eq!(rig.call(0xc400_0004, &[1, 0])[0], 0, "on");
     assert_eq!(rig.call(0xc400_0004, &[2, 0])[0], INVALID_PARAMETERS);
     for level in [1, 2, 3, 4, u64::MAX] {
         assert_eq!(rig.call(0xc400_0004, &[0, level])[0], INVALID_PARAMETERS, "level {level}");

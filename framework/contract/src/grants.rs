@@ -342,8 +342,10 @@ pub trait Grants {
     fn vcpu_count(&self) -> usize;
 
     /// Where the VM has memory or registers, guest-physical. What is elsewhere can
-    /// only abort.
-    fn addresses(&self) -> Vec<RangeInclusive<u64>>;
+    /// only abort. Everywhere, if that is not known.
+    fn addresses(&self) -> Vec<RangeInclusive<u64>> {
+        Vec::from([0..=u64::MAX])
+    }
 
     /// The VM's time.
     fn clock(&self) -> &'static dyn Clock;

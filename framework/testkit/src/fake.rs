@@ -141,10 +141,19 @@ impl Entropy for FakeEntropy {
     }
 }
 
-/// vCPUs with the affinities 0, 1, 2…; the first is on.
-struct FakeVcpus {
+/// vCPUs with the affinities 0, 1, 2…; the first is on. One that is started is
+/// pending until a test says that it came.
+pub(crate) struct FakeVcpus {
     on: Mutex<Vec<Power>>,
     log: Arc<Mutex<Vec<Event>>>,
+}
+
+impl FakeVcpus {
+    pub(crate) fn arrive(&self, index: usize) {
+        if let Some(power) = lock(&self.on).get_mut(index) {
+            *power = Power::On;
+        }
+    }
 }
 
 impl VcpuControl for FakeVcpus {
@@ -157,8 +166,9 @@ impl VcpuControl for FakeVcpus {
     fn start(&self, index: usize, entry: u64, context: u64) -> Power {
         let mut on = lock(&self.on);
         let Some(power) = on.get_mut(index) else { return Power::On };
-        let before = core::mem::replace(power, Power::On);
+        let before = *power;
         if before == Power::Off {
+            *power = Power::Pending;
             lock(&self.log).push(Event::Started { index, entry, context });
         }
         before
@@ -245,6 +255,7 @@ pub(crate) struct World {
     pub(crate) clock: &'static FakeClock,
     pub(crate) serial: SerialEnd,
     pub(crate) linked: Vec<(usize, u32)>,
+    pub(crate) power: Option<&'static FakeVcpus>,
     lines: usize,
     vcpus: usize,
     control: bool,
@@ -269,6 +280,7 @@ impl World {
             clock: Box::leak(Box::new(clock)),
             serial: SerialEnd::new(),
             linked: Vec::new(),
+            power: None,
             lines: setup.lines,
             vcpus: setup.vcpus,
             control: setup.control,
@@ -326,7 +338,7 @@ impl Grants for World {
         let power = |index| if index == 0 { Power::On } else { Power::Off };
         let on = (0..self.vcpus).map(power).collect();
         let vcpus = FakeVcpus { on: Mutex::new(on), log: Arc::clone(&self.log) };
-        Ok(Box::leak(Box::new(vcpus)))
+        Ok(*self.power.insert(Box::leak(Box::new(vcpus))))
     }
 
     fn vcpu_count(&self) -> usize {

@@ -243,6 +243,11 @@ impl Rig {
         bytes.flatten().collect()
     }
 
+    /// vCPU `index`, which was started, comes to its first instruction.
+    pub fn arrive(&self, index: usize) {
+        self.world.power.expect("a component that has the vCPUs").arrive(index);
+    }
+
     /// The VM restarts.
     pub fn reset(&mut self) {
         self.parts.object.with(&mut |object| object.reset());
