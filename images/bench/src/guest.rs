@@ -3,7 +3,6 @@
 use evisor_guest::call::{NOT_SUPPORTED, hvc};
 use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, timer};
 use smccc::psci::PSCI_VERSION;
-use tock_registers::interfaces::Readable;
 
 use crate::{access, interrupt};
 
