@@ -8,6 +8,7 @@
 
 use crate::vcpu::Vcpu;
 use crate::{gicv2, inject};
+use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2};
 use core::fmt;
 use evisor_contract::{Register, Status, Width, Words};
@@ -134,7 +135,11 @@ extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Words {
 #[unsafe(no_mangle)]
 extern "C" fn exit_deactivate(vcpu: &mut Vcpu, status: u64) {
     let intid = vcpu.acknowledged.intid();
-    if status != Status::Done as u64 && intid >= 16 {
+    if intid < 16 {
+        // What the other core wrote before its kick is read after the kick was
+        // acknowledged (DDI 0487, B2.3: a load, then a load).
+        barrier::dmb(barrier::ISHLD);
+    } else if status != Status::Done as u64 {
         gicv2::disable(intid);
         vcpu.refused += 1;
     }

@@ -230,7 +230,6 @@ pub fn reset_el1(offset: u64) {
             "msr cpacr_el1, xzr",
             "msr ttbr0_el1, xzr",
             "msr ttbr1_el1, xzr",
-            "msr tcr_el1, xzr",
             "msr mair_el1, xzr",
             "msr amair_el1, xzr",
             "msr vbar_el1, xzr",
@@ -251,6 +250,9 @@ pub fn reset_el1(offset: u64) {
             "msr afsr1_el1, xzr",
             "msr par_el1, xzr",
             "msr csselr_el1, xzr",
+            // Last, as it lets tables be walked again: see `Root::load`.
+            "isb",
+            "msr tcr_el1, xzr",
             "isb",
             options(nostack, nomem),
         );
