@@ -73,6 +73,7 @@ pub(crate) fn plan<'t>(
     vm: Node<'t>,
     object: &Found<'t>,
     space: &mut Space<'t>,
+    vcpus: usize,
 ) -> ObjectPlan {
     let Found { node, declaration, is_cpu } = *object;
     if !is_cpu {
@@ -80,7 +81,7 @@ pub(crate) fn plan<'t>(
     }
     let rights = rights::read(faults, node);
     let regions = if is_cpu { None } else { space.claim(faults, vm, node) };
-    let windows = regions.map(|regions| windows(faults, object, &regions, rights));
+    let windows = regions.map(|regions| windows(faults, object, &regions, rights, vcpus));
     ObjectPlan {
         path: node.path(),
         name: node.name().to_string(),
@@ -123,6 +124,7 @@ fn windows(
     object: &Found<'_>,
     regions: &[Region],
     rights: Rights,
+    vcpus: usize,
 ) -> Vec<WindowPlan> {
     let name = object.declaration.name;
     let needs = object.declaration.needs.windows;
@@ -132,7 +134,8 @@ fn windows(
         faults.property(object.node, "reg", message, format!("list {}", needs.len()));
     }
     let pairs = regions.iter().zip(needs);
-    pairs.map(|(region, need)| window(faults, object, *region, *need, rights)).collect()
+    let sized = |need: &WindowNeed| WindowNeed { size: need.size_for(vcpus), ..*need };
+    pairs.map(|(region, need)| window(faults, object, *region, sized(need), rights)).collect()
 }
 
 fn window(

@@ -28,9 +28,9 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 }
 
 const WORDS: WindowNeed =
-    WindowNeed { size: 0x1000, access: Rights::READ32.union(Rights::WRITE32) };
+    WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 9] = [
+pub static REGISTRY: [Declaration; 10] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -78,6 +78,13 @@ pub static REGISTRY: [Declaration; 9] = [
     }),
     component("smccc-services", &["evisor,smccc"], Needs::NONE, &[], |_, _| Ok(())),
     component("id-registers", &["arm,armv8"], Needs::NONE, &["evisor,hide"], |_, _| Ok(())),
+    component(
+        "banked",
+        &["example,banked"],
+        device(&[WindowNeed { per_vcpu: true, ..WORDS }], 0),
+        &[],
+        |_, _| Ok(()),
+    ),
     component("other-cpu", &["example,cpu"], Needs::NONE, &[], |_, _| Ok(())),
     component(
         "console",
