@@ -6,7 +6,7 @@
     reason = "switches stacks, writes EL1's registers, and hands out memory by address"
 )]
 
-use crate::gicv2::Acknowledged;
+use crate::gic::{Acknowledged, Version};
 use crate::{inject, map, registers};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
@@ -206,13 +206,18 @@ pub fn trap_wfi() {
     TRAP_WFI.store(true, Ordering::Relaxed);
 }
 
-/// Takes EL2's exceptions to `vectors.s`, from the first Rust code on: a defect
-/// that early leaves a record too.
-pub(crate) fn set_vectors() {
+/// Takes EL2's exceptions to the table of `vectors.s` for this GIC; any will do
+/// until an interrupt can come. From the first Rust code on: a defect that early
+/// leaves a record too.
+pub(crate) fn set_vectors(gic: Version) {
     unsafe extern "C" {
-        static vectors: u8;
+        static vectors_v2: u8;
+        static vectors_v3: u8;
     }
-    let at = &raw const vectors as u64;
+    let at = match gic {
+        Version::V2 => &raw const vectors_v2,
+        Version::V3 => &raw const vectors_v3,
+    };
     // SAFETY: 1. it is a table of vectors.
     unsafe { asm!("msr vbar_el2, {}", "isb", in(reg) at, options(nostack)) };
 }

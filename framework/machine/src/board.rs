@@ -30,7 +30,7 @@ pub struct Board {
 pub struct Hardware {
     /// The interrupt controller that it can virtualize.
     pub gic: Option<GicVersion>,
-    /// The INTID of GICH's maintenance interrupt.
+    /// The INTID of its maintenance interrupt, for list registers.
     pub maintenance: Option<u32>,
     /// The serial line for consoles and its INTID.
     pub serial: Option<(Box<dyn HostSerial>, u32)>,

@@ -3,7 +3,7 @@
 use crate::load::PlacedVm;
 use alloc::vec::Vec;
 use evisor_aarch64::vcpu::{Vcpu, reset_el1};
-use evisor_aarch64::{Crash, Kernel, gicv2, set_kernel};
+use evisor_aarch64::{Crash, Kernel, gic, set_kernel};
 use evisor_contract::{VmEvent, Words, tag};
 use evisor_kernel::{Attention, Bundle, Next, Vm};
 use evisor_manifest::Outcome;
@@ -110,8 +110,8 @@ fn run_until_change(placed: &mut PlacedVm) -> VmEvent {
     placed.stage2.load();
     reset_el1(vm.offset());
     for &intid in &placed.bound.private {
-        gicv2::clear(intid as usize);
-        gicv2::enable(intid as usize, false);
+        gic::clear(intid as usize);
+        gic::enable(intid as usize, false);
     }
     loop {
         if vm.enter(0)

@@ -7,11 +7,11 @@ use crate::{load, report, run};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use evisor_aarch64::{Boot, Ram, gicv2, vcpu};
+use evisor_aarch64::{Boot, Ram, gic, vcpu};
 use evisor_contract::components;
 use evisor_fdt::Tree;
 use evisor_kernel::{Bundle, bind};
-use evisor_manifest::{BoardFacts, Deployment, GicVersion, LeftOut, Surroundings};
+use evisor_manifest::{BoardFacts, Deployment, LeftOut, Surroundings};
 use log::{error, info};
 
 /// What an image was built with: its build script writes it.
@@ -54,10 +54,8 @@ fn deploy(
     let hardware = (board.bring_up)(tree).map_err(|problem| refuse_for(&problem))?;
     info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
     check_registry(image)?;
-    if hardware.gic != Some(GicVersion::V2) {
-        return Err(refuse(format_args!(
-            "the board has no GICv2, and this version drives no other; start QEMU with gic-version=2"
-        )));
+    if hardware.gic.is_none() {
+        return Err(refuse(format_args!("the board has no GIC that this version drives")));
     }
     let (memory, archive) = claim_memory(tree, boot)?;
     // What is read here is never freed: after the last VM the machine stops.
@@ -76,12 +74,12 @@ fn deploy(
     let deployment = &*Box::leak(Box::new(read(manifest, image, &facts, bundle)?));
     let machine = Machine::new(hardware);
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
-    gicv2::init_distributor();
-    gicv2::init_core();
+    gic::init_distributor();
+    gic::init_core(0).map_err(|problem| refuse_for(&problem))?;
     vcpu::init_core();
     let vms = load::place(deployment, manifest, bound.root, bound.vms, memory)?;
     for intid in bound.interrupts {
-        gicv2::enable(intid as usize, false);
+        gic::enable(intid as usize, false);
     }
     Ok(run::run(bound.root, bundle, vms.leak()))
 }
