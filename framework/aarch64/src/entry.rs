@@ -3,7 +3,6 @@
 
 #![allow(unsafe_code, reason = "called by assembly; makes slices of what the firmware passed")]
 
-use crate::gic::Version;
 use crate::map::{self, Ram};
 use crate::{heap, layout, vcpu};
 use aarch64_paging::MapError;
@@ -65,7 +64,7 @@ extern "C" fn evisor_main(tree: u64, image: u64) -> ! {
         fn evisor_start(boot: Boot) -> !;
         static __image_end: u8;
     }
-    vcpu::set_vectors(Version::V2);
+    vcpu::set_vectors();
     heap::init();
     let size = &raw const __image_end as u64 - layout::IMAGE;
     if map::init(image).is_err() {

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "functions that assembly calls by name")]
 
-use crate::gic::{self, CpuInterface};
+use crate::gic::{self, CpuInterface, Version};
 use crate::gicv2::Gicv2;
 use crate::gicv3::Gicv3;
 use crate::inject;
@@ -179,6 +179,22 @@ fn deactivate<G: CpuInterface>(vcpu: &mut Vcpu, status: u64) {
     G::deactivate(vcpu.acknowledged);
 }
 
+/// An interrupt that came while no guest is on the core, on behalf of its vCPU.
+pub(crate) fn take_interrupt(vcpu: &mut Vcpu) {
+    match gic::version() {
+        Version::V2 => take::<Gicv2>(vcpu),
+        Version::V3 => take::<Gicv3>(vcpu),
+    }
+    exit_work(vcpu);
+}
+
+fn take<G: CpuInterface>(vcpu: &mut Vcpu) {
+    let status = interrupt::<G>(vcpu).status();
+    if status != Status::Held {
+        deactivate::<G>(vcpu, status as u64);
+    }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn exit_work(vcpu: &mut Vcpu) -> u64 {
     while let Delivery::Failed(capability) = deliver(&mut vcpu.context) {
@@ -243,7 +259,10 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
 fn wait(esr: u64) {
     if esr & 1 == 0 {
         gic::look_again();
-        aarch64_cpu::asm::wfi();
+        // EL2 is not woken by what is for EL1 (DDI 0487, WFI wake-up events).
+        if !gic::has_virtual_interrupt() {
+            aarch64_cpu::asm::wfi();
+        }
     }
     advance();
 }

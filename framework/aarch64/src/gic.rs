@@ -24,8 +24,8 @@ pub(crate) fn choose(version: Version) {
     VERSION.call_once(|| version);
 }
 
-/// Before a board has chosen nothing here is called.
-fn version() -> Version {
+/// Which it is; any, before a board has chosen: nothing here is called then.
+pub(crate) fn version() -> Version {
     VERSION.get().copied().unwrap_or(Version::V2)
 }
 
@@ -35,12 +35,17 @@ pub const CORES: usize = 16;
 /// What has to be written to send core n an interrupt; 0 before it is up.
 static TARGETS: [AtomicU64; CORES] = [const { AtomicU64::new(0) }; CORES];
 
-/// Everything off, and to this core. Once, by the first core.
-pub fn init_distributor() {
+/// Everything off, and to this core. Once, by the first core, before anything
+/// else here.
+///
+/// # Errors
+/// The firmware keeps it from this core.
+pub fn init_distributor() -> Result<(), &'static str> {
     match version() {
         Version::V2 => gicv2::init_distributor(),
-        Version::V3 => gicv3::init_distributor(),
+        Version::V3 => gicv3::init_distributor()?,
     }
+    Ok(())
 }
 
 /// What is this core's own; from now on it can be reached by [`kick`] as number
@@ -55,7 +60,7 @@ pub fn init_core(core: usize) -> Result<(), &'static str> {
     };
     let entry = TARGETS.get(core).ok_or("the board has more cores than can be told apart")?;
     entry.store(target, Ordering::Release);
-    vcpu::set_vectors(version());
+    vcpu::set_vectors();
     Ok(())
 }
 
@@ -92,6 +97,15 @@ pub fn kick(core: usize) {
 pub(crate) fn look_again() {
     if version() == Version::V2 {
         gicv2::look_again();
+    }
+}
+
+/// Whether a list register of this core holds an interrupt that its guest has not
+/// acknowledged.
+pub(crate) fn has_virtual_interrupt() -> bool {
+    match version() {
+        Version::V2 => gicv2::has_virtual_interrupt(),
+        Version::V3 => gicv3::has_virtual_interrupt(),
     }
 }
 

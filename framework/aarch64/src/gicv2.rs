@@ -44,6 +44,13 @@ register_structs! {
         (0xf00 => sgir: WriteOnly<u32>),
         (0xf04 => @END),
     },
+    Gich {
+        (0x000 => _r0),
+        (0x004 => vtr: ReadOnly<u32>),
+        (0x008 => _r1),
+        (0x100 => lr: [ReadOnly<u32>; 64]),
+        (0x200 => @END),
+    },
     Gicc {
         (0x000 => ctlr: ReadWrite<u32, GICC_CTLR::Register>),
         (0x004 => pmr: ReadWrite<u32>),
@@ -193,6 +200,18 @@ pub(crate) fn clear(intid: usize) {
     set(&gicd().icactiver, intid / 32, 1 << (intid % 32));
     set(&gicd().icpendr, intid / 32, 1 << (intid % 32));
 }
+
+/// Whether a list register of this core holds an interrupt that its guest has not
+/// acknowledged.
+pub(crate) fn has_virtual_interrupt() -> bool {
+    // SAFETY: 1. as for `gicd`; these registers are only read.
+    let gich = unsafe { &*(layout::GICH as *const Gich) };
+    let lists = (gich.vtr.get() & 0x3f) as usize + 1;
+    gich.lr.iter().take(lists).any(|list| list.get() & GICH_LR_PENDING != 0)
+}
+
+/// GICH_LR.State, pending (IHI 0048B.b 5.3.12).
+const GICH_LR_PENDING: u32 = 1 << 28;
 
 /// Has the controller look at its lines again, by a write that changes nothing:
 /// see [`trap_wfi`](crate::vcpu::trap_wfi).

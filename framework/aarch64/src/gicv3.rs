@@ -223,8 +223,9 @@ fn settle_core(gicr: &Gicr) {
     }
 }
 
-/// See [`gic::init_distributor`].
-pub(crate) fn init_distributor() {
+/// See [`gic::init_distributor`]. This core can use ICH_* from here on.
+pub(crate) fn init_distributor() -> Result<(), &'static str> {
+    enable_system_registers()?;
     let gicd = gicd();
     // ARE is set while the groups are off, and never cleared: the other orders are
     // UNPREDICTABLE (GICD_CTLR).
@@ -256,6 +257,7 @@ pub(crate) fn init_distributor() {
     gicd.irouter.iter().take(words * 32).skip(32).for_each(|route| route.set(here));
     gicd.ctlr.write(GICD_CTLR::ARE::SET + GICD_CTLR::ENABLE_GROUP1::SET);
     settle(gicd);
+    Ok(())
 }
 
 /// This core's redistributor and CPU interface. Gives what [`kick`] takes.
@@ -491,6 +493,15 @@ macro_rules! status {
         }
     };
 }
+
+/// See [`gic::has_virtual_interrupt`].
+pub(crate) fn has_virtual_interrupt() -> bool {
+    let pending = |list: &HostRegister| (list.read)() & ICH_LR_PENDING != 0;
+    system_interface().lists.iter().any(pending)
+}
+
+/// ICH_LR<n>_EL2.State, pending.
+const ICH_LR_PENDING: u64 = 1 << 62;
 
 /// The ICH_* registers: those of the core that accesses them, for a vCPU that is
 /// on it.

@@ -69,8 +69,8 @@ mod hosted {
     /// What `evisor run` gives QEMU, less what eVisor and a bundle take up.
     fn board_facts(name: &str, gic: &str) -> Option<BoardFacts> {
         let (memory, cores, gic) = match (name, gic) {
-            ("qemu-virt", "2") => (vec![(0x4020_0000, 0x3400_0000)], 1, GicVersion::V2),
-            ("qemu-virt", "3") => (vec![(0x4020_0000, 0x3400_0000)], 1, GicVersion::V3),
+            ("qemu-virt", "2") => (vec![(0x4020_0000, 0x3400_0000)], 4, GicVersion::V2),
+            ("qemu-virt", "3") => (vec![(0x4020_0000, 0x3400_0000)], 4, GicVersion::V3),
             _ => return None,
         };
         Some(BoardFacts { name: name.to_string(), gic: Some(gic), memory, cores })
