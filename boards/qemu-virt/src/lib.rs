@@ -8,11 +8,10 @@
 
 extern crate alloc;
 
-use alloc::vec::Vec;
-
 mod clock;
 mod serial;
 
+use alloc::vec::Vec;
 use evisor_aarch64::{gicv2, gicv3, smc, vcpu};
 use evisor_fdt::{Node, Tree};
 use evisor_machine::{BOARDS, Board, Hardware};

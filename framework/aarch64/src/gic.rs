@@ -109,6 +109,14 @@ pub(crate) fn has_virtual_interrupt() -> bool {
     }
 }
 
+/// What a starting guest relies on of this core, beyond what its interrupt
+/// controller sets up.
+pub(crate) fn reset_guest() {
+    if version() == Version::V3 {
+        gicv3::reset_guest();
+    }
+}
+
 /// The guest's half, where it is memory-mapped: a GICv2's.
 pub fn virtual_interface() -> Option<VirtualInterface> {
     match version() {

@@ -337,6 +337,12 @@ fn init_cpu_interface() {
     write!("icc_igrpen1_el1", 1);
 }
 
+/// A starting guest finds ICC_SRE_EL1 as a reset leaves it where the registers are
+/// all there is: SRE set, no bypass. What it does with it is its own affair.
+pub(crate) fn reset_guest() {
+    write!("icc_sre_el1", 0b111);
+}
+
 /// Nothing for a guest yet: its interrupt controller sets this up with its first
 /// vCPU.
 fn init_virtual_interface() {

@@ -261,6 +261,7 @@ pub fn reset_el1(offset: u64) {
         );
     }
     reset_floating_point();
+    gic::reset_guest();
 }
 
 /// The registers that EL2 never uses, so that nothing else clears them.
