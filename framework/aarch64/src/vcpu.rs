@@ -6,7 +6,7 @@
     reason = "switches stacks, writes EL1's registers, and hands out memory by address"
 )]
 
-use crate::gicv2::Acknowledged;
+use crate::gic::{self, Acknowledged, Version};
 use crate::{exit, inject, map, registers};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTV_CTL_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
@@ -208,13 +208,18 @@ pub fn trap_wfi() {
     TRAP_WFI.store(true, Ordering::Relaxed);
 }
 
-/// Takes EL2's exceptions to `vectors.s`, from the first Rust code on: a defect
-/// that early leaves a record too.
+/// Takes this core's EL2 exceptions to the table of `vectors.s` for its GIC, as
+/// far as that is known; until it is, no interrupt comes. From the first Rust code
+/// on: a defect that early leaves a record too.
 pub(crate) fn set_vectors() {
     unsafe extern "C" {
-        static vectors: u8;
+        static vectors_v2: u8;
+        static vectors_v3: u8;
     }
-    let at = &raw const vectors as u64;
+    let at = match gic::version() {
+        Version::V2 => &raw const vectors_v2,
+        Version::V3 => &raw const vectors_v3,
+    };
     // SAFETY: 1. it is a table of vectors.
     unsafe { asm!("msr vbar_el2, {}", "isb", in(reg) at, options(nostack)) };
 }
@@ -258,6 +263,7 @@ pub fn reset_el1(offset: u64) {
         );
     }
     reset_floating_point();
+    gic::reset_guest();
 }
 
 /// The registers that EL2 never uses, so that nothing else clears them.
