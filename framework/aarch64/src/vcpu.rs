@@ -152,8 +152,10 @@ impl VcpuBlock {
     /// This core has nothing to run: waits for an interrupt, which may be for
     /// anybody, and deals with it.
     pub fn idle(&mut self) {
-        // Nobody reads its time now.
+        // Nobody reads its time now, and what is pending for it would keep some
+        // cores, and QEMU, from waiting.
         CNTV_CTL_EL0.set(0);
+        gic::quiet_guest();
         aarch64_cpu::asm::wfi();
         exit::take_interrupt(self.vcpu());
     }
