@@ -87,10 +87,10 @@ struct Choices {
 }
 
 impl Choices {
-    fn of(rig: &Rig, vcpus: usize) -> Self {
-        let parts = rig.parts();
+    fn of(rig: &Rig) -> Self {
+        let (parts, windows) = (rig.parts(), rig.declaration().needs.windows);
         Self {
-            file: rig.declaration().needs.windows.iter().map(|need| need.size).sum(),
+            file: windows.iter().map(|need| need.size_for(rig.vcpus())).sum(),
             registers: parts
                 .register_ranges
                 .iter()
@@ -98,7 +98,7 @@ impl Choices {
                 .collect(),
             calls: parts.call_ranges.iter().map(|range| (*range.start(), *range.end())).collect(),
             notify: parts.notify.is_some(),
-            vcpus,
+            vcpus: rig.vcpus(),
         }
     }
 
@@ -247,7 +247,7 @@ pub fn save_and_restore(compatible: &str, setup: &Setup) {
     for seed in 0..100 {
         let mut numbers = Random::new(seed);
         let mut first = Rig::with(compatible, setup);
-        let choices = Choices::of(&first, setup.vcpus);
+        let choices = Choices::of(&first);
         for _ in 0..1000 {
             let action = choices.pick(&mut numbers).expect("random numbers do not end");
             perform(&mut first, &action);
@@ -301,7 +301,7 @@ pub fn drive(compatible: &str, bytes: &[u8]) {
         if rig.declaration().needs.console {
             let _ = rig.notify(tag::CONSOLE_READY, 0);
         }
-        let choices = Choices::of(rig, 1);
+        let choices = Choices::of(rig);
         let mut numbers = Fuzzed(bytes);
         while let Some(action) = choices.pick(&mut numbers) {
             perform(rig, &action);

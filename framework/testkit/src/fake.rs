@@ -257,7 +257,7 @@ pub(crate) struct World {
     pub(crate) linked: Vec<(usize, u32)>,
     pub(crate) power: Option<&'static FakeVcpus>,
     lines: usize,
-    vcpus: usize,
+    pub(crate) vcpus: usize,
     control: bool,
     host_registers: BTreeMap<u32, u64>,
     entropy: Option<&'static FakeEntropy>,
