@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod boot;
+pub mod cores;
 mod emulate;
 mod entry;
 mod exit;
