@@ -1,16 +1,16 @@
 //! The areas, in order: what later ones stand on comes first.
 
-use evisor_guest::{call, gic, println};
+use evisor_guest::{call, cores, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, cache, cpu, distributor, interrupts, pl011, pl031, psci, sgi, smccc, system_register,
-    timer, transfer,
+    abort, cache, cpu, distributor, interrupts, level, pl011, pl031, psci, sgi, smccc,
+    system_register, timer, transfer,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 13] = [
+const AREAS: [&[Check]; 14] = [
     cpu::CHECKS,
     system_register::CHECKS,
     cache::CHECKS,
@@ -20,6 +20,7 @@ const AREAS: [&[Check]; 13] = [
     transfer::CHECKS,
     distributor::CHECKS,
     interrupts::CHECKS,
+    level::CHECKS,
     sgi::CHECKS,
     timer::CHECKS,
     pl011::CHECKS,
@@ -28,12 +29,13 @@ const AREAS: [&[Check]; 13] = [
 
 fn main() -> u8 {
     let below = if call::on_evisor() { "eVisor" } else { "not eVisor" };
-    println!("test-app: below is {below}");
+    println!("test-app: below is {below}; {:?}, {} cores", gic::version(), cores::count());
     gic::enable();
     let mut tally = Tally::default();
     for check in AREAS.into_iter().flatten() {
         tally.run(check);
     }
-    println!("test-app: {} passed, {} failed", tally.passed, tally.failed);
-    u8::from(tally.failed != 0)
+    let Tally { passed, failed, skipped } = tally;
+    println!("test-app: {passed} passed, {failed} failed, {skipped} not applicable");
+    u8::from(failed != 0)
 }

@@ -25,6 +25,10 @@ mod guest;
 #[cfg(target_os = "none")]
 mod interrupts;
 #[cfg(target_os = "none")]
+mod level;
+#[cfg(target_os = "none")]
+mod lines;
+#[cfg(target_os = "none")]
 mod pl011;
 #[cfg(target_os = "none")]
 mod pl031;
