@@ -89,10 +89,13 @@ pub fn bring_up(core: usize) -> bool {
     waiting() || start(core) == 0 && wait_until(PATIENCE, waiting)
 }
 
-/// Asks a core at its mailbox to run a function; false if it is not there.
+/// Asks a core at its mailbox to run a function; false if it is not there. What it
+/// ran before and nobody asked about is forgotten; if that has not ended yet, this
+/// waits for it.
 pub fn begin(core: usize, function: Function, argument: u64) -> bool {
     let Some(mailbox) = MAILBOXES.get(core) else { return false };
-    if mailbox.state.load(Ordering::Acquire) != IDLE {
+    let free = || matches!(mailbox.state.load(Ordering::Acquire), IDLE | DONE);
+    if mailbox.state.load(Ordering::Acquire) == OFF || !wait_until(PATIENCE, free) {
         return false;
     }
     mailbox.function.store(function as *mut (), Ordering::Relaxed);
@@ -101,6 +104,12 @@ pub fn begin(core: usize, function: Function, argument: u64) -> bool {
     aarch64_cpu::asm::barrier::dsb(aarch64_cpu::asm::barrier::ISHST);
     sev();
     true
+}
+
+/// Whether what [`begin`] began has ended: [`finish`] would not wait.
+#[must_use]
+pub fn is_done(core: usize) -> bool {
+    MAILBOXES.get(core).is_some_and(|mailbox| mailbox.state.load(Ordering::Acquire) == DONE)
 }
 
 /// Waits for what [`begin`] began; what the function returned, or nothing if that

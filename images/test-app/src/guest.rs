@@ -4,13 +4,13 @@ use evisor_guest::{call, cores, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, cache, cpu, distributor, interrupts, level, pl011, pl031, psci, sgi, smccc,
-    system_register, timer, transfer,
+    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, pl011, pl031,
+    psci, route, sgi, smccc, system_register, timer, transfer,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 14] = [
+const AREAS: [&[Check]; 18] = [
     cpu::CHECKS,
     system_register::CHECKS,
     cache::CHECKS,
@@ -19,9 +19,13 @@ const AREAS: [&[Check]; 14] = [
     abort::CHECKS,
     transfer::CHECKS,
     distributor::CHECKS,
+    gicv2::CHECKS,
+    gicv3::CHECKS,
     interrupts::CHECKS,
     level::CHECKS,
     sgi::CHECKS,
+    ipi::CHECKS,
+    route::CHECKS,
     timer::CHECKS,
     pl011::CHECKS,
     pl031::CHECKS,

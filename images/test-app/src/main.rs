@@ -21,9 +21,15 @@ mod cpu;
 #[cfg(target_os = "none")]
 mod distributor;
 #[cfg(target_os = "none")]
+mod gicv2;
+#[cfg(target_os = "none")]
+mod gicv3;
+#[cfg(target_os = "none")]
 mod guest;
 #[cfg(target_os = "none")]
 mod interrupts;
+#[cfg(target_os = "none")]
+mod ipi;
 #[cfg(target_os = "none")]
 mod level;
 #[cfg(target_os = "none")]
@@ -34,6 +40,8 @@ mod pl011;
 mod pl031;
 #[cfg(target_os = "none")]
 mod psci;
+#[cfg(target_os = "none")]
+mod route;
 #[cfg(target_os = "none")]
 mod sgi;
 #[cfg(target_os = "none")]
