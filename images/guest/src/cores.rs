@@ -84,9 +84,17 @@ pub fn power(core: usize) -> i32 {
 
 /// Starts a core that is not on and waits until it is at its mailbox.
 pub fn bring_up(core: usize) -> bool {
-    let Some(mailbox) = MAILBOXES.get(core) else { return false };
-    let waiting = || mailbox.state.load(Ordering::Acquire) != OFF;
-    waiting() || start(core) == 0 && wait_until(PATIENCE, waiting)
+    is_up(core) || start(core) == 0 && wait_for(core)
+}
+
+fn is_up(core: usize) -> bool {
+    MAILBOXES.get(core).is_some_and(|mailbox| mailbox.state.load(Ordering::Acquire) != OFF)
+}
+
+/// Waits until a core that [`start`] started is at its mailbox.
+#[must_use]
+pub fn wait_for(core: usize) -> bool {
+    wait_until(PATIENCE, || is_up(core))
 }
 
 /// Asks a core at its mailbox to run a function; false if it is not there. What it

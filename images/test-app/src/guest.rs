@@ -4,13 +4,13 @@ use evisor_guest::{call, cores, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, pl011, pl031,
-    psci, route, sgi, smccc, system_register, timer, transfer,
+    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, physical_timer,
+    pl011, pl031, power, psci, route, sgi, smccc, system_register, timer, transfer,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 18] = [
+const AREAS: [&[Check]; 20] = [
     cpu::CHECKS,
     system_register::CHECKS,
     cache::CHECKS,
@@ -27,6 +27,8 @@ const AREAS: [&[Check]; 18] = [
     ipi::CHECKS,
     route::CHECKS,
     timer::CHECKS,
+    physical_timer::CHECKS,
+    power::CHECKS,
     pl011::CHECKS,
     pl031::CHECKS,
 ];

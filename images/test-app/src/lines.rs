@@ -18,11 +18,13 @@ pub const C: u32 = 46;
 /// The priority that [`with`] gives.
 pub const MIDDLE: u8 = 0x80;
 
-/// Runs a check with these enabled at a middle priority, and leaves nothing of them
-/// behind.
+/// Runs a check with these enabled at a middle priority, the SPIs edge-triggered, and
+/// leaves nothing of them behind.
 pub fn with(intids: &[u32], body: impl FnOnce() -> Outcome) -> Outcome {
     for &intid in intids {
-        gic::set_edge(intid, true);
+        if intid >= gic::FIRST_SHARED {
+            gic::set_edge(intid, true);
+        }
         gic::set_priority(intid, MIDDLE);
         gic::enable_interrupt(intid);
     }

@@ -35,9 +35,13 @@ mod level;
 #[cfg(target_os = "none")]
 mod lines;
 #[cfg(target_os = "none")]
+mod physical_timer;
+#[cfg(target_os = "none")]
 mod pl011;
 #[cfg(target_os = "none")]
 mod pl031;
+#[cfg(target_os = "none")]
+mod power;
 #[cfg(target_os = "none")]
 mod psci;
 #[cfg(target_os = "none")]
