@@ -93,10 +93,11 @@ guest_exception:
 
 const SYNCHRONOUS: u64 = 4;
 const INTERRUPT: u64 = 5;
+const SYNCHRONOUS_FROM_EL0: u64 = 8;
 
 extern "C" fn exception(vector: u64, frame: &mut Frame) {
     match vector {
-        SYNCHRONOUS => synchronous(frame),
+        SYNCHRONOUS | SYNCHRONOUS_FROM_EL0 => synchronous(vector, frame),
         INTERRUPT => interrupt(),
         _ => unexpected(vector, frame),
     }
@@ -175,7 +176,8 @@ fn own() -> &'static Core {
 ///
 /// The instruction that faulted is skipped and the rest of `access` runs, so it
 /// should be one instruction, such as those of [`crate::mmio`]. A fetch that
-/// faults returns to x30: reach it by a call. A second exception is unexpected.
+/// faults returns to x30: reach it by a call; so does what EL0 took. A second exception
+/// is unexpected.
 ///
 /// # Errors
 ///
@@ -199,21 +201,38 @@ pub fn attempt<T>(access: impl FnOnce() -> T) -> Result<T, Exception> {
     })
 }
 
-fn synchronous(frame: &mut Frame) {
+/// ESR_EL1.EC of what is not passed by going on behind the instruction.
+const ILLEGAL_STATE: u64 = 0x0e;
+const SUPERVISOR_CALL: u64 = 0x15;
+const INSTRUCTION_ABORT: u64 = 0x21;
+const PC_ALIGNMENT: u64 = 0x22;
+
+/// PSTATE.IL; and EL1 with its own stack, everything masked.
+const ILLEGAL: u64 = 1 << 20;
+const EL1H_MASKED: u64 = 0x3c5;
+
+fn synchronous(vector: u64, frame: &mut Frame) {
     let own = own();
     if !own.expecting.swap(false, Ordering::SeqCst) {
-        unexpected(SYNCHRONOUS, frame);
+        unexpected(vector, frame);
     }
     own.esr.store(ESR_EL1.get(), Ordering::Relaxed);
     own.far.store(FAR_EL1.get(), Ordering::Relaxed);
     own.elr.store(frame.elr, Ordering::Relaxed);
     own.caught.store(true, Ordering::SeqCst);
-    frame.elr = match ESR_EL1.read_as_enum(ESR_EL1::EC) {
-        Some(ESR_EL1::EC::Value::InstrAbortCurrentEL) => frame.x[30],
-        // An SVC's preferred return address is the next instruction already.
-        Some(ESR_EL1::EC::Value::SVC64) => frame.elr,
+    frame.elr = match ESR_EL1.read(ESR_EL1::EC) {
+        _ if vector == SYNCHRONOUS_FROM_EL0 => {
+            frame.spsr = EL1H_MASKED;
+            frame.x[30]
+        }
+        INSTRUCTION_ABORT | PC_ALIGNMENT => frame.x[30],
+        // Its preferred return address is the next instruction already.
+        SUPERVISOR_CALL => frame.elr,
         _ => frame.elr + 4,
     };
+    if ESR_EL1.read(ESR_EL1::EC) == ILLEGAL_STATE {
+        frame.spsr &= !ILLEGAL;
+    }
 }
 
 /// Sets what is called, with IRQs masked, when this core takes an interrupt. It must

@@ -25,6 +25,7 @@ const VALID: u64 = 1;
 const TABLE_OR_PAGE: u64 = 0b11;
 const ACCESSED: u64 = 1 << 10;
 const INNER_SHAREABLE: u64 = 0b11 << 8;
+const UNPRIVILEGED: u64 = 1 << 6;
 const READ_ONLY: u64 = 1 << 7;
 const PRIVILEGED_NEVER_EXECUTES: u64 = 1 << 53;
 const USER_NEVER_EXECUTES: u64 = 1 << 54;
@@ -128,6 +129,12 @@ impl Page {
     #[must_use]
     pub const fn executable(self) -> Self {
         Self(self.0 & !PRIVILEGED_NEVER_EXECUTES)
+    }
+
+    /// EL0 may do all that EL1 may, and execute.
+    #[must_use]
+    pub const fn user(self) -> Self {
+        Self((self.0 | UNPRIVILEGED) & !USER_NEVER_EXECUTES)
     }
 
     /// The access flag is clear.

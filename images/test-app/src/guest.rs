@@ -4,17 +4,22 @@ use evisor_guest::{call, cores, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, physical_timer,
-    pl011, pl031, power, psci, route, sgi, smccc, system_register, timer, transfer,
+    abort, attributes, cache, cpu, distributor, gicv2, gicv3, identification, interrupts, ipi,
+    level, physical_timer, pl011, pl031, power, psci, route, sgi, smccc, system_register, timer,
+    transfer, traps, trng,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 20] = [
+const AREAS: [&[Check]; 24] = [
     cpu::CHECKS,
+    identification::CHECKS,
     system_register::CHECKS,
+    traps::CHECKS,
     cache::CHECKS,
+    attributes::CHECKS,
     smccc::CHECKS,
+    trng::CHECKS,
     psci::CHECKS,
     abort::CHECKS,
     transfer::CHECKS,

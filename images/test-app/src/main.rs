@@ -1,9 +1,9 @@
 //! A guest that checks, item by item, that its machine behaves as Arm's manuals
 //! say.
 //!
-//! Each check prints `PASS area.name`, `SKIP area.name: why` or
+//! Each check prints `PASS area.name`, `SKIP area.name: why` if it does not apply, or
 //! `FAIL area.name: what: expected … got …`; the end is
-//! `test-app: N passed, M failed`, and the verdict 1 if any failed.
+//! `test-app: N passed, M failed, K not applicable`, and the verdict 1 if any failed.
 //!
 //! It also runs on QEMU's virt machine without a hypervisor, where what only
 //! eVisor promises is skipped: that is how the checks themselves are checked.
@@ -12,6 +12,8 @@
 
 #[cfg(target_os = "none")]
 mod abort;
+#[cfg(target_os = "none")]
+mod attributes;
 #[cfg(target_os = "none")]
 mod cache;
 #[cfg(target_os = "none")]
@@ -26,6 +28,8 @@ mod gicv2;
 mod gicv3;
 #[cfg(target_os = "none")]
 mod guest;
+#[cfg(target_os = "none")]
+mod identification;
 #[cfg(target_os = "none")]
 mod interrupts;
 #[cfg(target_os = "none")]
@@ -56,6 +60,10 @@ mod system_register;
 mod timer;
 #[cfg(target_os = "none")]
 mod transfer;
+#[cfg(target_os = "none")]
+mod traps;
+#[cfg(target_os = "none")]
+mod trng;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}

