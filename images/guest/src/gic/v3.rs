@@ -143,8 +143,10 @@ pub(super) fn set_distributor(on: bool) {
 
 pub(super) fn enable_distributor() {
     set_distributor(false);
-    for groups in distributor().igroupr.iter().skip(1) {
-        groups.set(u32::MAX);
+    for n in 1..32usize {
+        if let Some(groups) = distributor().igroupr.get(core::hint::black_box(n)) {
+            groups.set(u32::MAX);
+        }
     }
     set_distributor(true);
 }
