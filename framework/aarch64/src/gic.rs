@@ -109,6 +109,15 @@ pub(crate) fn has_virtual_interrupt() -> bool {
     }
 }
 
+/// Nothing is signalled to a guest on this core any more: its vCPU is off. The
+/// VM's interrupt controller turns it on again when the vCPU starts.
+pub(crate) fn quiet_guest() {
+    match version() {
+        Version::V2 => gicv2::quiet_guest(),
+        Version::V3 => gicv3::quiet_guest(),
+    }
+}
+
 /// What a starting guest relies on of this core, beyond what its interrupt
 /// controller sets up.
 pub(crate) fn reset_guest() {

@@ -45,9 +45,9 @@ register_structs! {
         (0xf04 => @END),
     },
     Gich {
-        (0x000 => _r0),
+        (0x000 => hcr: ReadWrite<u32>),
         (0x004 => vtr: ReadOnly<u32>),
-        (0x008 => _r1),
+        (0x008 => _r0),
         (0x100 => lr: [ReadOnly<u32>; 64]),
         (0x200 => @END),
     },
@@ -201,11 +201,22 @@ pub(crate) fn clear(intid: usize) {
     set(&gicd().icpendr, intid / 32, 1 << (intid % 32));
 }
 
+/// The virtual interface of this core. Of a guest that is on, it is the VM's
+/// interrupt controller's; here its list registers are only read.
+fn gich() -> &'static Gich {
+    // SAFETY: 1. as for `gicd`.
+    unsafe { &*(layout::GICH as *const Gich) }
+}
+
+/// GICH_HCR.En cleared.
+pub(crate) fn quiet_guest() {
+    gich().hcr.set(0);
+}
+
 /// Whether a list register of this core holds an interrupt that its guest has not
 /// acknowledged.
 pub(crate) fn has_virtual_interrupt() -> bool {
-    // SAFETY: 1. as for `gicd`; these registers are only read.
-    let gich = unsafe { &*(layout::GICH as *const Gich) };
+    let gich = gich();
     let lists = (gich.vtr.get() & 0x3f) as usize + 1;
     gich.lr.iter().take(lists).any(|list| list.get() & GICH_LR_PENDING != 0)
 }

@@ -472,6 +472,12 @@ static LISTS: [HostRegister; 16] = host_registers![
     "ich_lr15_el2",
 ];
 
+/// ICH_HCR_EL2.En cleared.
+pub(crate) fn quiet_guest() {
+    let [hcr, _] = HCR_AND_VMCR;
+    (hcr.write)(0);
+}
+
 static HCR_AND_VMCR: [HostRegister; 2] = host_registers!["ich_hcr_el2", "ich_vmcr_el2"];
 
 // One of each group, two, or four, by the preemption bits.

@@ -152,8 +152,10 @@ impl VcpuBlock {
     /// This core has nothing to run: waits for an interrupt, which may be for
     /// anybody, and deals with it.
     pub fn idle(&mut self) {
-        // Nobody reads its time now.
+        // Nobody reads its time now, and what is pending for it would keep some
+        // cores, and QEMU, from waiting.
         CNTV_CTL_EL0.set(0);
+        gic::quiet_guest();
         aarch64_cpu::asm::wfi();
         exit::take_interrupt(self.vcpu());
     }
@@ -235,7 +237,6 @@ pub fn reset_el1(offset: u64) {
             "msr cpacr_el1, xzr",
             "msr ttbr0_el1, xzr",
             "msr ttbr1_el1, xzr",
-            "msr tcr_el1, xzr",
             "msr mair_el1, xzr",
             "msr amair_el1, xzr",
             "msr vbar_el1, xzr",
@@ -256,6 +257,9 @@ pub fn reset_el1(offset: u64) {
             "msr afsr1_el1, xzr",
             "msr par_el1, xzr",
             "msr csselr_el1, xzr",
+            // Last, as it lets tables be walked again: see `Root::load`.
+            "isb",
+            "msr tcr_el1, xzr",
             "isb",
             options(nostack, nomem),
         );

@@ -246,6 +246,9 @@ resume:
     cbnz    x0, work
     restore
     eret
+    // What follows is not speculated into (straight-line speculation).
+    dsb     nsh
+    isb
 
 work:
     mov     x0, sp

@@ -143,10 +143,8 @@ pub(super) fn set_distributor(on: bool) {
 
 pub(super) fn enable_distributor() {
     set_distributor(false);
-    for n in 1..32usize {
-        if let Some(groups) = distributor().igroupr.get(core::hint::black_box(n)) {
-            groups.set(u32::MAX);
-        }
+    for groups in distributor().igroupr.iter().skip(1) {
+        groups.set(u32::MAX);
     }
     set_distributor(true);
 }
