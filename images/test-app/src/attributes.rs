@@ -7,7 +7,9 @@ use core::mem;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use evisor_guest::mmu::{Attribute, PAGE, Page, map, window};
-use evisor_guest::{cores, exception, map as addresses, mmio, read_register, timer, write_register};
+use evisor_guest::{
+    cores, exception, map as addresses, mmio, read_register, timer, write_register,
+};
 
 use crate::check::{self, Outcome, equal, holds, on, with_cores};
 use crate::checks;
@@ -354,8 +356,22 @@ fn barriers_of_all_kinds() -> Outcome {
     let run = exception::attempt(|| {
         // SAFETY: barriers.
         unsafe {
-            asm!("dmb sy", "dmb ish", "dmb ishld", "dmb ishst", "dmb nsh", "dmb osh", "dsb sy",
-                "dsb ish", "dsb ishst", "dsb ishld", "dsb nsh", "dsb osh", "dsb oshst", "isb");
+            asm!(
+                "dmb sy",
+                "dmb ish",
+                "dmb ishld",
+                "dmb ishst",
+                "dmb nsh",
+                "dmb osh",
+                "dsb sy",
+                "dsb ish",
+                "dsb ishst",
+                "dsb ishld",
+                "dsb nsh",
+                "dsb osh",
+                "dsb oshst",
+                "isb"
+            );
         }
     });
     check::no_exception("barriers", run)
