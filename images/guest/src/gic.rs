@@ -367,3 +367,19 @@ pub fn set_binary_point(point: u32) {
 pub fn binary_point() -> u32 {
     if is_v2() { v2::cpu_interface().bpr.get() } else { v3::binary_point() }
 }
+
+/// Puts this core's interface back, whatever was left of it: no running priority,
+/// nothing masked, no separate deactivation.
+pub fn abandon() {
+    set_end_mode(false);
+    set_binary_point(0);
+    set_mask(0xff);
+    if running_priority() == 0xff {
+        return;
+    }
+    if is_v2() {
+        v2::cpu_interface().apr.iter().for_each(|r| r.set(0));
+    } else {
+        v3::forget_active_priorities();
+    }
+}

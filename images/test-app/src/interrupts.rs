@@ -8,12 +8,12 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use aarch64_cpu::asm::wfi;
-use evisor_guest::gic::{self, SPURIOUS};
+use evisor_guest::gic::{self, SPURIOUS, abandon};
 use evisor_guest::{exception, read_register, timer};
 
 use crate::check::{Outcome, equal, holds};
 use crate::checks;
-use crate::lines::{A, B, C, abandon, comes, comes_and_ends, retire, with};
+use crate::lines::{A, B, C, comes, comes_and_ends, retire, with};
 
 checks! { "interrupt":
     interface_registers idle pending_to_inactive most_urgent_first lowest_number_first

@@ -3,12 +3,12 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::asm::wfi;
-use evisor_guest::gic::{self, SPURIOUS, Target, Version};
+use evisor_guest::gic::{self, SPURIOUS, Target, Version, abandon};
 use evisor_guest::{cores, exception, timer};
 
 use crate::check::{Outcome, answer, equal, holds, on, with_cores};
 use crate::checks;
-use crate::lines::{abandon, comes, retire, with};
+use crate::lines::{comes, retire, with};
 
 checks! { "ipi":
     to_one to_self_among_several to_all_others to_a_list every_number source_is_told

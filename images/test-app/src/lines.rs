@@ -1,9 +1,8 @@
 //! Interrupts to play with, and how to leave nothing of them behind.
-#![allow(unsafe_code, reason = "system registers by name")]
 
-use evisor_guest::gic::{self, SPURIOUS, Version};
+use evisor_guest::gic::{self, SPURIOUS, abandon};
 use evisor_guest::pl011::{self, INTERRUPTS};
-use evisor_guest::{map, timer, write_register};
+use evisor_guest::{map, timer};
 use tock_registers::interfaces::{Readable, Writeable};
 
 use crate::check::{Outcome, equal, holds};
@@ -40,25 +39,6 @@ pub fn retire(intid: u32) {
     gic::clear_pending(intid);
     gic::clear_active(intid);
     gic::set_priority(intid, 0);
-}
-
-/// Puts this core's interface back, whatever a failed check left of it: no running
-/// priority, nothing masked.
-pub fn abandon() {
-    gic::set_end_mode(false);
-    gic::set_binary_point(0);
-    gic::set_mask(0xff);
-    if gic::running_priority() == 0xff {
-        return;
-    }
-    match gic::version() {
-        Version::V2 => gic::v2::cpu_interface().apr.iter().for_each(|r| r.set(0)),
-        // ICC_AP1R0_EL1, and ICC_AP0R0_EL1.
-        Version::V3 => {
-            write_register!("S3_0_C12_C9_0", 0);
-            write_register!("S3_0_C12_C8_4", 0);
-        }
-    }
 }
 
 /// Acknowledges and expects this interrupt.

@@ -115,11 +115,11 @@ fn watchpoint_registers() -> Outcome {
     undefined(exception::attempt(|| read_register!("dbgwvr15_el1")))
 }
 
-/// DBGAUTHSTATUS_EL1 is read-only. (QEMU 10 does not have it.)
+/// DBGAUTHSTATUS_EL1 is read-only. (QEMU 10's models of some cores do not have it, and
+/// then no hypervisor sees the access.)
 fn authentication_status() -> Outcome {
-    check::only_on_evisor()?;
     let read = exception::attempt(|| read_register!("dbgauthstatus_el1"));
-    check::no_exception("DBGAUTHSTATUS_EL1", read)?;
+    require("QEMU has no DBGAUTHSTATUS_EL1", read.is_ok())?;
     undefined(exception::attempt(|| write_register!("S2_0_C7_C14_6", 0)))
 }
 
@@ -390,9 +390,12 @@ fn write_back_to_memory() -> Outcome {
 /// base.
 fn pre_indexed_device() -> Outcome {
     let mut at = map::GICD;
-    let value: u64;
-    // SAFETY: a device's register.
-    unsafe { asm!("ldr {0:w}, [{1}, #4]!", out(reg) value, inout(reg) at) };
+    let mut value = 0_u64;
+    let loaded = exception::attempt(|| {
+        // SAFETY: a device's register.
+        unsafe { asm!("ldr {0:w}, [{1}, #4]!", inout(reg) value, inout(reg) at) };
+    });
+    check::no_exception("load", loaded)?;
     equal("base", at as u64, map::GICD as u64 + 4)?;
     equal("GICD_TYPER", value, mmio::load32(map::GICD + 4))
 }
@@ -400,14 +403,18 @@ fn pre_indexed_device() -> Outcome {
 /// STR and LDR with post-index, on GICD_IPRIORITYR.
 fn post_indexed_device() -> Outcome {
     let register = map::GICD + 0x400 + A as usize;
-    let mut at = register;
-    // SAFETY: a device's register.
-    unsafe { asm!("str {0:w}, [{1}], #8", in(reg) 0x8090_a0b0_u64, inout(reg) at) };
-    let mut again = register;
-    let value: u64;
-    // SAFETY: a device's register.
-    unsafe { asm!("ldr {0:w}, [{1}], #-4", out(reg) value, inout(reg) again) };
+    let (mut at, mut again, mut value) = (register, register, 0_u64);
+    let stored = exception::attempt(|| {
+        // SAFETY: a device's register.
+        unsafe { asm!("str {0:w}, [{1}], #8", in(reg) 0x8090_a0b0_u64, inout(reg) at) };
+    });
+    check::no_exception("store", stored)?;
+    let loaded = exception::attempt(|| {
+        // SAFETY: a device's register.
+        unsafe { asm!("ldr {0:w}, [{1}], #-4", inout(reg) value, inout(reg) again) };
+    });
     mmio::store32(register, 0);
+    check::no_exception("load", loaded)?;
     equal("base after the store", at as u64, register as u64 + 8)?;
     equal("base after the load", again as u64, register as u64 - 4)?;
     equal("value", value, 0x8090_a0b0_u64)
@@ -416,15 +423,25 @@ fn post_indexed_device() -> Outcome {
 /// STP and LDP of words, on GICD_IPRIORITYR.
 fn pair_of_device() -> Outcome {
     let register = map::GICD + 0x400 + A as usize;
-    let (first, second): (u64, u64);
-    // SAFETY: a device's registers.
-    unsafe {
-        asm!("stp {0:w}, {1:w}, [{2}]", in(reg) 0x1020_3040_u64, in(reg) 0x5060_7080_u64,
-            in(reg) register);
-        asm!("ldp {0:w}, {1:w}, [{2}]", out(reg) first, out(reg) second, in(reg) register);
-    }
+    let (mut first, mut second) = (0_u64, 0_u64);
+    let stored = exception::attempt(|| {
+        // SAFETY: a device's registers.
+        unsafe {
+            asm!("stp {0:w}, {1:w}, [{2}]", in(reg) 0x1020_3040_u64, in(reg) 0x5060_7080_u64,
+                in(reg) register);
+        }
+    });
+    check::no_exception("store", stored)?;
+    let loaded = exception::attempt(|| {
+        // SAFETY: a device's registers.
+        unsafe {
+            asm!("ldp {0:w}, {1:w}, [{2}]", inout(reg) first, inout(reg) second,
+                in(reg) register);
+        }
+    });
     mmio::store32(register, 0);
     mmio::store32(register + 4, 0);
+    check::no_exception("load", loaded)?;
     equal("first", first, 0x1020_3040_u64)?;
     equal("second", second, 0x5060_7080_u64)
 }

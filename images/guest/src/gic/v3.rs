@@ -251,3 +251,10 @@ pub(super) fn set_interface(on: bool) {
     write_register!("S3_0_C12_C12_7", u64::from(on));
     barrier::isb(barrier::SY);
 }
+
+/// ICC_AP1R0_EL1 (§12.2.5) and ICC_AP0R0_EL1.
+pub(super) fn forget_active_priorities() {
+    write_register!("S3_0_C12_C9_0", 0);
+    write_register!("S3_0_C12_C8_4", 0);
+    barrier::isb(barrier::SY);
+}
