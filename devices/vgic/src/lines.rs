@@ -16,8 +16,7 @@ impl<I: Interface> Vgic<I> {
         // A private physical interrupt comes by way of the space of the vCPU that
         // is on the core: it is here.
         if ppi & (value & 3 == PHYSICAL) {
-            let link = I::link((value >> 16) as u16);
-            if self.again(cx.vcpu(), tag as usize, link) {
+            if self.again(cx.vcpu(), tag as usize) {
                 return Reply::HELD;
             }
         }
@@ -25,6 +24,7 @@ impl<I: Interface> Vgic<I> {
     }
 
     /// Everything that the short way does not take.
+    #[cold]
     #[inline(never)]
     fn notified(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
         let here = cx.vcpu();
