@@ -15,10 +15,8 @@ impl<I: Interface> Vgic<I> {
         let ppi = tag.wrapping_sub(SGIS as u32) < (PRIVATE - SGIS) as u32;
         // A private physical interrupt comes by way of the space of the vCPU that
         // is on the core: it is here.
-        if ppi & (value & 3 == PHYSICAL) {
-            if self.again(cx.vcpu(), tag as usize) {
-                return Reply::HELD;
-            }
+        if ppi & (value & 3 == PHYSICAL) && self.again(cx.vcpu(), tag as usize) {
+            return Reply::HELD;
         }
         self.notified(tag, value, cx)
     }
