@@ -56,9 +56,9 @@ pub trait Interface: Send + 'static {
     fn list(&self, n: usize) -> u64;
     /// Writes list register `n`.
     fn set_list(&mut self, n: usize, value: u64);
-    /// Whether list register `n` is empty, and the guest's end of what was there
-    /// is not to be told.
-    fn is_done(&self, n: usize) -> bool;
+    /// Writes list register `n` if it is empty and the guest's end of what was
+    /// there is not to be told. False if not.
+    fn refill(&mut self, n: usize, value: u64) -> bool;
     /// Works, and tells when it runs out of list registers or not.
     fn set_overflow(&mut self, overflow: bool);
     /// Starts with empty list registers and what [`Self::guest_state`] gave.

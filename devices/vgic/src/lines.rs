@@ -15,16 +15,14 @@ impl<I: Interface> Vgic<I> {
         let ppi = tag.wrapping_sub(SGIS as u32) < (PRIVATE - SGIS) as u32;
         // A private physical interrupt comes by way of the space of the vCPU that
         // is on the core: it is here.
-        if ppi & (value & 3 == PHYSICAL) {
-            let link = I::link((value >> 16) as u16);
-            if self.again(cx.vcpu(), tag as usize, link) {
-                return Reply::HELD;
-            }
+        if ppi & (value & 3 == PHYSICAL) && self.again(cx.vcpu(), tag as usize) {
+            return Reply::HELD;
         }
         self.notified(tag, value, cx)
     }
 
     /// Everything that the short way does not take.
+    #[cold]
     #[inline(never)]
     fn notified(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
         let here = cx.vcpu();

@@ -65,44 +65,42 @@ impl<I: Interface> Vgic<I> {
             self.take_pending(here, slot, n)
         };
         self.put(here, n, value);
-        let open = self.state.word(slot.word()).open() & !self.state.word(slot.word()).pending();
-        let bank = self.state.bank_mut(here);
-        if !slot.is_shared() && !bank.overflow {
-            bank.quick |= open & slot.bit();
+        if !slot.is_shared() {
+            self.allow_quick(here, n, slot, value);
         }
         true
     }
 
-    /// The short way for each private interrupt in a list register that nothing
-    /// stands in the way of.
-    fn allow_quick(&mut self, here: usize) {
-        let held = self.state.held::<I>(here, self.interface.all());
-        let known = held.filter(|(_, _, slot)| !slot.is_shared());
-        let known = known.fold(0, |all, (_, _, slot)| all | slot.bit());
-        let word = self.state.word(here);
-        let quick = known & word.open() & !word.pending();
+    /// The short way for a private interrupt whose list register will be written
+    /// alike when it comes again: an SGI to oneself, a physical interrupt.
+    fn allow_quick(&mut self, here: usize, n: usize, slot: Slot, value: u64) {
+        let alike = match slot.is_sgi() {
+            true => !I::SOURCES || I::source(value) == here,
+            false => value & I::HW != 0,
+        };
+        let word = self.state.word(slot.word());
+        let alike = alike && word.open() & !word.pending() & slot.bit() != 0;
         let bank = self.state.bank_mut(here);
-        bank.quick = if bank.overflow { 0 } else { quick };
+        bank.quick &= !slot.bit();
+        if alike && !bank.overflow {
+            bank.quick |= slot.bit();
+            bank.set_list_of(slot.intid(), n);
+        }
     }
 
-    /// Puts `value` into the list register that private interrupt `intid` was in
-    /// last, if the guest is done with it and nothing stands in the way; false if
-    /// that is not so.
+    /// Puts private interrupt `intid` into the list register that it was in last
+    /// once more, if the guest is done with it and nothing stands in the way; false
+    /// if that is not so.
     ///
-    /// This is what an interrupt of a running guest costs. The image keeps what
-    /// was put there before: of the same INTID, and looked at anew by a refresh.
+    /// This is what an interrupt of a running guest costs.
     #[inline(always)]
-    pub(crate) fn again(&mut self, here: usize, intid: usize, value: u64) -> bool {
-        let slot = Slot::new(here, intid & (PRIVATE - 1));
-        if self.state.bank(here).quick & slot.bit() == 0 {
+    pub(crate) fn again(&mut self, here: usize, intid: usize) -> bool {
+        let bank = self.state.bank(here);
+        if bank.quick >> (intid & (PRIVATE - 1)) & 1 == 0 {
             return false;
         }
-        let n = self.state.interrupt(slot).list();
-        if !self.interface.is_done(n) {
-            return false;
-        }
-        self.interface.set_list(n, self.state.interrupt(slot).template | value);
-        true
+        let n = bank.list_of(intid);
+        self.interface.refill(n, bank.image(n))
     }
 
     /// One source of a pending SGI. While others wait, its end is told.
@@ -241,7 +239,9 @@ impl<I: Interface> Vgic<I> {
             self.state.bank_mut(here).overflow = overflow;
             self.interface.set_overflow(overflow);
         }
-        self.allow_quick(here);
+        if overflow {
+            self.state.bank_mut(here).quick = 0;
+        }
     }
 
     /// Takes back and fills again.

@@ -91,10 +91,9 @@ pub fn bits(mut value: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// What is one bit an interrupt. To a power of two, so that finding it takes a
-/// shift.
+/// What is one bit an interrupt.
 #[derive(Clone, Copy, Default)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Word {
     /// The guest enabled it.
     pub enabled: u32,
@@ -117,6 +116,8 @@ pub struct Word {
     pub active: u32,
     /// In Group 1.
     pub group1: u32,
+    /// To a power of two, so that finding a word takes a shift.
+    pad: [u32; 7],
 }
 
 impl Word {
@@ -182,12 +183,14 @@ impl Interrupt {
 
 /// What each vCPU has.
 #[derive(Clone, Copy)]
-#[repr(C, align(256))]
+#[repr(C)]
 pub struct Bank {
     /// The private interrupts that may take the short way: in a list register
     /// (which the guest may have emptied), open, nothing else of them pending, and
     /// no overflow. Cleared whenever one of that changes.
     pub quick: u32,
+    /// What is written to GICD_SGIR to send it an SGI: the target list.
+    pub own: u32,
     /// The list registers that nothing was put in. (Of the others, the guest may
     /// have emptied some.)
     pub free: u32,
@@ -217,17 +220,23 @@ pub struct Bank {
     pub asks: u8,
     /// Which vCPUs sent each SGI that is pending, and not in a list register.
     pub sources: [u8; SGIS],
+    /// The list register of each private interrupt in [`quick`](Self::quick).
+    list_of: [u8; PRIVATE],
     /// What each list register was last known to hold.
     pub image: [u64; LISTS],
     /// What the guest had changed when the vCPU last left.
     pub guest: GuestState,
+    /// To a power of two, as [`Word`].
+    pad: [u32; 1],
 }
 
-const _: () = assert!(size_of::<Bank>() == 256 && size_of::<Interrupt>() == 16);
+const _: () = assert!(size_of::<Bank>() == 256 && size_of::<Word>() == 64);
+const _: () = assert!(size_of::<Interrupt>() == 16);
 
 impl Bank {
     const RESET: Self = Self {
         quick: 0,
+        own: 0,
         free: 0,
         latched: 0,
         cancel: 0,
@@ -240,11 +249,27 @@ impl Bank {
         awake: false,
         asks: 0,
         sources: [0; SGIS],
+        list_of: [0; PRIVATE],
         image: [0; LISTS],
         guest: GuestState { vmcr: 0, active_priorities: [0; _] },
+        pad: [0; _],
     };
 
+    /// The list register that private interrupt `intid` was in last.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    pub const fn list_of(&self, intid: usize) -> usize {
+        self.list_of[intid & (PRIVATE - 1)] as usize & (LISTS - 1)
+    }
+
+    /// Remembers it.
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    pub const fn set_list_of(&mut self, intid: usize, n: usize) {
+        self.list_of[intid & (PRIVATE - 1)] = n as u8;
+    }
+
     /// What list register `n` was last known to hold.
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
     pub const fn image(&self, n: usize) -> u64 {
         self.image[n & (LISTS - 1)]
@@ -262,8 +287,8 @@ impl Bank {
 #[derive(Clone)]
 #[repr(C)]
 pub struct State {
-    words: [Word; CPUS + WORDS],
     banks: [Bank; CPUS],
+    words: [Word; CPUS + WORDS],
     interrupts: [Interrupt; SLOTS],
     /// For each vCPU a byte of those whose list registers it waits to know.
     pub awaited: u64,
@@ -288,6 +313,9 @@ impl State {
         };
         for (at, interrupt) in state.interrupts.iter_mut().enumerate() {
             interrupt.template = I::pending(Slot(at).intid(), 0, false);
+        }
+        for (vcpu, bank) in state.banks.iter_mut().enumerate() {
+            bank.own = 1 << 16 << vcpu;
         }
         for word in state.words.iter_mut().take(CPUS) {
             // SGIs are edge-triggered; a GICv2's are always enabled.

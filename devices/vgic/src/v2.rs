@@ -7,7 +7,6 @@ mod distributor;
 mod gich;
 pub(crate) mod spec;
 
-use crate::interface::Interface;
 use crate::spec::{CPUS, SGIS, files};
 use crate::state::{WORDS, word_of};
 use crate::{Vgic, snapshot};
@@ -85,6 +84,7 @@ impl GicV2 {
         Ok(Self { typer: distributor::typer(count), gic })
     }
 
+    #[cold]
     #[inline(never)]
     fn slow_read(&mut self, offset: u64, width: Width, cx: &Context) -> Reply {
         if cx.vcpu() >= self.gic.state.vcpus {
@@ -94,6 +94,7 @@ impl GicV2 {
         value.map_or(Reply::AGAIN, |value| Reply::value(value.into()))
     }
 
+    #[cold]
     #[inline(never)]
     fn slow_write(&mut self, offset: u64, width: Width, value: u64, cx: &Context) -> Reply {
         if cx.vcpu() >= self.gic.state.vcpus {
@@ -130,9 +131,9 @@ impl Mmio for GicV2 {
             if offset == gicd::SGIR {
                 let here = cx.vcpu() & (CPUS - 1);
                 let to = value as u32 & !0xf;
-                let to_self = to == 1 << 16 << here || to == 2 << 24;
+                let to_self = to == self.gic.state.bank(here).own || to == 2 << 24;
                 let sgi = value as usize & (SGIS - 1);
-                if to_self && self.gic.again(here, sgi, Gich::from_source(here)) {
+                if to_self && self.gic.again(here, sgi) {
                     return Reply::DONE;
                 }
             }

@@ -11,7 +11,6 @@ mod sgi;
 pub(crate) mod spec;
 mod system;
 
-use crate::interface::Interface;
 use crate::spec::{CPUS, files};
 use crate::state::{INTIDS, WORDS, word_of};
 use crate::{Vgic, snapshot};
@@ -111,7 +110,7 @@ fn enable_word(offset: u64) -> Option<usize> {
     let n = (offset % REDISTRIBUTOR).wrapping_sub(files::ISENABLER) >> 2;
     let frame = (offset / REDISTRIBUTOR) as usize;
     match frame.checked_sub(1) {
-        None if n.wrapping_sub(1) < WORDS as u64 - 1 => Some(word_of(0, n as usize)),
+        None if n.wrapping_sub(1) < WORDS as u64 - 1 => Some(CPUS | n as usize),
         Some(vcpu) if n == 0 && vcpu < CPUS => Some(word_of(vcpu, 0)),
         _ => None,
     }
@@ -150,6 +149,7 @@ impl GicV3 {
         Ok(new)
     }
 
+    #[cold]
     #[inline(never)]
     fn slow_read(&mut self, offset: u64, width: Width, cx: &Context) -> Reply {
         let here = cx.vcpu();
@@ -166,6 +166,7 @@ impl GicV3 {
         value.map_or(Reply::AGAIN, Reply::value)
     }
 
+    #[cold]
     #[inline(never)]
     fn slow_write(&mut self, offset: u64, width: Width, value: u64, cx: &Context) -> Reply {
         let here = cx.vcpu();
@@ -218,10 +219,7 @@ impl Registers for GicV3 {
     fn write_register(&mut self, register: Register, value: u64, cx: &mut Context) -> Reply {
         let here = cx.vcpu() & (CPUS - 1);
         let (to, sgi) = (value & !sgi::INTID, sgi::intid(value));
-        if register == ICC_SGI1R_EL1
-            && to == self.addresses[here]
-            && self.gic.again(here, sgi, System::from_source(here))
-        {
+        if register == ICC_SGI1R_EL1 && to == self.addresses[here] && self.gic.again(here, sgi) {
             return Reply::DONE;
         }
         self.send(register, value, cx)

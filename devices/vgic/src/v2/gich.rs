@@ -114,8 +114,14 @@ impl Interface for Gich {
     }
 
     #[inline(always)]
-    fn is_done(&self, n: usize) -> bool {
-        self.list(n) & Self::STATE == 0
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    fn refill(&mut self, n: usize, value: u64) -> bool {
+        let mut list = self.lists[n & (LISTS - 1)].reborrow();
+        let done = u64::from(list.read()) & Self::STATE == 0;
+        if done {
+            list.write(value as u32);
+        }
+        done
     }
 
     fn set_overflow(&mut self, overflow: bool) {

@@ -34,6 +34,7 @@ pub fn address(affinity: u64) -> u64 {
 }
 
 impl GicV3 {
+    #[cold]
     #[inline(never)]
     pub(super) fn send(&mut self, register: Register, value: u64, cx: &Context) -> Reply {
         let here = cx.vcpu();

@@ -106,8 +106,12 @@ impl Interface for System {
 
     /// ICH_ELRSR_EL2 says both (§12.4).
     #[inline(always)]
-    fn is_done(&self, n: usize) -> bool {
-        (self.registers.elrsr)() >> (n & (LISTS - 1)) & 1 != 0
+    fn refill(&mut self, n: usize, value: u64) -> bool {
+        let done = (self.registers.elrsr)() >> (n & (LISTS - 1)) & 1 != 0;
+        if done {
+            self.set_list(n, value);
+        }
+        done
     }
 
     fn set_overflow(&mut self, overflow: bool) {
