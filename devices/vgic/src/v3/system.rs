@@ -104,12 +104,15 @@ impl Interface for System {
         (self.lists[n & (LISTS - 1)].write)(value);
     }
 
-    /// ICH_ELRSR_EL2 says both (§12.4).
+    /// The list register itself, which reads as it was written; ICH_ELRSR_EL2 would
+    /// take an ISB to follow it.
     #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
     fn refill(&mut self, n: usize, value: u64) -> bool {
-        let done = (self.registers.elrsr)() >> (n & (LISTS - 1)) & 1 != 0;
+        let HostRegister { read, write } = self.lists[n & (LISTS - 1)];
+        let done = read() & Self::STATE == 0;
         if done {
-            self.set_list(n, value);
+            write(value);
         }
         done
     }
