@@ -5,7 +5,7 @@ use crate::interrupts::Lines;
 use crate::plan::{ObjectPlan, WindowPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{matching, rights, words};
+use crate::{gic, matching, rights, words};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -81,6 +81,12 @@ pub(crate) fn plan<'t>(
     }
     let rights = rights::read(faults, node);
     let regions = if is_cpu { None } else { space.claim(faults, vm, node) };
+    let regions = regions.and_then(|regions| gic::pick(faults, object, regions, vcpus));
+    let reg = regions.as_deref().and_then(|windows| gic::reg_of_guest(object, windows));
+    let mut properties = properties_of(node);
+    if let Some((_, value)) = properties.iter_mut().find(|(name, _)| name == "reg") {
+        *value = reg.unwrap_or(core::mem::take(value));
+    }
     let windows = regions.map(|regions| windows(faults, object, &regions, rights, vcpus));
     ObjectPlan {
         path: node.path(),
@@ -90,7 +96,7 @@ pub(crate) fn plan<'t>(
         windows: windows.unwrap_or_default(),
         lines: Vec::new(),
         console: None,
-        properties: properties_of(node),
+        properties,
     }
 }
 

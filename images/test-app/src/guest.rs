@@ -4,13 +4,13 @@ use evisor_guest::{call, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, cache, cpu, distributor, interrupts, pl011, pl031, psci, sgi, smccc, system_register,
-    timer, transfer,
+    abort, cache, cpu, distributor, interrupts, no_syndrome, pl011, pl031, psci, sgi, smccc,
+    system_register, timer, transfer,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 13] = [
+const AREAS: [&[Check]; 14] = [
     cpu::CHECKS,
     system_register::CHECKS,
     cache::CHECKS,
@@ -18,6 +18,7 @@ const AREAS: [&[Check]; 13] = [
     psci::CHECKS,
     abort::CHECKS,
     transfer::CHECKS,
+    no_syndrome::CHECKS,
     distributor::CHECKS,
     interrupts::CHECKS,
     sgi::CHECKS,

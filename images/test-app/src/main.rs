@@ -25,6 +25,8 @@ mod guest;
 #[cfg(target_os = "none")]
 mod interrupts;
 #[cfg(target_os = "none")]
+mod no_syndrome;
+#[cfg(target_os = "none")]
 mod pl011;
 #[cfg(target_os = "none")]
 mod pl031;
