@@ -411,9 +411,15 @@ impl<I: Interface> Vgic<I> {
     /// its question behind; the next access that asks something else takes it away.
     pub(crate) fn others_are_known(&mut self, here: usize, at: usize) -> bool {
         let shift = 8 * (here as u32 & 7);
-        if self.state.bank(here).asks != at as u8 + 1 {
+        let question = at as u8 + 1;
+        let bank = self.state.bank_mut(here);
+        if bank.asks != question {
+            if bank.asks != 0 && bank.answered == question {
+                bank.answered = 0;
+                return true;
+            }
             self.forget_question(here);
-            self.state.bank_mut(here).asks = at as u8 + 1;
+            self.state.bank_mut(here).asks = question;
             let holders = self.holders(here, at);
             self.state.awaited |= u64::from(holders) << shift;
             self.tell(holders);
@@ -424,6 +430,7 @@ impl<I: Interface> Vgic<I> {
         let known = running.count() == 0;
         if known {
             self.forget_question(here);
+            self.state.bank_mut(here).answered = question;
         }
         known
     }

@@ -218,6 +218,9 @@ pub struct Bank {
     /// It reads something that other vCPUs have to tell first: of the word at this
     /// less one.
     pub asks: u8,
+    /// The word, likewise, that it read last: of a load of two words the first is
+    /// read again when the second has to be tried again.
+    pub answered: u8,
     /// Which vCPUs sent each SGI that is pending, and not in a list register.
     pub sources: [u8; SGIS],
     /// The list register of each private interrupt in [`quick`](Self::quick).
@@ -248,6 +251,7 @@ impl Bank {
         stale: true,
         awake: false,
         asks: 0,
+        answered: 0,
         sources: [0; SGIS],
         list_of: [0; PRIVATE],
         image: [0; LISTS],

@@ -252,7 +252,7 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
     }
     match esr >> 26 {
         class::DATA_ABORT if status == 0 => data_abort(vcpu, esr),
-        class::DATA_ABORT | class::REGISTER if status == Status::Again as u64 => {}
+        class::DATA_ABORT if status == Status::Again as u64 => {}
         class::DATA_ABORT => refuse_memory(vcpu, esr),
         class::INSTRUCTION_ABORT => instruction_abort(vcpu, esr),
         class::HVC if status != 0 => set_operand(vcpu, 0, u64::MAX),

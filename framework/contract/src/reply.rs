@@ -20,9 +20,8 @@ pub enum Status {
     /// quarantines the object: from now on its capabilities answer as absent.
     Failed = 4,
     /// The answer is not known yet, since another vCPU has to come out of its guest
-    /// for it: the guest executes the instruction again. Only accesses to memory
-    /// and system registers answer so, and only until the other one was kicked and
-    /// looked.
+    /// for it: the guest executes the instruction again. Only the load of a register
+    /// in memory is answered so, and only until the other one was kicked and looked.
     Again = 6,
 }
 

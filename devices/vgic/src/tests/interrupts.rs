@@ -31,6 +31,7 @@ super::both! {
     a_vcpu_starts_anew_with_what_was_active,
     nothing_comes_to_a_vcpu_that_left,
     many_that_come_from_elsewhere,
+    two_words_at_once,
 }
 
 fn physical<G: Controller>(rig: &mut Rig<G>, intid: u32) {
@@ -391,4 +392,28 @@ fn many_that_come_from_elsewhere<G: Controller>() {
     rig.send(1, 1);
     rig.switch(0);
     assert_eq!(rig.take_all(), [1, 45, 44, 43, 42, 41, 40]);
+}
+
+/// A load of two words is tried again as a whole.
+fn two_words_at_once<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    for intid in [UART, 64] {
+        rig.edge(intid);
+        rig.bit(files::ISENABLER, intid);
+        let _ = rig.line(intid, LineState::Pulse);
+        rig.acknowledge().unwrap();
+    }
+    rig.switch(1);
+    let words = [rig.word(files::ISACTIVER, UART), rig.word(files::ISACTIVER, 64)];
+    for _ in 0..4 {
+        let read = |word: &u64| rig.gic.read(*word, Width::Word, &mut rig.cx());
+        let replies: alloc::vec::Vec<_> =
+            words.iter().map(read).take_while(|reply| reply.status == Status::Done).collect();
+        if let [first, second] = replies.as_slice() {
+            assert_eq!((first.value, second.value), (2, 1));
+            return;
+        }
+        rig.refresh_all();
+    }
+    panic!("they are never read");
 }
