@@ -1,7 +1,8 @@
 //! What an object answers.
 
 /// How an invocation ended. The vectors test it against zero, so [`Status::Done`]
-/// is zero and everything else leaves the fast path.
+/// is zero and everything else leaves the fast path; and of an interrupt its lowest
+/// bit, which [`Status::Held`] alone has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Status {
@@ -17,7 +18,11 @@ pub enum Status {
     Absent = 2,
     /// The component found itself in a state that it cannot be in. The kernel
     /// quarantines the object: from now on its capabilities answer as absent.
-    Failed = 3,
+    Failed = 4,
+    /// The answer is not known yet, since another vCPU has to come out of its guest
+    /// for it: the guest executes the instruction again. Only the load of a register
+    /// in memory is answered so, and only until the other one was kicked and looked.
+    Again = 6,
 }
 
 /// What an object answers: two words, so that they come back in registers.
@@ -40,6 +45,9 @@ impl Reply {
     pub const ABSENT: Self = Self { status: Status::Absent, value: 0 };
     /// The object is broken.
     pub const FAILED: Self = Self { status: Status::Failed, value: 0 };
+
+    /// To be tried again.
+    pub const AGAIN: Self = Self { status: Status::Again, value: 0 };
 
     /// Done, with what was read. It must fit the width of the access: a guest's
     /// register is written with all of it.
@@ -72,6 +80,7 @@ impl Words {
             0 => Status::Done,
             1 => Status::Held,
             2 => Status::Absent,
+            6 => Status::Again,
             _ => Status::Failed,
         }
     }
@@ -109,7 +118,7 @@ mod tests {
 
     #[test]
     fn words_carry_every_reply() {
-        for status in [Status::Done, Status::Held, Status::Absent, Status::Failed] {
+        for status in [Status::Done, Status::Held, Status::Absent, Status::Failed, Status::Again] {
             let reply = Reply { status, value: 0xfedc_ba98_7654_3210 };
             assert_eq!(Reply::from(Words::from(reply)), reply);
         }

@@ -290,3 +290,9 @@ pub fn call_preserves(conduit: Call, function: u32) -> Outcome {
     }
     Ok(())
 }
+
+/// Makes a call whose x0 has an upper half; what it returns in x0.
+pub fn call_with(upper: u64, function: u32) -> u64 {
+    let [x0, ..] = run(&raw const transfer_hvc as u64, upper | u64::from(function));
+    x0
+}

@@ -77,7 +77,8 @@ pub fn measure(gic: u8, manifest: &Path) -> Result<Figures> {
     let mut events = listen(machine.boot(Seat::Script, &files.kernel, &files.bundle)?)
         .context("the bench on eVisor")?;
     let boot = events.remove("boot");
-    let mut floor = listen(floor(&machine)?).context("the bench on the floor")?;
+    // The stub drives a GICv2.
+    let mut floor = listen(floor(&Machine::for_bench(2))?).context("the bench on the floor")?;
     floor.remove("boot");
     Ok(Figures { events, floor, boot })
 }

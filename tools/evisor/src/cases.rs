@@ -94,6 +94,26 @@ pub const CASES: &[Case] = &[
         shows: &["eVisor demonstration: Debian Linux", "arch_timer", "uart-pl011", "both grew"],
     },
     Case {
+        name: "Linux does so on a GICv3",
+        arguments: &[
+            "manifests/linux.dts",
+            "--gic",
+            "3",
+            "--send",
+            "~ # =cat /proc/interrupts",
+            "--send",
+            COUNTS_NOW,
+            "--send",
+            COUNTS_LATER,
+            "--send",
+            "~ # =poweroff",
+            "--timeout",
+            "180",
+        ],
+        status: 0,
+        shows: &["GICv3: 224 SPIs implemented", "arch_timer", "uart-pl011", "both grew"],
+    },
+    Case {
         name: "Linux reboots and comes up again",
         arguments: &[
             "manifests/linux.dts",
