@@ -36,6 +36,14 @@ impl System {
         }
     }
 
+    /// The guest ends what is in no list register.
+    #[cfg(test)]
+    pub fn count_end(&mut self) {
+        let hcr = (self.registers.hcr.read)() as u32;
+        let count = ICH_HCR::EOICOUNT.read(hcr) + 1;
+        (self.registers.hcr.write)(ICH_HCR::EOICOUNT.val(count).modify(hcr).into());
+    }
+
     /// Whether it is to tell that its list registers run out.
     #[cfg(test)]
     pub fn underflow(&self) -> bool {
@@ -117,9 +125,18 @@ impl Interface for System {
         done
     }
 
+    fn take_ended(&mut self) -> u32 {
+        let hcr = (self.registers.hcr.read)() as u32;
+        let ended = ICH_HCR::EOICOUNT.read(hcr);
+        if ended != 0 {
+            (self.registers.hcr.write)(ICH_HCR::EOICOUNT.val(0).modify(hcr).into());
+        }
+        ended
+    }
+
     fn set_overflow(&mut self, overflow: bool) {
-        let value = ICH_HCR::EN::SET + ICH_HCR::UIE.val(overflow.into());
-        (self.registers.hcr.write)(value.value.into());
+        let tell = ICH_HCR::UIE.val(overflow.into()) + ICH_HCR::LRENPIE.val(overflow.into());
+        (self.registers.hcr.write)((ICH_HCR::EN::SET + tell).value.into());
     }
 
     fn start(&mut self, guest: &GuestState) {
