@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -12,14 +11,13 @@ use crate::cases::{CASES, Case};
 use crate::image::{Features, Image};
 use crate::minimal;
 use crate::packages::Package;
-use crate::process::{Progress, capture, long, say, show};
+use crate::process::{Progress, say, show};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::workspace::{self, Crate};
 
 const CLIPPY: Package = ("rust-web-clippy", "finds mistakes in Rust");
 const FORMAT: Package = ("rustfmt-web", "formats Rust");
-const INSTALL: Duration = Duration::from_secs(900);
 
 /// Denied here, not in the workspace, so that work in progress still builds.
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
@@ -177,20 +175,12 @@ fn bare_targets(package: &Crate) -> Vec<String> {
 
 /// Whether tests run with nextest, which is installed where it can be had.
 fn has_nextest(host: Toolchain) -> bool {
-    let there = || capture(host.host_cargo().args(["nextest", "--version"])).is_ok();
-    if there() {
-        return true;
-    }
-    let mut install = host.host_cargo();
-    // Optimised, it takes longer to build than it would ever save here.
-    install.args(["install", "--locked", "--debug", "cargo-nextest", "--target-dir"]);
-    // Not a temporary one: an attempt that ran out of time goes on the next time.
-    install.arg(host.target_dir().join("nextest"));
-    if let Err(error) = long("installing cargo-nextest (runs the tests)", &mut install, INSTALL) {
+    let there = host.need_subcommand("nextest", "runs the tests");
+    if let Err(error) = &there {
         let reason = error.to_string();
         say(&format!("{}: using cargo test", reason.lines().next().unwrap_or_default()));
     }
-    there()
+    there.is_ok()
 }
 
 fn broken_manifests() -> Result<Vec<PathBuf>> {

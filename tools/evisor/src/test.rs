@@ -4,11 +4,11 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::say;
-use crate::{mutants, outside, steps};
+use crate::{fuzz, mutants, outside, steps};
 
 type Step = (&'static str, &'static str, fn(&mut Count) -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("format", "the source is formatted", steps::format),
     ("lint", "clippy has nothing to say", steps::lint),
     ("host", "the tests that run on this machine", steps::host),
@@ -17,12 +17,13 @@ const STEPS: [Step; 9] = [
     ("system", "real guests, driven through their consoles", steps::system),
     ("mutants", "no broken manifest stops eVisor from ending by itself", mutants::step),
     ("outside", "a device crate that lives elsewhere works, and costs no more", outside::step),
+    ("fuzz", "each fuzz target, for some seconds", fuzz::step),
     ("budgets", "no event costs more than it may", steps::budgets),
 ];
 
 #[derive(Args)]
 pub struct Test {
-    /// Only these steps: format, lint, host, build, check, system, mutants, outside, budgets
+    /// Only these steps: format, lint, host, build, check, system, mutants, outside, fuzz, budgets
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,
 }
