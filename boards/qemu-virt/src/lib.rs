@@ -8,6 +8,8 @@
 
 extern crate alloc;
 
+use alloc::vec::Vec;
+
 mod clock;
 mod serial;
 
@@ -22,6 +24,7 @@ static QEMU_VIRT: Board = Board {
     compatible: &["linux,dummy-virt"],
     bring_up,
     put: serial::put,
+    start_core: smc::start_core,
     power_off: smc::system_off,
 };
 
@@ -29,7 +32,22 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
     // The serial line first: what follows can be told on it.
     let serial = serial::bring_up(tree)?;
     let (gic, maintenance) = interrupt_controller(tree)?;
-    Ok(Hardware { gic, maintenance, serial: Some(serial), unix_seconds: clock::unix_seconds(tree) })
+    Ok(Hardware {
+        cores: cores(tree),
+        gic,
+        maintenance,
+        serial: Some(serial),
+        unix_seconds: clock::unix_seconds(tree),
+    })
+}
+
+/// The affinities of the cores: of this one, and of the others in the tree.
+fn cores(tree: &Tree<'_>) -> Vec<u64> {
+    let here = evisor_aarch64::registers::affinity();
+    let nodes = tree.find("/cpus").into_iter().flat_map(|cpus| cpus.children());
+    let cores = nodes.filter(|node| node.string("device_type") == Some("cpu"));
+    let others = cores.filter_map(registers).filter(|&affinity| affinity != here);
+    core::iter::once(here).chain(others).collect()
 }
 
 /// The GIC, and its maintenance interrupt.

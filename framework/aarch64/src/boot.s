@@ -99,6 +99,35 @@ halt:
     wfe
     b       halt
 
+// Where the firmware starts another core (PSCI CPU_ON): x0 = the EL2 address of
+// its `Start`, below which is its stack. It comes by way of the boot's tables,
+// which still have this code at its physical address.
+.global secondary_entry
+secondary_entry:
+    msr     daifset, #0b1111
+    msr     spsel, #1
+    mov     x19, x0
+    mrs     x0, CurrentEL
+    cmp     x0, #0b1000                 // EL2
+    b.ne    halt
+    mov     x0, #1 << 31                // as on the first core, above
+    msr     hcr_el2, x0
+    isb
+    ldr     x0, =0x30c50830
+    msr     sctlr_el2, x0
+    isb
+    adrp    x0, boot_level1
+    bl      enable_mmu
+    ldr     x9, =secondary_virtual
+    br      x9
+secondary_virtual:
+    mov     sp, x19
+    mov     x0, x19
+    mov     x29, xzr
+    mov     x30, xzr
+    bl      evisor_secondary
+    b       halt
+
 // Writes one page descriptor for each page from x4 to x5, with attributes x7,
 // into the table at x2 (indexed from the image's start); x4 ends at x5.
 pages:

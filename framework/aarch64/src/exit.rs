@@ -141,6 +141,15 @@ extern "C" fn exit_deactivate(vcpu: &mut Vcpu, status: u64) {
     vcpu.acknowledged.deactivate();
 }
 
+/// An interrupt that came while no guest is on the core, on behalf of its vCPU.
+pub(crate) fn take_interrupt(vcpu: &mut Vcpu) {
+    let status = exit_interrupt(vcpu).status();
+    if status != Status::Held {
+        exit_deactivate(vcpu, status as u64);
+    }
+    exit_work(vcpu);
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn exit_work(vcpu: &mut Vcpu) -> u64 {
     while let Delivery::Failed(capability) = deliver(&mut vcpu.context) {
@@ -206,7 +215,10 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
 fn wait(esr: u64) {
     if esr & 1 == 0 {
         gicv2::look_again();
-        aarch64_cpu::asm::wfi();
+        // EL2 is not woken by what is for EL1 (DDI 0487, WFI wake-up events).
+        if !gicv2::has_virtual_interrupt() {
+            aarch64_cpu::asm::wfi();
+        }
     }
     advance();
 }

@@ -8,7 +8,7 @@
 use crate::{layout, map};
 use aarch64_cpu::asm::barrier;
 use aarch64_paging::MapError;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use evisor_contract::VirtualInterface;
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
@@ -42,6 +42,13 @@ register_structs! {
         (0xd00 => _r1),
         (0xf00 => sgir: WriteOnly<u32>),
         (0xf04 => @END),
+    },
+    Gich {
+        (0x000 => _r0),
+        (0x004 => vtr: ReadOnly<u32>),
+        (0x008 => _r1),
+        (0x100 => lr: [ReadOnly<u32>; 64]),
+        (0x200 => @END),
     },
     Gicc {
         (0x000 => ctlr: ReadWrite<u32, GICC_CTLR::Register>),
@@ -142,9 +149,20 @@ pub fn init_distributor() {
     gicd.ctlr.set(1);
 }
 
-/// The banked part of the distributor and the CPU interface of this core.
-pub fn init_core() {
+/// Each core's CPU interface, as a bit of a target list.
+static TARGETS: [AtomicU32; MAX_CORES] = [const { AtomicU32::new(0) }; MAX_CORES];
+/// A GICv2 has eight CPU interfaces.
+const MAX_CORES: usize = 8;
+
+/// The banked part of the distributor and the CPU interface of this core, which
+/// is number `core`.
+pub fn init_core(core: usize) {
     let gicd = gicd();
+    if let Some(target) = TARGETS.get(core) {
+        // Read-only, and this core's own bit in each byte (IHI 0048B.b 4.3.12).
+        let here = gicd.itargetsr.first().map_or(1, ReadWrite::get) & 0xff;
+        target.store(here, Ordering::Relaxed);
+    }
     set(&gicd.icenabler, 0, 0xffff_0000);
     set(&gicd.icpendr, 0, u32::MAX);
     set(&gicd.icactiver, 0, u32::MAX);
@@ -191,18 +209,31 @@ pub fn clear(intid: usize) {
     set(&gicd().icpendr, intid / 32, 1 << (intid % 32));
 }
 
+/// Whether a list register of this core holds an interrupt that its guest has not
+/// acknowledged.
+pub(crate) fn has_virtual_interrupt() -> bool {
+    // SAFETY: 1. as for `gicd`; these registers are only read.
+    let gich = unsafe { &*(layout::GICH as *const Gich) };
+    let lists = (gich.vtr.get() & 0x3f) as usize + 1;
+    gich.lr.iter().take(lists).any(|list| list.get() & GICH_LR_PENDING != 0)
+}
+
+/// GICH_LR.State, pending (IHI 0048B.b 5.3.12).
+const GICH_LR_PENDING: u32 = 1 << 28;
+
 /// Has the controller look at its lines again, by a write that changes nothing:
 /// see [`trap_wfi`](crate::vcpu::trap_wfi).
 pub(crate) fn look_again() {
     gicc().pmr.set(0xff);
 }
 
-/// Sends software-generated interrupt 0 to the core with CPU interface `core`.
+/// Sends software-generated interrupt 0 to core number `core`.
 pub fn kick(core: usize) {
     // What the other core is to see is written before it is told (DDI 0487, the
     // ordering of a store and the interrupt that announces it).
     barrier::dsb(barrier::ISHST);
-    gicd().sgir.set(1 << (16 + (core & 7)));
+    let target = TARGETS.get(core).map_or(0, |target| target.load(Ordering::Relaxed));
+    gicd().sgir.set(target << 16);
 }
 
 /// What this core acknowledged: an interrupt whose priority it dropped, or that

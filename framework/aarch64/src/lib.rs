@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod boot;
+pub mod cores;
 mod entry;
 mod exit;
 pub mod fault;

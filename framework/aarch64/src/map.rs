@@ -24,6 +24,8 @@ use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
 use spin::Mutex;
 
+/// The root table, physical.
+static ROOT: AtomicU64 = AtomicU64::new(0);
 static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
 static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
@@ -103,10 +105,23 @@ pub fn init(image: u64) -> Result<(), MapError> {
     // SAFETY: 1. the same addresses lead to the same memory as before, but for
     // the guard pages. 2. never dropped.
     unsafe { map.activate() };
-    // SAFETY: 1. what the boot's tables left is forgotten; both say the same.
-    unsafe { asm!("tlbi alle2", "dsb nsh", "isb", options(nostack)) };
+    ROOT.store(map.root_address().0 as u64, Ordering::Relaxed);
+    use_here();
     *MAP.lock() = Some(map);
     Ok(())
+}
+
+/// Puts EL2's tables in place of the boot's on this core.
+pub(crate) fn use_here() {
+    let root = ROOT.load(Ordering::Relaxed);
+    // SAFETY: 1. what is in use leads to the same memory under both tables. 2. what
+    // this core remembers of the boot's is forgotten (D8.14).
+    unsafe {
+        asm!(
+            "msr ttbr0_el2, {}", "isb", "tlbi alle2", "dsb nsh", "isb",
+            in(reg) root, options(nostack)
+        );
+    }
 }
 
 fn place(

@@ -58,6 +58,11 @@ host_registers! {
     7, 2 => "s3_0_c0_c7_2";
 }
 
+/// The affinity of this core (MPIDR_EL1's Aff3..Aff0 fields).
+pub fn affinity() -> u64 {
+    read!("mpidr_el1") & 0xff_00ff_ffff
+}
+
 /// Debug, OS lock and performance registers trap (MDCR_EL2: TDRA, TDOSA, TDA,
 /// TPM, TPMCR); the counters stay the host's (HPMN).
 pub fn trap_debug_and_pmu() {

@@ -79,10 +79,21 @@ impl Stage2 {
         )
     }
 
+    /// What leads a core to them.
+    pub fn root(&self) -> Root {
+        Root(self.map.root_address().0 as u64 | u64::from(self.vmid) << 48)
+    }
+}
+
+/// The root of a VM's stage 2, with its VMID: VTTBR_EL2.
+#[derive(Clone, Copy, Debug)]
+pub struct Root(u64);
+
+impl Root {
     /// Makes them this core's, and forgets what any core remembers of this VMID.
-    pub fn load(&self) {
+    pub fn load(self) {
         VTCR_EL2.set(vtcr());
-        VTTBR_EL2.set(self.map.root_address().0 as u64 | u64::from(self.vmid) << 48);
+        VTTBR_EL2.set(self.0);
         // SAFETY: 1. the tables stay as long as the hypervisor runs. The walker
         // must see them (dsb), this core the new base (isb), and nobody an entry
         // of an earlier VM with this VMID (D8.14).

@@ -7,9 +7,9 @@
 )]
 
 use crate::gicv2::Acknowledged;
-use crate::{inject, map, registers};
+use crate::{exit, inject, map, registers};
 use aarch64_cpu::registers::{
-    CNTHCTL_EL2, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
+    CNTHCTL_EL2, CNTV_CTL_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
 };
 use alloc::alloc::{alloc_zeroed, handle_alloc_error};
 use core::alloc::Layout;
@@ -44,15 +44,6 @@ pub struct Vcpu {
     pub(crate) refused: u64,
     /// Where `enter_guest` keeps the core's own stack pointer.
     home: u64,
-}
-
-/// How a guest starts.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// Its first instruction, guest-physical.
-    pub pc: u64,
-    /// x0: the device tree, or PSCI's context id.
-    pub x0: u64,
 }
 
 const STACK: usize = 12 << 10;
@@ -144,16 +135,27 @@ impl VcpuBlock {
     }
 
     /// Puts the vCPU to the state of a core that was just started by PSCI
-    /// (DEN 0022 §6.4; Linux's booting protocol asks for the same). `attention` is
-    /// what the kernel wants to do before its first instruction.
-    pub fn start(&mut self, entry: Entry, attention: u32) {
+    /// (DEN 0022 §6.4; Linux's booting protocol asks for the same): its first
+    /// instruction is at guest-physical `pc`, with `x0`. `attention` is what the
+    /// kernel wants to do before.
+    pub fn start(&mut self, pc: u64, x0: u64, attention: u32) {
         let vcpu = self.vcpu();
         vcpu.x = [0; 32];
-        vcpu.x[0] = entry.x0;
-        vcpu.elr = entry.pc;
+        vcpu.x[0] = x0;
+        vcpu.elr = pc;
         vcpu.spsr = inject::EL1H_MASKED;
-        vcpu.context.attention.store(attention, Ordering::Relaxed);
+        // Added to what others want of it since it was told to start.
+        vcpu.context.attention.fetch_or(attention, Ordering::Relaxed);
         while vcpu.context.pop().is_some() {}
+    }
+
+    /// This core has nothing to run: waits for an interrupt, which may be for
+    /// anybody, and deals with it.
+    pub fn idle(&mut self) {
+        // Nobody reads its time now.
+        CNTV_CTL_EL0.set(0);
+        aarch64_cpu::asm::wfi();
+        exit::take_interrupt(self.vcpu());
     }
 }
 

@@ -11,7 +11,7 @@ pub trait Host: Sync {
     fn frequency(&self) -> u64;
     /// Seconds since 1970, or since the board started.
     fn unix_seconds(&self) -> u64;
-    /// Interrupts this core when the count reaches `count`; `u64::MAX` is never.
+    /// Interrupts the core that asks when the count reaches `count`; `u64::MAX` is never.
     fn set_timer(&self, count: u64);
     /// The INTID of that interrupt.
     fn timer_interrupt(&self) -> u32;

@@ -30,5 +30,5 @@ pub use bind::{Bound, BoundVm, Direct, bind};
 pub use bundle::{Bundle, BundleError};
 pub use extents::subtract;
 pub use host::Host;
-pub use timers::Timers;
-pub use vm::{Attention, Next, Vm};
+pub use timers::{MAX_CORES, Timers};
+pub use vm::{Attention, Entry, Next, Vm};

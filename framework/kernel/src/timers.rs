@@ -15,6 +15,8 @@ struct Slot {
     offset: u64,
     /// When, by the host's count; `u64::MAX` is never.
     deadline: u64,
+    /// The core that it was asked for on.
+    core: usize,
 }
 
 /// All deadlines, in front of the EL2 timer.
@@ -25,20 +27,23 @@ struct Slot {
 pub struct Timers {
     host: &'static dyn Host,
     slots: Vec<Slot>,
-    /// What the timer is set for.
-    armed: u64,
+    /// What each core's timer is set for.
+    armed: [u64; MAX_CORES],
 }
+
+/// More cores than any board has that eVisor runs on.
+pub const MAX_CORES: usize = 8;
 
 impl Timers {
     /// No deadlines yet.
     pub const fn new(host: &'static dyn Host) -> Self {
-        Self { host, slots: Vec::new(), armed: u64::MAX }
+        Self { host, slots: Vec::new(), armed: [u64::MAX; MAX_CORES] }
     }
 
     /// A slot for a component of a VM whose count lags `offset` behind the
     /// host's. Gives the tag to set it by.
     pub fn add(&mut self, offset: u64) -> u32 {
-        self.slots.push(Slot { to: None, offset, deadline: u64::MAX });
+        self.slots.push(Slot { to: None, offset, deadline: u64::MAX, core: 0 });
         self.slots.len() as u32 - 1
     }
 
@@ -49,28 +54,32 @@ impl Timers {
         }
     }
 
-    fn arm(&mut self, deadline: u64) {
-        self.armed = deadline;
+    /// Sets the timer of `core`, which is this one.
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    fn arm(&mut self, core: usize, deadline: u64) {
+        self.armed[core & (MAX_CORES - 1)] = deadline;
         self.host.set_timer(deadline);
     }
 
     #[inline]
-    fn set(&mut self, tag: u32, count: u64) -> Reply {
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    fn set(&mut self, tag: u32, count: u64, core: usize) -> Reply {
         let Some(slot) = self.slots.get_mut(tag as usize) else { return Reply::ABSENT };
+        slot.core = core;
         slot.deadline = if count == u64::MAX { count } else { count.wrapping_add(slot.offset) };
         let deadline = slot.deadline;
-        if deadline < self.armed {
-            self.arm(deadline);
+        if deadline < self.armed[core & (MAX_CORES - 1)] {
+            self.arm(core, deadline);
         }
         Reply::DONE
     }
 
-    /// The EL2 timer fired: tells who waited, as far as the queue has room, and
-    /// sets the timer for the next.
+    /// This core's timer fired: tells who asked on it and waited, as far as the
+    /// queue has room, and sets the timer for the next.
     fn expire(&mut self, cx: &mut Context) -> Reply {
-        let now = self.host.now();
+        let (now, core) = (self.host.now(), cx.core());
         let mut next = u64::MAX;
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.core == core) {
             let room = cx.queued() < evisor_contract::EFFECTS;
             match slot.to {
                 Some(to) if slot.deadline <= now && room => {
@@ -81,7 +90,7 @@ impl Timers {
                 _ => next = next.min(slot.deadline),
             }
         }
-        self.arm(next);
+        self.arm(core, next);
         Reply::DONE
     }
 }
@@ -94,7 +103,7 @@ impl Notify for Timers {
     fn notify(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
         match tag {
             tag::HOST_INTERRUPT => self.expire(cx),
-            tag => self.set(tag, value),
+            tag => self.set(tag, value, cx.core()),
         }
     }
 }

@@ -3,12 +3,13 @@
 //! Nothing about a VM changes while one of its vCPUs is in its guest. Whoever
 //! wants a change says so ([`Vm::request`]) and has every vCPU's attention; each
 //! comes out at its next exit and is *parked*; the core that parks the last one
-//! carries the change out ([`Vm::parked`] tells it).
+//! carries the change out. A core does nothing with a vCPU but what [`Vm::next`]
+//! tells it.
 
 use crate::host::Host;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use evisor_contract::{Clock, Context, Notify, Object, Power, Reply, VcpuControl, VmEvent};
 use spin::Once;
 
@@ -20,25 +21,48 @@ impl Attention {
     pub const LEAVE: u32 = 1 << 0;
     /// An interrupt became pending for this vCPU elsewhere.
     pub const REFRESH: u32 = 1 << 1;
+    /// The vCPU starts anew: its first instruction is next.
+    pub const START: u32 = 1 << 2;
 }
 
-/// A vCPU as its VM knows it.
+/// A vCPU as its VM knows it. It is pinned to the core of its own number.
 struct Slot {
     affinity: u64,
-    core: AtomicUsize,
-    on: AtomicBool,
+    power: AtomicU8,
     in_guest: AtomicBool,
+    /// Where it starts and with what in x0, while it is [`PENDING`].
+    entry: AtomicU64,
+    argument: AtomicU64,
     attention: Once<&'static AtomicU32>,
 }
 
-/// What a core does with a vCPU that came out of its guest.
+/// [`Slot::power`]: off; being told where to start; told; on.
+const STOPPED: u8 = 0;
+const CLAIMED: u8 = 1;
+const PENDING: u8 = 2;
+const RUNNING: u8 = 3;
+
+/// How a vCPU starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its first instruction, guest-physical.
+    pub pc: u64,
+    /// x0: the device tree, or PSCI's context id.
+    pub x0: u64,
+}
+
+/// What a core does with a vCPU that is not in its guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Back into the guest.
+    /// Into the guest.
     Run,
-    /// Nothing: it is off, or another core has the change to make.
+    /// To the state of a core that was just started; then ask again.
+    Start(Entry),
+    /// Nothing, until an interrupt comes: it is off, or another core has a change
+    /// to make.
     Wait,
-    /// Make the change: the VM asked for this, and all its vCPUs are parked.
+    /// Make the change: the VM asked for this, and all its vCPUs are parked. Then
+    /// say [`Vm::changed`].
     Change(VmEvent),
 }
 
@@ -51,6 +75,8 @@ pub struct Vm {
     host: &'static dyn Host,
     slots: Vec<Slot>,
     wanted: AtomicU8,
+    /// One core has the change in hand.
+    changing: AtomicBool,
     verdict: AtomicU8,
     crashed: AtomicBool,
     /// What its count lags behind the host's.
@@ -63,7 +89,7 @@ const RESET: u8 = 2;
 
 impl Vm {
     /// A VM whose vCPUs have these affinities, and run on the cores of the same
-    /// numbers. All are off.
+    /// numbers. It is off, until [`changed`](Self::changed) says otherwise.
     pub fn new(
         id: u16,
         name: String,
@@ -72,12 +98,12 @@ impl Vm {
         host: &'static dyn Host,
     ) -> Self {
         let slots = affinities
-            .enumerate()
-            .map(|(core, affinity)| Slot {
+            .map(|affinity| Slot {
                 affinity,
-                core: AtomicUsize::new(core),
-                on: AtomicBool::new(false),
+                power: AtomicU8::new(STOPPED),
                 in_guest: AtomicBool::new(false),
+                entry: AtomicU64::new(0),
+                argument: AtomicU64::new(0),
                 attention: Once::new(),
             })
             .collect();
@@ -86,7 +112,8 @@ impl Vm {
             name,
             host,
             slots,
-            wanted: AtomicU8::new(NOTHING),
+            wanted: AtomicU8::new(OFF),
+            changing: AtomicBool::new(true),
             verdict: AtomicU8::new(0),
             crashed: AtomicBool::new(false),
             offset: AtomicU64::new(offset),
@@ -146,40 +173,81 @@ impl Vm {
         if let Some(attention) = slot.attention.get() {
             attention.fetch_or(what, Ordering::SeqCst);
             if slot.in_guest.load(Ordering::SeqCst) {
-                self.host.kick(slot.core.load(Ordering::Relaxed));
+                self.host.kick(index);
             }
         }
     }
 
-    /// Whether vCPU `index` may go into its guest now. Says that it does.
-    pub fn enter(&self, index: usize) -> bool {
-        let Some(slot) = self.slots.get(index) else { return false };
-        slot.in_guest.store(true, Ordering::SeqCst);
-        let free = slot.on.load(Ordering::SeqCst) && self.wanted.load(Ordering::SeqCst) == NOTHING;
-        slot.in_guest.store(free, Ordering::SeqCst);
-        free
-    }
-
-    /// vCPU `index` came out of its guest.
-    pub fn parked(&self, index: usize) -> Next {
+    /// What the core of vCPU `index` does now. The vCPU is not in its guest; if
+    /// the answer is to run it, it counts as in its guest from here on.
+    ///
+    /// Who asks for a change writes `wanted` and then reads each `in_guest`; here
+    /// it is the other way about. So one of the two sees the other, and while
+    /// `in_guest` is set nothing changes.
+    pub fn next(&self, index: usize) -> Next {
         let Some(slot) = self.slots.get(index) else { return Next::Wait };
+        slot.in_guest.store(true, Ordering::SeqCst);
+        if self.wanted.load(Ordering::SeqCst) == NOTHING {
+            match slot.power.load(Ordering::SeqCst) {
+                RUNNING => return Next::Run,
+                PENDING => {
+                    let entry = Entry {
+                        pc: slot.entry.load(Ordering::SeqCst),
+                        x0: slot.argument.load(Ordering::SeqCst),
+                    };
+                    slot.power.store(RUNNING, Ordering::SeqCst);
+                    return Next::Start(entry);
+                }
+                // The last one turned itself off: nothing can wake the VM.
+                _ if self.all_off() => self.request(VmEvent::Off),
+                _ => {}
+            }
+        }
         slot.in_guest.store(false, Ordering::SeqCst);
-        let wanted = self.wanted.load(Ordering::SeqCst);
-        let busy = self.slots.iter().any(|slot| slot.in_guest.load(Ordering::SeqCst));
-        match wanted {
-            NOTHING if slot.on.load(Ordering::SeqCst) => Next::Run,
-            OFF if !busy => Next::Change(VmEvent::Off),
-            RESET if !busy => Next::Change(VmEvent::Reset),
-            _ => Next::Wait,
+        // What was asked for meanwhile waited for this vCPU.
+        match self.wanted.load(Ordering::SeqCst) {
+            NOTHING => Next::Wait,
+            _ => self.change(),
         }
     }
 
-    /// The change was made: the VM is off, or about to start with its first vCPU.
-    pub fn changed(&self, running: bool) {
-        for (index, slot) in self.slots.iter().enumerate() {
-            slot.on.store(running && index == 0, Ordering::SeqCst);
+    fn all_off(&self) -> bool {
+        self.slots.iter().all(|slot| slot.power.load(Ordering::SeqCst) == STOPPED)
+    }
+
+    /// The change that is wanted, for the core that parked the last vCPU.
+    fn change(&self) -> Next {
+        let busy = self.slots.iter().any(|slot| slot.in_guest.load(Ordering::SeqCst));
+        if busy || self.changing.swap(true, Ordering::SeqCst) {
+            return Next::Wait;
         }
-        self.wanted.store(if running { NOTHING } else { OFF }, Ordering::SeqCst);
+        match self.wanted.load(Ordering::SeqCst) {
+            RESET => Next::Change(VmEvent::Reset),
+            _ => Next::Change(VmEvent::Off),
+        }
+    }
+
+    /// The change was made: the VM is off, or its first vCPU starts at `entry`.
+    pub fn changed(&self, entry: Option<Entry>) {
+        for slot in &self.slots {
+            slot.power.store(STOPPED, Ordering::SeqCst);
+        }
+        let (Some(entry), Some(first)) = (entry, self.slots.first()) else {
+            self.wanted.store(OFF, Ordering::SeqCst);
+            return;
+        };
+        first.tell(entry);
+        self.wanted.store(NOTHING, Ordering::SeqCst);
+        self.changing.store(false, Ordering::SeqCst);
+        self.host.kick(0);
+    }
+}
+
+impl Slot {
+    fn tell(&self, entry: Entry) {
+        self.entry.store(entry.pc, Ordering::SeqCst);
+        self.argument.store(entry.x0, Ordering::SeqCst);
+        self.power.store(PENDING, Ordering::SeqCst);
     }
 }
 
@@ -189,20 +257,31 @@ impl VcpuControl for Vm {
     }
 
     fn power(&self, index: usize) -> Power {
-        match self.slots.get(index).map(|slot| slot.on.load(Ordering::SeqCst)) {
-            Some(true) => Power::On,
+        match self.slots.get(index).map(|slot| slot.power.load(Ordering::SeqCst)) {
+            Some(RUNNING) => Power::On,
+            Some(CLAIMED | PENDING) => Power::Pending,
             _ => Power::Off,
         }
     }
 
-    /// Only the first vCPU can run yet: the manifest reader refuses more.
-    fn start(&self, _index: usize, _entry: u64, _context: u64) -> Power {
-        Power::On
+    fn start(&self, index: usize, entry: u64, context: u64) -> Power {
+        let Some(slot) = self.slots.get(index) else { return Power::On };
+        let order = Ordering::SeqCst;
+        match slot.power.compare_exchange(STOPPED, CLAIMED, order, order) {
+            Ok(_) => {
+                slot.tell(Entry { pc: entry, x0: context });
+                // Its core waits at EL2, or is on its way there.
+                self.host.kick(index);
+                Power::Off
+            }
+            Err(RUNNING) => Power::On,
+            Err(_) => Power::Pending,
+        }
     }
 
     fn stop_caller(&self, cx: &mut Context) {
         if let Some(slot) = self.slots.get(cx.vcpu()) {
-            slot.on.store(false, Ordering::SeqCst);
+            slot.power.store(STOPPED, Ordering::SeqCst);
             cx.attention.fetch_or(Attention::LEAVE, Ordering::SeqCst);
         }
     }

@@ -1,6 +1,7 @@
 //! What a board crate says of its machine.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use evisor_contract::HostSerial;
 use evisor_fdt::Tree;
 use evisor_manifest::GicVersion;
@@ -22,12 +23,18 @@ pub struct Board {
     /// Writes a byte to the serial line, waiting for room: for eVisor's own
     /// messages, a fault's among them. Does nothing before `bring_up`.
     pub put: fn(u8),
+    /// Has the core with this affinity start at a physical address, with a value in
+    /// x0, at EL2 and as the first one was: MMU and data cache off. False if it
+    /// cannot be done.
+    pub start_core: fn(affinity: u64, entry: u64, context: u64) -> bool,
     /// Turns the machine off. Comes back only if that is not possible.
     pub power_off: fn(),
 }
 
 /// What a board has, once it is up.
 pub struct Hardware {
+    /// The affinities of its cores; first of the one that was booted.
+    pub cores: Vec<u64>,
     /// The interrupt controller that it can virtualize.
     pub gic: Option<GicVersion>,
     /// The INTID of GICH's maintenance interrupt.

@@ -1,24 +1,23 @@
 //! Placing VMs in memory, and filling their memory.
 
 use crate::report::{Refused, refuse, refuse_for};
+use crate::run::Placed;
 use alloc::vec::Vec;
 use evisor_aarch64::layout::SLICE;
 use evisor_aarch64::stage2::Stage2;
-use evisor_aarch64::vcpu::{Entry, VcpuBlock};
+use evisor_aarch64::vcpu::VcpuBlock;
 use evisor_aarch64::{Ram, maintenance};
 use evisor_fdt::Tree;
-use evisor_kernel::{Attention, BoundVm, Bundle};
+use evisor_kernel::{BoundVm, Bundle, Entry};
 use evisor_manifest::{Deployment, VmPlan, guest_tree};
 use evisor_router::Space;
 
-/// A VM with its memory.
+/// A VM's memory and what it starts with.
 pub(crate) struct PlacedVm {
-    pub bound: BoundVm,
     pub plan: &'static VmPlan,
     /// Its memory, in the order of the plan.
     pub memory: Vec<Ram>,
     pub stage2: Stage2,
-    pub vcpus: Vec<VcpuBlock>,
     /// Its device tree.
     tree: Vec<u8>,
 }
@@ -33,7 +32,7 @@ pub(crate) fn place(
     root: &'static Space,
     bound: Vec<BoundVm>,
     mut free: Vec<Ram>,
-) -> Result<Vec<PlacedVm>, Refused> {
+) -> Result<Vec<Placed>, Refused> {
     let mut placed = Vec::new();
     for (plan, bound) in deployment.vms.iter().zip(bound) {
         let tree = guest_tree(manifest, plan, None).map_err(|error| refuse_for(&error))?;
@@ -48,7 +47,7 @@ fn place_vm(
     bound: BoundVm,
     tree: Vec<u8>,
     free: &mut Vec<Ram>,
-) -> Result<PlacedVm, Refused> {
+) -> Result<Placed, Refused> {
     let tables =
         |error| refuse(format_args!("{}: its memory cannot be mapped: {error}", plan.path));
     let mut stage2 = Stage2::new(bound.vm.id as u8 + 1);
@@ -78,7 +77,7 @@ fn place_vm(
     for (index, vcpu) in vcpus.iter().enumerate() {
         bound.vm.connect(index, vcpu.attention());
     }
-    Ok(PlacedVm { bound, plan, memory, stage2, vcpus, tree })
+    Ok((bound, PlacedVm { plan, memory, stage2, tree }, vcpus))
 }
 
 /// Takes `size` bytes out of the first range that has them, at a 2 MiB boundary
@@ -92,9 +91,10 @@ fn take(free: &mut Vec<Ram>, size: u64) -> Option<Ram> {
 }
 
 impl PlacedVm {
-    /// Puts everything into the VM's memory as it is at its start, and starts its
-    /// first vCPU. Its vCPUs are parked.
-    pub fn fill(&mut self, bundle: &Bundle<'_>) -> Result<(), Refused> {
+    /// Puts everything into the VM's memory as it is at its start, and its objects
+    /// to their state after power-on. Its vCPUs are parked. Gives where the first
+    /// one starts.
+    pub fn fill(&mut self, bundle: &Bundle<'_>, bound: &BoundVm) -> Result<Entry, Refused> {
         for ram in &mut self.memory {
             ram.scrub().map_err(|error| refuse_for(&error))?;
         }
@@ -109,16 +109,10 @@ impl PlacedVm {
         self.tree = tree;
         put?;
         maintenance::invalidate_instructions();
-        for object in &self.bound.objects {
+        for object in &bound.objects {
             object.with(&mut |object| object.reset());
         }
-        let entry = Entry { pc: image.entry_ipa, x0: self.plan.device_tree_ipa };
-        if let Some(first) = self.vcpus.first_mut() {
-            // Its interrupt controller sets this core's interface up.
-            first.start(entry, Attention::REFRESH);
-        }
-        self.bound.vm.changed(true);
-        Ok(())
+        Ok(Entry { pc: image.entry_ipa, x0: self.plan.device_tree_ipa })
     }
 
     /// Copies `bytes` to guest-physical `ipa`; the reader has checked that there

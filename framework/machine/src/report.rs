@@ -4,7 +4,7 @@ use crate::board::Board;
 use core::fmt::{self, Write};
 use evisor_aarch64::fault::{Fault, set_report};
 use log::{LevelFilter, Log, Metadata, Record};
-use spin::Once;
+use spin::{Mutex, Once};
 
 static BOARD: Once<&'static Board> = Once::new();
 
@@ -25,8 +25,23 @@ impl Write for Line {
     }
 }
 
+/// The board, once it is known.
+pub(crate) fn board() -> Option<&'static Board> {
+    BOARD.get().copied()
+}
+
+/// Held while a line is written, so that those of two cores do not mix.
+static WHOLE: Mutex<()> = Mutex::new(());
+
 /// Writes one line.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
+    let _whole = WHOLE.lock();
+    line_at_once(text);
+}
+
+/// Writes one line, whoever else does: for the record of a fault, which may have
+/// happened in the middle of one.
+fn line_at_once(text: fmt::Arguments<'_>) {
     // The serial line takes everything: nothing can fail.
     let _ = writeln!(Line, "evisor: {text}");
 }
@@ -75,12 +90,12 @@ pub(crate) fn to(board: &'static Board) {
 
 fn fault(fault: &Fault) {
     let Fault { vector, esr, elr, far } = fault;
-    line(format_args!(
+    line_at_once(format_args!(
         "fault at EL2 through vector {vector}: ESR {esr:#x}, ELR {elr:#x}, FAR {far:#x}; halted"
     ));
 }
 
 /// The record of a panic.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) {
-    line(format_args!("{info}; halted"));
+    line_at_once(format_args!("{info}; halted"));
 }

@@ -1,27 +1,34 @@
-//! Running VMs on a core, and carrying out what they ask for.
+//! Running VMs on the cores, and carrying out what they ask for.
 
 use crate::load::PlacedVm;
+use crate::start::stop;
 use alloc::vec::Vec;
-use evisor_aarch64::vcpu::{Vcpu, reset_el1};
-use evisor_aarch64::{Crash, Kernel, gicv2, set_kernel};
+use evisor_aarch64::stage2::Root;
+use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
+use evisor_aarch64::{Crash, Kernel, gicv2, halt, set_kernel};
 use evisor_contract::{VmEvent, Words, tag};
-use evisor_kernel::{Attention, Bundle, Next, Vm};
-use evisor_manifest::Outcome;
+use evisor_kernel::{Attention, BoundVm, Bundle, Next};
+use evisor_manifest::{Outcome, VmPlan};
 use evisor_router::Space;
 use log::{error, info};
-use spin::Once;
+use spin::{Mutex, Once};
 
-/// What the exits find the VMs by.
+/// All that runs, for every core to find.
 struct Running {
     root: &'static Space,
+    bundle: &'static Bundle<'static>,
     vms: Vec<Held>,
 }
 
-/// What the exits need of a VM.
+/// A VM that runs.
 struct Held {
-    vm: &'static Vm,
-    space: &'static Space,
-    controller: Option<&'static dyn evisor_contract::NotifyPort>,
+    bound: BoundVm,
+    plan: &'static VmPlan,
+    stage2: Root,
+    /// Its memory: for whoever makes a change while its vCPUs are parked.
+    placed: Mutex<PlacedVm>,
+    /// Its vCPUs, until the core of each takes its own.
+    vcpus: Vec<Mutex<Option<VcpuBlock>>>,
 }
 
 static RUNNING: Once<Running> = Once::new();
@@ -35,103 +42,134 @@ impl Running {
 impl Kernel for Running {
     fn quarantine(&self, port: *const ()) {
         error!("a component failed: what it serves is gone");
-        for space in self.vms.iter().map(|held| held.space).chain([self.root]) {
+        for space in self.vms.iter().map(|held| held.bound.space).chain([self.root]) {
             space.quarantine(port);
         }
     }
 
     fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool {
-        if attention & Attention::REFRESH != 0
-            && let Some(controller) = self.of(vcpu).and_then(|held| held.controller)
+        if attention & (Attention::REFRESH | Attention::START) != 0
+            && let Some(controller) = self.of(vcpu).and_then(|held| held.bound.controller)
         {
-            let _: Words = controller.notify(tag::REFRESH, 0, &mut vcpu.context);
+            let anew = u64::from(attention & Attention::START != 0);
+            let _: Words = controller.notify(tag::REFRESH, anew, &mut vcpu.context);
         }
         attention & Attention::LEAVE != 0
     }
 
     fn crash(&self, vcpu: &mut Vcpu, crash: Crash) {
         let Some(held) = self.of(vcpu) else { return };
+        let (name, number) = (&held.plan.name, vcpu.context.vcpu());
         let (x, elr, spsr) = vcpu.registers();
-        error!("{}: crashed: {crash}, at {elr:#x}, PSTATE {spsr:#x}", held.vm.name);
+        error!("{name}: vCPU {number} crashed: {crash}, at {elr:#x}, PSTATE {spsr:#x}");
         for (number, value) in x.iter().take(31).enumerate() {
-            error!("{}:   x{number} = {value:#x}", held.vm.name);
+            error!("{name}:   x{number} = {value:#x}");
         }
-        held.vm.crashed();
+        held.bound.vm.crashed();
         vcpu.context.attention.fetch_or(Attention::LEAVE, core::sync::atomic::Ordering::Relaxed);
     }
 }
 
-/// Starts all VMs, and runs until every one is off. Gives the worst verdict.
-pub(crate) fn run(root: &'static Space, bundle: &Bundle<'_>, vms: &mut [PlacedVm]) -> u8 {
-    let held = |vm: &PlacedVm| Held {
-        vm: vm.bound.vm,
-        space: vm.bound.space,
-        controller: vm.bound.controller,
+/// A VM that was put together: what it is, where it is, what runs it.
+pub(crate) type Placed = (BoundVm, PlacedVm, Vec<VcpuBlock>);
+
+/// Fills the VMs' memory and takes this core, the first, into its VM. The others
+/// are brought there by `start_others`, which says whether they came.
+pub(crate) fn run(
+    root: &'static Space,
+    bundle: &'static Bundle<'static>,
+    vms: Vec<Placed>,
+    start_others: impl FnOnce() -> bool,
+) -> ! {
+    let held = |(bound, placed, vcpus): Placed| Held {
+        bound,
+        plan: placed.plan,
+        stage2: placed.stage2.root(),
+        placed: Mutex::new(placed),
+        vcpus: vcpus.into_iter().map(|vcpu| Mutex::new(Some(vcpu))).collect(),
     };
-    let running = RUNNING.call_once(|| Running { root, vms: vms.iter().map(held).collect() });
+    let vms = vms.into_iter().map(held).collect();
+    let running = RUNNING.call_once(|| Running { root, bundle, vms });
     set_kernel(running);
-    let mut verdict = 0;
-    for vm in vms {
-        verdict = verdict.max(live(vm, bundle));
+    if !start_others() {
+        stop(1);
     }
-    verdict
+    for held in &running.vms {
+        held.start(running.bundle);
+    }
+    run_core(0)
 }
 
-/// A VM's life, until it is off.
-fn live(placed: &mut PlacedVm, bundle: &Bundle<'_>) -> u8 {
-    let name = &placed.plan.name;
-    let mut crashed;
+/// What core `core` does from when it is up: it runs the vCPU of its number.
+pub(crate) fn run_core(core: usize) -> ! {
+    gicv2::init_core(core);
+    init_core();
+    let found = RUNNING.get().and_then(|running| running.vms.first());
+    let block = found.and_then(|held| held.vcpus.get(core)?.lock().take());
+    let Some((held, mut block)) = found.zip(block) else { halt() };
+    held.private_interrupts();
+    let vm = held.bound.vm;
     loop {
-        if placed.fill(bundle).is_err() {
-            return 1;
-        }
-        info!("{name}: starts");
-        let event = run_until_change(placed);
-        crashed = placed.bound.vm.take_crash();
-        match event {
-            _ if crashed && placed.plan.on_crash == Outcome::Restart => {
-                info!("{name}: restarts after its crash");
+        match vm.next(core) {
+            Next::Run => block.run(),
+            Next::Start(entry) => {
+                held.stage2.load();
+                reset_el1(vm.offset());
+                held.private_interrupts();
+                block.start(entry.pc, entry.x0, Attention::START);
             }
-            VmEvent::Reset if placed.plan.on_reset == Outcome::Restart => info!("{name}: restarts"),
-            _ => break,
+            Next::Wait => block.idle(),
+            Next::Change(event) => {
+                held.bound.settle(&mut block.vcpu().context);
+                held.change(event);
+            }
         }
     }
-    let verdict = if crashed { CRASHED } else { placed.bound.vm.verdict() };
-    info!("{name}: off, verdict {verdict}");
-    verdict
 }
 
 /// The verdict of a VM that crashed and stays down, whatever it said before.
 const CRASHED: u8 = 102;
 
-/// Runs the first vCPU on this core until its VM is to change.
-fn run_until_change(placed: &mut PlacedVm) -> VmEvent {
-    let vm = placed.bound.vm;
-    placed.stage2.load();
-    reset_el1(vm.offset());
-    for &intid in &placed.bound.private {
-        gicv2::clear(intid as usize);
-        gicv2::enable(intid as usize, false);
-    }
-    loop {
-        if vm.enter(0)
-            && let Some(vcpu) = placed.vcpus.first_mut()
-        {
-            vcpu.run();
-        }
-        match vm.parked(0) {
-            Next::Run => {}
-            Next::Change(event) => return settle(placed, event),
-            // Its last vCPU turned itself off (CPU_OFF): nothing can wake it.
-            Next::Wait => return settle(placed, VmEvent::Off),
+impl Held {
+    /// This core's own interrupts: nothing is left of them, and they may come.
+    fn private_interrupts(&self) {
+        for &intid in &self.bound.private {
+            gicv2::clear(intid as usize);
+            gicv2::enable(intid as usize, false);
         }
     }
-}
 
-/// What the VM's devices hold back goes out before it changes.
-fn settle(placed: &mut PlacedVm, event: VmEvent) -> VmEvent {
-    if let Some(vcpu) = placed.vcpus.first_mut() {
-        placed.bound.settle(&mut vcpu.vcpu().context);
+    /// Fills its memory and starts its first vCPU. All are parked.
+    fn start(&self, bundle: &Bundle<'_>) {
+        match self.placed.lock().fill(bundle, &self.bound) {
+            Ok(entry) => {
+                info!("{}: starts", self.plan.name);
+                self.bound.vm.changed(Some(entry));
+            }
+            // Why was said there.
+            Err(_) => stop(1),
+        }
     }
-    event
+
+    /// Makes the change that it asked for. All its vCPUs are parked.
+    fn change(&self, event: VmEvent) {
+        let (name, vm) = (&self.plan.name, self.bound.vm);
+        let crashed = vm.take_crash();
+        let restart = if crashed {
+            self.plan.on_crash == Outcome::Restart
+        } else {
+            event == VmEvent::Reset && self.plan.on_reset == Outcome::Restart
+        };
+        if restart {
+            info!("{name}: restarts{}", if crashed { " after its crash" } else { "" });
+            if let Some(running) = RUNNING.get() {
+                self.start(running.bundle);
+            }
+            return;
+        }
+        let verdict = if crashed { CRASHED } else { vm.verdict() };
+        info!("{name}: off, verdict {verdict}");
+        vm.changed(None);
+        stop(verdict);
+    }
 }

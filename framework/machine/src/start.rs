@@ -7,7 +7,8 @@ use crate::{load, report, run};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use evisor_aarch64::{Boot, Ram, gicv2, vcpu};
+use core::convert::Infallible;
+use evisor_aarch64::{Boot, Ram, cores, gicv2};
 use evisor_contract::components;
 use evisor_fdt::Tree;
 use evisor_kernel::{Bundle, bind};
@@ -25,12 +26,16 @@ pub struct Image {
 /// Runs the deployment that the firmware passed. Comes back never.
 pub fn start(boot: Boot, image: &Image) -> ! {
     // Without a board there is no line to say anything on.
-    if let Ok((board, tree)) = find_board(&boot) {
-        let status = deploy(board, &tree, boot, image).unwrap_or_else(|Refused| {
-            error!("nothing was started");
-            1
-        });
-        report::line(format_args!("all VMs stopped, status {status}"));
+    let Ok((board, tree)) = find_board(&boot) else { evisor_aarch64::halt() };
+    let Err(Refused) = deploy(board, &tree, boot, image);
+    error!("nothing was started");
+    stop(1)
+}
+
+/// The last VM is off, and how it ended is the machine's status.
+pub(crate) fn stop(status: u8) -> ! {
+    report::line(format_args!("all VMs stopped, status {status}"));
+    if let Some(board) = report::board() {
         (board.power_off)();
     }
     evisor_aarch64::halt()
@@ -49,9 +54,9 @@ fn deploy(
     tree: &Tree<'_>,
     boot: Boot,
     image: &Image,
-) -> Result<u8, Refused> {
+) -> Result<Infallible, Refused> {
     report::to(board);
-    let hardware = (board.bring_up)(tree).map_err(|problem| refuse_for(&problem))?;
+    let mut hardware = (board.bring_up)(tree).map_err(|problem| refuse_for(&problem))?;
     info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
     check_registry(image)?;
     if hardware.gic != Some(GicVersion::V2) {
@@ -67,23 +72,37 @@ fn deploy(
         name: board.name.to_string(),
         gic: hardware.gic,
         memory: memory.iter().map(|ram| (ram.physical(), ram.size())).collect(),
-        // The first core is the only one that is brought up yet.
-        cores: 1,
+        cores: hardware.cores.len(),
     };
     let manifest = Tree::new(bundle.manifest())
         .map_err(|error| refuse(format_args!("the manifest: {error}")))?;
     let manifest = &*Box::leak(Box::new(manifest));
     let deployment = &*Box::leak(Box::new(read(manifest, image, &facts, bundle)?));
+    let cores = core::mem::take(&mut hardware.cores);
     let machine = Machine::new(hardware);
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
     gicv2::init_distributor();
-    gicv2::init_core();
-    vcpu::init_core();
+    gicv2::init_core(0);
     let vms = load::place(deployment, manifest, bound.root, bound.vms, memory)?;
     for intid in bound.interrupts {
         gicv2::enable(intid as usize, false);
     }
-    Ok(run::run(bound.root, bundle, vms.leak()))
+    let used = deployment.vms.iter().map(|vm| vm.cpus.len()).max().unwrap_or(0);
+    run::run(bound.root, bundle, vms, || {
+        let others = cores.iter().enumerate().take(used).skip(1);
+        let lost = others.filter(|&(core, &affinity)| !start_core(board, core, affinity));
+        lost.count() == 0
+    })
+}
+
+/// Brings up another core; false, and a line that says so, if it does not come.
+fn start_core(board: &Board, core: usize, affinity: u64) -> bool {
+    let power_on = |entry, context| (board.start_core)(affinity, entry, context);
+    let up = cores::start(core, run::run_core, power_on);
+    if !up {
+        refuse(format_args!("core {core} (affinity {affinity:#x}) does not start"));
+    }
+    up
 }
 
 /// A component that was asked for and that the linker dropped, or one that nobody

@@ -68,7 +68,7 @@ mod hosted {
     /// What `evisor run` gives QEMU, less what eVisor and a bundle take up.
     fn board_facts(name: &str) -> Option<BoardFacts> {
         let (memory, cores) = match name {
-            "qemu-virt" => (vec![(0x4020_0000, 0x3400_0000)], 1),
+            "qemu-virt" => (vec![(0x4020_0000, 0x3400_0000)], 4),
             _ => return None,
         };
         Some(BoardFacts { name: name.to_string(), gic: Some(GicVersion::V2), memory, cores })

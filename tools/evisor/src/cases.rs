@@ -67,7 +67,7 @@ pub const CASES: &[Case] = &[
         name: "a crash is recorded, and is the status",
         arguments: &["manifests/serial.dts", "--send", "it comes back=crash", "--timeout", "60"],
         status: 102,
-        shows: &["evisor: serial: crashed:", "evisor: serial: off, verdict 102"],
+        shows: &["evisor: serial: vCPU 0 crashed:", "evisor: serial: off, verdict 102"],
     },
     Case {
         name: "test-app's verdict is the status",

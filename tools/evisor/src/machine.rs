@@ -57,7 +57,7 @@ pub struct Machine {
     #[arg(long, value_name = "MODEL", default_value = "cortex-a53")]
     pub cpu: String,
     /// Number of cores
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub smp: u8,
     /// Count instructions as time: each takes one nanosecond
     #[arg(long)]
@@ -86,7 +86,7 @@ impl Machine {
             board: Board::QemuVirt,
             gic,
             cpu: "max".to_owned(),
-            smp: 1,
+            smp: 4,
             icount: true,
             gdb: false,
             qemu_args: Vec::new(),

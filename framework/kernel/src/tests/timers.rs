@@ -115,3 +115,17 @@ fn more_than_the_queue_holds_are_told_the_next_time() {
     rig.at(11);
     assert!((0..many).all(|waiter| rig.told(waiter).len() == 1));
 }
+
+#[test]
+fn each_core_is_told_of_what_was_asked_for_on_it() {
+    let mut rig = Rig::new(&[0, 0]);
+    rig.set(0, 100);
+    rig.cx = Context::new(0).on_core(1);
+    rig.set(1, 200);
+    assert_eq!(rig.armed(), 200, "core 1 has a timer of its own");
+    rig.at(300);
+    assert_eq!((rig.told(0), rig.told(1)), (Vec::new(), Vec::from([300])));
+    rig.cx = Context::new(0);
+    rig.at(301);
+    assert_eq!(rig.told(0), [301]);
+}

@@ -1,7 +1,7 @@
 //! A VM's life: nothing changes while one of its vCPUs is in its guest.
 
 use super::Fake;
-use crate::vm::{Attention, Next, Vm};
+use crate::vm::{Attention, Entry, Next, Vm};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -17,78 +17,124 @@ fn vm(host: &'static Fake, vcpus: u64) -> (Vm, Box<[&'static AtomicU32]>) {
     (vm, words)
 }
 
+const FIRST: Entry = Entry { pc: 0x4000_0000, x0: 7 };
+
+/// One whose first vCPU runs.
+fn running(host: &'static Fake, vcpus: u64) -> (Vm, Box<[&'static AtomicU32]>) {
+    let (vm, words) = vm(host, vcpus);
+    vm.changed(Some(FIRST));
+    assert_eq!(vm.next(0), Next::Start(FIRST));
+    assert_eq!(vm.next(0), Next::Run);
+    host.kicked.lock().clear();
+    (vm, words)
+}
+
 #[test]
 fn off_before_it_starts_and_on_after() {
-    let (vm, _) = vm(Fake::new(), 1);
-    assert!(!vm.enter(0), "nobody started it");
-    vm.changed(true);
-    assert!(vm.enter(0));
-    assert_eq!(vm.parked(0), Next::Run);
-    assert!(!vm.enter(1), "it has one vCPU");
+    let (vm, _) = vm(Fake::new(), 2);
+    assert_eq!(vm.next(0), Next::Wait, "nobody started it");
+    assert_eq!(vm.next(1), Next::Wait);
+    vm.changed(Some(FIRST));
+    assert_eq!(vm.power(0), Power::Pending);
+    assert_eq!(vm.next(1), Next::Wait, "the first is started, not this one");
+    assert_eq!(vm.next(0), Next::Start(FIRST));
+    assert_eq!(vm.power(0), Power::On);
+    assert_eq!(vm.next(0), Next::Run);
+    assert_eq!(vm.next(2), Next::Wait, "it has two vCPUs");
+}
+
+#[test]
+fn a_vcpu_starts_where_it_is_told_once() {
+    let host = Fake::new();
+    let (vm, _) = running(host, 2);
+    assert_eq!(vm.power(1), Power::Off);
+    assert_eq!(VcpuControl::start(&vm, 1, 0x1000, 5), Power::Off);
+    assert_eq!(*host.kicked.lock(), [1], "its core waits");
+    assert_eq!(VcpuControl::start(&vm, 1, 0x2000, 6), Power::Pending);
+    assert_eq!(vm.next(1), Next::Start(Entry { pc: 0x1000, x0: 5 }));
+    assert_eq!(VcpuControl::start(&vm, 1, 0x2000, 6), Power::On);
+    assert_eq!(vm.next(1), Next::Run);
+    assert_eq!(VcpuControl::start(&vm, 2, 0x2000, 6), Power::On, "there is no third");
 }
 
 #[test]
 fn a_change_waits_for_the_last_vcpu() {
     let host = Fake::new();
-    let (vm, words) = vm(host, 2);
-    vm.changed(true);
-    assert!(vm.enter(0));
-    vm.stop_caller(&mut Context::of_vm(3, 1));
+    let (vm, words) = running(host, 3);
+    assert_eq!(VcpuControl::start(&vm, 1, 0x1000, 0), Power::Off);
+    assert_eq!(vm.next(1), Next::Start(Entry { pc: 0x1000, x0: 0 }));
+    host.kicked.lock().clear();
     vm.request(VmEvent::Reset);
     assert_eq!(words[0].load(Ordering::Relaxed), Attention::LEAVE);
-    assert_eq!(*host.kicked.lock(), [0], "only who is in its guest is kicked");
-    assert_eq!(vm.parked(1), Next::Wait, "the first is still in its guest");
-    assert_eq!(vm.parked(0), Next::Change(VmEvent::Reset));
-    assert!(!vm.enter(0), "not before the change is made");
-    vm.changed(true);
-    assert!(vm.enter(0));
+    assert_eq!(*host.kicked.lock(), [0, 1], "only who is in its guest is kicked");
+    assert_eq!(vm.next(1), Next::Wait, "the first is still in its guest");
+    assert_eq!(vm.next(0), Next::Change(VmEvent::Reset));
+    assert_eq!(vm.next(1), Next::Wait, "one core makes the change");
+    assert_eq!(vm.next(0), Next::Wait, "not before the change is made");
+    vm.changed(Some(FIRST));
+    assert_eq!(vm.next(1), Next::Wait, "all but the first are off again");
+    assert_eq!(vm.next(0), Next::Start(FIRST));
 }
 
 #[test]
 fn off_wins_over_reset() {
     for events in [[VmEvent::Off, VmEvent::Reset], [VmEvent::Reset, VmEvent::Off]] {
-        let (vm, _) = vm(Fake::new(), 1);
-        vm.changed(true);
-        assert!(vm.enter(0));
+        let (vm, _) = running(Fake::new(), 1);
         for event in events {
             vm.request(event);
         }
-        assert_eq!(vm.parked(0), Next::Change(VmEvent::Off));
+        assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
     }
 }
 
 #[test]
+fn what_is_asked_for_while_a_vcpu_starts_is_not_lost() {
+    let (vm, _) = vm(Fake::new(), 1);
+    vm.changed(Some(FIRST));
+    assert_eq!(vm.next(0), Next::Start(FIRST));
+    vm.request(VmEvent::Off);
+    assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
+    vm.changed(None);
+    assert_eq!(vm.next(0), Next::Wait, "off for good");
+}
+
+#[test]
 fn a_verdict_changes_nothing_else() {
-    let (vm, words) = vm(Fake::new(), 1);
-    vm.changed(true);
-    assert!(vm.enter(0));
+    let (vm, words) = running(Fake::new(), 1);
     vm.request(VmEvent::Verdict(7));
     assert_eq!(vm.verdict(), 7);
     assert_eq!(words[0].load(Ordering::Relaxed), 0);
-    assert_eq!(vm.parked(0), Next::Run);
+    assert_eq!(vm.next(0), Next::Run);
 }
 
 #[test]
 fn a_crash_is_told_once() {
-    let (vm, _) = vm(Fake::new(), 1);
-    vm.changed(true);
-    assert!(vm.enter(0));
+    let (vm, _) = running(Fake::new(), 1);
     vm.crashed();
-    assert_eq!(vm.parked(0), Next::Change(VmEvent::Off));
+    assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
     assert!(vm.take_crash());
     assert!(!vm.take_crash());
 }
 
 #[test]
-fn a_vcpu_that_stops_itself_comes_out_and_stays_out() {
-    let (vm, _) = vm(Fake::new(), 1);
-    vm.changed(true);
-    assert!(vm.enter(0));
+fn a_vcpu_that_stops_itself_comes_out_and_can_be_started_again() {
+    let (vm, _) = running(Fake::new(), 2);
+    assert_eq!(VcpuControl::start(&vm, 1, 0x1000, 0), Power::Off);
+    assert_eq!(vm.next(1), Next::Start(Entry { pc: 0x1000, x0: 0 }));
     let mut cx = Context::of_vm(3, 0);
     vm.stop_caller(&mut cx);
     assert_eq!(cx.attention.load(Ordering::Relaxed), Attention::LEAVE);
-    assert_eq!(vm.parked(0), Next::Wait);
     assert_eq!(vm.power(0), Power::Off);
+    assert_eq!(vm.next(0), Next::Wait, "the other one may start it");
+    assert_eq!(VcpuControl::start(&vm, 0, 0x3000, 9), Power::Off);
+    assert_eq!(vm.next(0), Next::Start(Entry { pc: 0x3000, x0: 9 }));
+}
+
+#[test]
+fn a_vm_whose_vcpus_are_all_off_is_off() {
+    let (vm, _) = running(Fake::new(), 2);
+    vm.stop_caller(&mut Context::of_vm(3, 0));
+    assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
 }
 
 #[test]
