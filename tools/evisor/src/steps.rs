@@ -9,6 +9,7 @@ use crate::bench;
 use crate::budget::Budgets;
 use crate::cases::{CASES, Case};
 use crate::image::{Features, Image};
+use crate::linux;
 use crate::minimal;
 use crate::packages::Package;
 use crate::process::{Progress, say, show};
@@ -106,7 +107,7 @@ pub fn system(count: &mut Count) -> Result<()> {
     minimal::cases(count)
 }
 
-/// The bench, and the image's sizes, against their budgets.
+/// The bench, the image's sizes and Linux's instructions, against their budgets.
 pub fn budgets(count: &mut Count) -> Result<()> {
     let compiler = Toolchain::chosen()?.compiler()?;
     let budgets = Budgets::read()?;
@@ -122,6 +123,10 @@ pub fn budgets(count: &mut Count) -> Result<()> {
     let kept = sizes.text + sizes.rodata + sizes.data;
     for (what, bytes) in [("text_rodata_data", kept), ("own_memory", kept + sizes.bss)] {
         count.one(what, budgets.size(what, bytes));
+    }
+    for (what, pair) in linux::compare(2)?.rows {
+        let name = format!("Linux, {what}: {:+.2} % instructions under eVisor", pair.percent());
+        count.one(&name, budgets.overhead(what, pair.percent()));
     }
     Ok(())
 }
