@@ -2,10 +2,11 @@
 #![allow(unsafe_code, reason = "the entry point is assembly and finds Rust by name")]
 
 use core::arch::global_asm;
+use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::call::verdict;
-use crate::mmu;
+use crate::{cores, mmu};
 
 // The header is that of Linux, `Documentation/arch/arm64/booting.rst`. Flags:
 // little endian, 4 KiB pages, anywhere in memory. The counter is read before
@@ -15,6 +16,35 @@ use crate::mmu;
 // cache off and read with it on may come back stale.
 global_asm!(
     r#"
+// Leaves x19 to x21 alone; nothing is on the stack yet.
+.macro enable_stage_1
+    ldr     x0, ={identity}
+    msr     ttbr0_el1, x0
+    ldr     x0, ={mair}
+    msr     mair_el1, x0
+    ldr     x0, ={tcr}
+    msr     tcr_el1, x0
+    tlbi    vmalle1
+    ic      iallu
+    dsb     nsh
+    isb
+    ldr     x0, ={sctlr_on}
+    msr     sctlr_el1, x0
+    isb
+.endm
+
+.macro enter_el1 stack
+    msr     daifset, #0xf
+    msr     spsel, #1
+    ldr     x0, =\stack
+    mov     sp, x0
+    ldr     x0, =guest_vectors
+    msr     vbar_el1, x0
+    ldr     x0, ={sctlr_off}
+    msr     sctlr_el1, x0
+    isb
+.endm
+
 .section .text.header, "ax"
 .global guest_header
 guest_header:
@@ -30,32 +60,12 @@ guest_header:
 guest_entry:
     mrs     x20, cntvct_el0
     mov     x21, x0
-    msr     daifset, #0xf
-    msr     spsel, #1
-    ldr     x0, =stack_top
-    mov     sp, x0
-    ldr     x0, =guest_vectors
-    msr     vbar_el1, x0
-    ldr     x0, ={sctlr_off}
-    msr     sctlr_el1, x0
-    isb
+    enter_el1 stack_top
     ldr     x0, =EVISOR_GUEST_MMU
     ldr     x0, [x0]
     cbz     x0, 1f
 
-    ldr     x0, ={identity}
-    msr     ttbr0_el1, x0
-    ldr     x0, ={mair}
-    msr     mair_el1, x0
-    ldr     x0, ={tcr}
-    msr     tcr_el1, x0
-    tlbi    vmalle1
-    ic      iallu
-    dsb     nsh
-    isb
-    ldr     x0, ={sctlr_on}
-    msr     sctlr_el1, x0
-    isb
+    enable_stage_1
 
 1:  ldr     x0, =bss_start
     ldr     x1, =bss_end
@@ -67,6 +77,18 @@ guest_entry:
     mov     x1, x21
     bl      {start}
     .ltorg
+
+// x0, PSCI's context, is the core's number. Each has the stack that ends where the
+// next one's begins.
+guest_secondary_entry:
+    mov     x21, x0
+    enter_el1 {stacks}
+    mov     x0, #{stack_size}
+    madd    x0, x0, x21, x0
+    add     sp, sp, x0
+    enable_stage_1
+    bl      {serve}
+    .ltorg
 "#,
     sctlr_off = const mmu::SCTLR_OFF,
     sctlr_on = const mmu::SCTLR_ON,
@@ -74,7 +96,34 @@ guest_entry:
     tcr = const mmu::TCR,
     identity = sym mmu::IDENTITY,
     start = sym start,
+    stacks = sym STACKS,
+    stack_size = const STACK_SIZE,
+    serve = sym serve_as_secondary,
 );
+
+/// What a secondary core has for its stack.
+const STACK_SIZE: usize = 0x8000;
+
+#[repr(C, align(16))]
+struct Stacks(UnsafeCell<[[u8; STACK_SIZE]; cores::MOST]>);
+
+// SAFETY: each core touches its own part, from assembly only.
+unsafe impl Sync for Stacks {}
+
+static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK_SIZE]; cores::MOST]));
+
+unsafe extern "C" {
+    static guest_secondary_entry: u8;
+}
+
+/// Where a secondary core starts; its context is its number.
+pub(crate) fn secondary_entry() -> u64 {
+    (&raw const guest_secondary_entry) as u64
+}
+
+extern "C" fn serve_as_secondary() -> ! {
+    cores::serve()
+}
 
 static COUNT_AT_ENTRY: AtomicU64 = AtomicU64::new(0);
 static DEVICE_TREE: AtomicU64 = AtomicU64::new(0);

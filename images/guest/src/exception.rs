@@ -2,7 +2,7 @@
 //! Model"): the vectors, a hook for interrupts, and a way to do what may fault
 //! and see what came of it.
 //!
-//! Anything else ends the guest by a panic.
+//! Each core has its own. Anything else ends the guest by a panic.
 #![allow(unsafe_code, reason = "vectors are assembly; the hook is kept as a pointer")]
 
 use core::arch::global_asm;
@@ -14,6 +14,8 @@ use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{DAIF, ESR_EL1, FAR_EL1};
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::registers::InMemoryRegister;
+
+use crate::cores;
 
 /// What the vectors saved.
 #[repr(C)]
@@ -141,11 +143,32 @@ impl Exception {
     }
 }
 
-static EXPECTING: AtomicBool = AtomicBool::new(false);
-static CAUGHT: AtomicBool = AtomicBool::new(false);
-static CAUGHT_ESR: AtomicU64 = AtomicU64::new(0);
-static CAUGHT_FAR: AtomicU64 = AtomicU64::new(0);
-static CAUGHT_ELR: AtomicU64 = AtomicU64::new(0);
+/// What each core has of its own.
+struct Core {
+    expecting: AtomicBool,
+    caught: AtomicBool,
+    esr: AtomicU64,
+    far: AtomicU64,
+    elr: AtomicU64,
+    hook: AtomicPtr<()>,
+}
+
+static CORES: [Core; cores::MOST] = [const {
+    Core {
+        expecting: AtomicBool::new(false),
+        caught: AtomicBool::new(false),
+        esr: AtomicU64::new(0),
+        far: AtomicU64::new(0),
+        elr: AtomicU64::new(0),
+        hook: AtomicPtr::new(ptr::null_mut()),
+    }
+}; cores::MOST];
+
+/// This core's; `cores::number` is always below the number of them.
+#[expect(clippy::indexing_slicing, reason = "reduced to the size of the array")]
+fn own() -> &'static Core {
+    &CORES[cores::number() % cores::MOST]
+}
 
 /// Does something that may take one synchronous exception, and says which came
 /// or what was the result.
@@ -159,30 +182,32 @@ static CAUGHT_ELR: AtomicU64 = AtomicU64::new(0);
 /// The exception that was taken.
 #[inline(never)]
 pub fn attempt<T>(access: impl FnOnce() -> T) -> Result<T, Exception> {
-    CAUGHT.store(false, Ordering::SeqCst);
-    EXPECTING.store(true, Ordering::SeqCst);
+    let own = own();
+    own.caught.store(false, Ordering::SeqCst);
+    own.expecting.store(true, Ordering::SeqCst);
     barrier::dsb(barrier::SY);
     let result = access();
     barrier::dsb(barrier::SY);
-    EXPECTING.store(false, Ordering::SeqCst);
-    if !CAUGHT.load(Ordering::SeqCst) {
+    own.expecting.store(false, Ordering::SeqCst);
+    if !own.caught.load(Ordering::SeqCst) {
         return Ok(result);
     }
     Err(Exception {
-        esr: CAUGHT_ESR.load(Ordering::Relaxed),
-        far: CAUGHT_FAR.load(Ordering::Relaxed),
-        elr: CAUGHT_ELR.load(Ordering::Relaxed),
+        esr: own.esr.load(Ordering::Relaxed),
+        far: own.far.load(Ordering::Relaxed),
+        elr: own.elr.load(Ordering::Relaxed),
     })
 }
 
 fn synchronous(frame: &mut Frame) {
-    if !EXPECTING.swap(false, Ordering::SeqCst) {
+    let own = own();
+    if !own.expecting.swap(false, Ordering::SeqCst) {
         unexpected(SYNCHRONOUS, frame);
     }
-    CAUGHT_ESR.store(ESR_EL1.get(), Ordering::Relaxed);
-    CAUGHT_FAR.store(FAR_EL1.get(), Ordering::Relaxed);
-    CAUGHT_ELR.store(frame.elr, Ordering::Relaxed);
-    CAUGHT.store(true, Ordering::SeqCst);
+    own.esr.store(ESR_EL1.get(), Ordering::Relaxed);
+    own.far.store(FAR_EL1.get(), Ordering::Relaxed);
+    own.elr.store(frame.elr, Ordering::Relaxed);
+    own.caught.store(true, Ordering::SeqCst);
     frame.elr = match ESR_EL1.read_as_enum(ESR_EL1::EC) {
         Some(ESR_EL1::EC::Value::InstrAbortCurrentEL) => frame.x[30],
         // An SVC's preferred return address is the next instruction already.
@@ -191,16 +216,14 @@ fn synchronous(frame: &mut Frame) {
     };
 }
 
-static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
-
-/// Sets what is called, with IRQs masked, when an interrupt is taken. It must
+/// Sets what is called, with IRQs masked, when this core takes an interrupt. It must
 /// acknowledge and end the interrupt itself.
 pub fn on_interrupt(hook: fn()) {
-    HOOK.store(hook as *mut (), Ordering::SeqCst);
+    own().hook.store(hook as *mut (), Ordering::SeqCst);
 }
 
 fn interrupt() {
-    let hook = HOOK.load(Ordering::SeqCst);
+    let hook = own().hook.load(Ordering::SeqCst);
     if !hook.is_null() {
         // SAFETY: only `on_interrupt` sets it, to a `fn()`.
         let hook = unsafe { mem::transmute::<*mut (), fn()>(hook) };

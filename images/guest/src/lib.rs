@@ -1,6 +1,6 @@
 //! What a bare-metal guest of eVisor stands on.
 //!
-//! The guest's world is QEMU's `-M virt,gic-version=2` without virtualization,
+//! The guest's world is QEMU's `-M virt` without virtualization, with GICv2 or GICv3,
 //! so every guest also runs there, on no hypervisor at all. That is how its
 //! expectations are checked against something that is not eVisor.
 //!
@@ -21,8 +21,9 @@
 //!
 //! # What it does not do
 //!
-//! It reads no device tree: the few addresses of the virt map are constants in
-//! [`map`]. One core, no allocator, no floating point.
+//! It takes no addresses from its device tree: the few of the virt map are constants
+//! in [`map`]. The tree says how many cores there are. No allocator, no floating
+//! point.
 
 #![cfg_attr(target_os = "none", no_std)]
 
@@ -32,6 +33,8 @@ mod boot;
 pub mod call;
 #[cfg(target_os = "none")]
 pub mod console;
+#[cfg(target_os = "none")]
+pub mod cores;
 #[cfg(target_os = "none")]
 pub mod exception;
 #[cfg(target_os = "none")]
@@ -47,7 +50,11 @@ pub mod pl011;
 #[cfg(target_os = "none")]
 pub mod pl031;
 #[cfg(target_os = "none")]
+mod registers;
+#[cfg(target_os = "none")]
 pub mod timer;
+#[cfg(target_os = "none")]
+pub mod tree;
 
 #[cfg(target_os = "none")]
 pub use boot::{count_at_entry, device_tree};

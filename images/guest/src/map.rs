@@ -2,10 +2,12 @@
 //! (QEMU, `hw/arm/virt.c`, `base_memmap` and `a15irqmap`). The one place that
 //! knows them.
 
-/// GICv2 distributor.
+/// The interrupt controller's distributor.
 pub const GICD: usize = 0x0800_0000;
 /// GICv2 CPU interface.
 pub const GICC: usize = 0x0801_0000;
+/// GICv3's redistributors, one behind the other.
+pub const GICR: usize = 0x080a_0000;
 /// PL011 UART.
 pub const UART: usize = 0x0900_0000;
 /// A second PL011, where there is one.

@@ -1,5 +1,6 @@
 //! The generic timer's virtual timer (ARM DDI 0487, "The Generic Timer in
 //! AArch64 state").
+#![allow(unsafe_code, reason = "a hint that has no other name")]
 
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVCT_EL0};
@@ -47,5 +48,13 @@ pub fn wait_until(limit: u64, mut condition: impl FnMut() -> bool) -> bool {
         if count() > end {
             return condition();
         }
+        let_others();
     }
+}
+
+/// YIELD: another core may be what is waited for. (QEMU with one thread for all cores
+/// gives each a tenth of a second otherwise.)
+pub fn let_others() {
+    // SAFETY: a hint.
+    unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) };
 }

@@ -8,6 +8,7 @@ use core::mem;
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::CPACR_EL1;
 use evisor_guest::exception::{self, Exception};
+use evisor_guest::gic::Version;
 use evisor_guest::{map, mmio};
 use tock_registers::interfaces::ReadWriteable;
 
@@ -93,6 +94,7 @@ fn store_in_device_region() -> Outcome {
 /// The CPU interface is 8 KiB (IHI 0048B.b table 4-2); what comes after it on
 /// the host is not the guest's.
 fn beyond_the_cpu_interface() -> Outcome {
+    check::only_gic(Version::V2)?;
     let beyond = map::GICC + 0x2000;
     external(exception::attempt(|| mmio::load32(beyond)), beyond, false)
 }

@@ -8,11 +8,11 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::SCTLR_EL1;
-use evisor_guest::{exception, map, mmio};
+use evisor_guest::{exception, map, mmio, read_register};
 use tock_registers::interfaces::{Readable, Writeable};
 
 use crate::check::{self, Outcome, equal, holds, require};
-use crate::{checks, read_register};
+use crate::checks;
 
 checks! { "memory":
     stage_1_is_on clean_and_invalidate zero_block exclusives unaligned

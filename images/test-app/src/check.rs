@@ -1,7 +1,8 @@
 //! What a check is, and how it says what it found.
 
 use evisor_guest::exception::Exception;
-use evisor_guest::{call, println};
+use evisor_guest::gic::{self, Version};
+use evisor_guest::{call, cores, println};
 
 /// One thing to look at.
 pub struct Check {
@@ -54,6 +55,40 @@ pub fn only_on_evisor() -> Outcome {
     require("only eVisor promises this", call::on_evisor())
 }
 
+/// Skips where the interrupt controller is of another version.
+pub fn only_gic(version: Version) -> Outcome {
+    let why = if version == Version::V2 { "there is no GICv2" } else { "there is no GICv3" };
+    require(why, gic::version() == version)
+}
+
+/// Skips unless there are this many cores; all of them are at their mailboxes then, and
+/// their interfaces on.
+pub fn with_cores(least: usize) -> Outcome {
+    let why = if least > 2 { "it takes four cores" } else { "it takes another core" };
+    require(why, cores::count() >= least)?;
+    for core in 1..cores::count() {
+        on(core, enable_core, 0)?;
+    }
+    Ok(())
+}
+
+fn enable_core(_: u64) -> u64 {
+    gic::enable_core();
+    0
+}
+
+/// What a function returned that ran on another core.
+pub fn on(core: usize, function: cores::Function, argument: u64) -> Result<u64, Exit> {
+    let timed_out = Exit::Fail { what: "the other core answers", expected: 1, got: 0 };
+    cores::run(core, function, argument).ok_or(timed_out)
+}
+
+/// What the function returned that another core was asked to run.
+pub fn answer(core: usize) -> Result<u64, Exit> {
+    let timed_out = Exit::Fail { what: "the other core answers", expected: 1, got: 0 };
+    cores::finish(core).ok_or(timed_out)
+}
+
 /// The value, or a failure that shows the syndrome of the exception that came
 /// in its place.
 pub fn no_exception<T>(what: &'static str, result: Result<T, Exception>) -> Result<T, Exit> {
@@ -75,6 +110,8 @@ pub struct Tally {
     pub passed: u32,
     /// `FAIL`.
     pub failed: u32,
+    /// `SKIP`.
+    pub skipped: u32,
 }
 
 impl Tally {
@@ -86,7 +123,10 @@ impl Tally {
                 self.passed += 1;
                 println!("PASS {name}");
             }
-            Err(Exit::Skip(why)) => println!("SKIP {name}: {why}"),
+            Err(Exit::Skip(why)) => {
+                self.skipped += 1;
+                println!("SKIP {name}: {why}");
+            }
             Err(Exit::Fail { what, expected, got }) => {
                 self.failed += 1;
                 println!("FAIL {name}: {what}: expected {expected:#x} got {got:#x}");

@@ -7,7 +7,7 @@ use aarch64_cpu::asm::{barrier, sev, wfe};
 use aarch64_cpu::registers::{
     CPACR_EL1, CurrentEL, ID_AA64DFR0_EL1, ID_AA64MMFR0_EL1, ID_AA64PFR0_EL1, MIDR_EL1, MPIDR_EL1,
 };
-use evisor_guest::exception;
+use evisor_guest::{exception, read_register, write_register};
 use tock_registers::interfaces::{ReadWriteable, Readable};
 
 use crate::check::{self, Outcome, equal, holds};
@@ -17,28 +17,6 @@ checks! { "cpu":
     exception_level midr mpidr_uniprocessor_or_numbered pfr0_aarch64_only_levels dfr0_debug
     mmfr0_granule unallocated_id_is_zero id_is_read_only ctr_and_dczid
     floating_point floating_point_traps brk svc udf wfe_after_sev
-}
-
-/// A read of a system register by its encoding.
-#[macro_export]
-macro_rules! read_register {
-    ($name:literal) => {{
-        let value: u64;
-        // SAFETY: reading it changes nothing, and may at worst be undefined.
-        unsafe { core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value) };
-        value
-    }};
-}
-
-/// A write of a system register by its encoding.
-#[macro_export]
-macro_rules! write_register {
-    ($name:literal, $value:expr) => {{
-        let value: u64 = $value;
-        // SAFETY: the caller names a register that is undefined, read-only, or
-        // harmless to write.
-        unsafe { core::arch::asm!(concat!("msr ", $name, ", {}"), in(reg) value) }
-    }};
 }
 
 /// DDI 0487, CurrentEL.

@@ -1,16 +1,16 @@
 //! The areas, in order: what later ones stand on comes first.
 
-use evisor_guest::{call, gic, println};
+use evisor_guest::{call, cores, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, cache, cpu, distributor, interrupts, pl011, pl031, psci, sgi, smccc, system_register,
-    timer, transfer,
+    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, physical_timer,
+    pl011, pl031, power, psci, route, sgi, smccc, system_register, timer, transfer,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 13] = [
+const AREAS: [&[Check]; 20] = [
     cpu::CHECKS,
     system_register::CHECKS,
     cache::CHECKS,
@@ -19,21 +19,29 @@ const AREAS: [&[Check]; 13] = [
     abort::CHECKS,
     transfer::CHECKS,
     distributor::CHECKS,
+    gicv2::CHECKS,
+    gicv3::CHECKS,
     interrupts::CHECKS,
+    level::CHECKS,
     sgi::CHECKS,
+    ipi::CHECKS,
+    route::CHECKS,
     timer::CHECKS,
+    physical_timer::CHECKS,
+    power::CHECKS,
     pl011::CHECKS,
     pl031::CHECKS,
 ];
 
 fn main() -> u8 {
     let below = if call::on_evisor() { "eVisor" } else { "not eVisor" };
-    println!("test-app: below is {below}");
+    println!("test-app: below is {below}; {:?}, {} cores", gic::version(), cores::count());
     gic::enable();
     let mut tally = Tally::default();
     for check in AREAS.into_iter().flatten() {
         tally.run(check);
     }
-    println!("test-app: {} passed, {} failed", tally.passed, tally.failed);
-    u8::from(tally.failed != 0)
+    let Tally { passed, failed, skipped } = tally;
+    println!("test-app: {passed} passed, {failed} failed, {skipped} not applicable");
+    u8::from(failed != 0)
 }

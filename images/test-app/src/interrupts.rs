@@ -1,87 +1,70 @@
-//! GICv2's CPU interface and the life of an interrupt (IHI 0048B.b §3 and §4.4).
+//! The life of an interrupt, on either controller (IHI 0048B.b §3 and §4.4; IHI 0069
+//! §4 and §12.2).
 //!
-//! Most of it with the core's own mask on, by polling GICC_IAR: that leaves
-//! nothing to chance.
+//! Most of it with the core's own mask on, by polling the acknowledge register: that
+//! leaves nothing to chance.
+#![allow(unsafe_code, reason = "system registers by name")]
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use evisor_guest::gic::{self, IAR, SPURIOUS, cpu_interface, distributor};
-use evisor_guest::{exception, map, pl011, timer};
-use tock_registers::interfaces::{Readable, Writeable};
+use aarch64_cpu::asm::wfi;
+use evisor_guest::gic::{self, SPURIOUS};
+use evisor_guest::{exception, read_register, timer};
 
 use crate::check::{Outcome, equal, holds};
 use crate::checks;
+use crate::lines::{A, B, C, abandon, comes, comes_and_ends, retire, with};
 
 checks! { "interrupt":
     interface_registers idle pending_to_inactive most_urgent_first lowest_number_first
-    priority_mask preempts does_not_preempt pending_while_active disabled_stays_pending
+    priority_mask mask_is_strict mask_of_zero preempts does_not_preempt equal_does_not_preempt
+    pending_while_active disabled_stays_pending
     clear_pending_withdraws distributor_off interface_off more_than_list_registers
-    taken_once masked_is_not_taken level_fires_again
+    twenty_pending_read_back active_beyond_list_registers nested_three
+    set_pending_twice_is_once priority_changes_while_pending looking_acknowledges_nothing
+    active_by_register clear_active_releases spurious_end
+    end_mode_readback drop_keeps_active drop_lets_equal_in deactivate_out_of_order
+    binary_point_stops_preemption binary_point_allows_preemption sub_priority_orders
+    taken_once masked_is_not_taken pending_shows_in_isr wfi_wakes_though_masked
+    taken_while_handling_another
 }
 
-/// SPIs 12 and up: lines that nothing drives.
-const A: u32 = 44;
-const B: u32 = 45;
-
-/// Runs a check with A and B enabled at a middle priority, and leaves nothing
-/// of them behind.
 fn with_two(body: impl FnOnce() -> Outcome) -> Outcome {
-    for intid in [A, B] {
-        gic::set_priority(intid, 0x80);
-        gic::enable_interrupt(intid);
-    }
-    let outcome = body();
-    for intid in [A, B] {
-        retire(intid);
-    }
-    outcome
-}
-
-fn retire(intid: u32) {
-    gic::disable_interrupt(intid);
-    gic::clear_pending(intid);
-    gic::clear_active(intid);
-    gic::set_priority(intid, 0);
-}
-
-/// Acknowledges and expects this interrupt.
-fn comes(what: &'static str, intid: u32) -> Outcome {
-    equal(what, gic::intid(gic::acknowledge()), intid)
+    with(&[A, B], body)
 }
 
 /// §4.4: what is written is what is read.
 fn interface_registers() -> Outcome {
-    let interface = cpu_interface();
-    equal("GICC_CTLR", interface.ctlr.get() & 1, 1_u32)?;
-    interface.pmr.set(0x80);
-    equal("GICC_PMR", interface.pmr.get(), 0x80_u32)?;
-    interface.pmr.set(0xff);
-    interface.bpr.set(4);
-    equal("GICC_BPR", interface.bpr.get(), 4_u32)?;
-    interface.bpr.set(0);
-    holds("GICC_IIDR", exception::attempt(|| interface.iidr.get()).is_ok())
+    gic::set_mask(0x80);
+    let mask = gic::mask();
+    gic::set_mask(0xff);
+    gic::set_binary_point(4);
+    let point = gic::binary_point();
+    abandon();
+    equal("GICC_PMR", mask, 0x80_u32)?;
+    equal("GICC_BPR", point, 4_u32)
 }
 
 /// §4.4.4, §4.4.6, §4.4.7: nothing pending, nothing running.
 fn idle() -> Outcome {
     comes("GICC_IAR", SPURIOUS)?;
-    equal("GICC_HPPIR", cpu_interface().hppir.read(IAR::INTID), SPURIOUS)?;
-    equal("GICC_RPR", cpu_interface().rpr.get() & 0xff, 0xff_u32)
+    equal("GICC_HPPIR", gic::highest_pending(), SPURIOUS)?;
+    equal("GICC_RPR", gic::running_priority(), 0xff_u32)
 }
 
 /// §3.2.4, the state machine: pending, active, inactive.
 fn pending_to_inactive() -> Outcome {
     with_two(|| {
         gic::set_pending(A);
-        equal("GICC_HPPIR", cpu_interface().hppir.read(IAR::INTID), A)?;
+        equal("GICC_HPPIR", gic::highest_pending(), A)?;
         comes("GICC_IAR", A)?;
         holds("no longer pending", !gic::is_pending(A))?;
         holds("active", gic::is_active(A))?;
-        equal("GICC_RPR", cpu_interface().rpr.get() & 0xff, 0x80_u32)?;
+        equal("GICC_RPR", gic::running_priority(), 0x80_u32)?;
         comes("while active", SPURIOUS)?;
         gic::end(A);
         holds("inactive", !gic::is_active(A))?;
-        equal("GICC_RPR after", cpu_interface().rpr.get() & 0xff, 0xff_u32)
+        equal("GICC_RPR after", gic::running_priority(), 0xff_u32)
     })
 }
 
@@ -91,10 +74,8 @@ fn most_urgent_first() -> Outcome {
         gic::set_priority(B, 0x40);
         gic::set_pending(A);
         gic::set_pending(B);
-        comes("first", B)?;
-        gic::end(B);
-        comes("second", A)?;
-        gic::end(A);
+        comes_and_ends("first", B)?;
+        comes_and_ends("second", A)?;
         comes("then", SPURIOUS)
     })
 }
@@ -104,25 +85,47 @@ fn lowest_number_first() -> Outcome {
     with_two(|| {
         gic::set_pending(B);
         gic::set_pending(A);
-        comes("first", A)?;
-        gic::end(A);
-        comes("second", B)?;
-        gic::end(B);
-        Ok(())
+        comes_and_ends("first", A)?;
+        comes_and_ends("second", B)
     })
 }
 
 /// §4.4.2: only what is more urgent than the mask gets through.
 fn priority_mask() -> Outcome {
     with_two(|| {
-        cpu_interface().pmr.set(0x80);
+        gic::set_mask(0x80);
         gic::set_pending(A);
         let masked = gic::intid(gic::acknowledge());
-        cpu_interface().pmr.set(0xff);
+        gic::set_mask(0xff);
         equal("masked", masked, SPURIOUS)?;
-        comes("unmasked", A)?;
-        gic::end(A);
-        Ok(())
+        comes_and_ends("unmasked", A)
+    })
+}
+
+/// §4.4.2: of two the one above the mask waits, the one below it does not.
+fn mask_is_strict() -> Outcome {
+    with_two(|| {
+        gic::set_priority(B, 0x70);
+        gic::set_mask(0x80);
+        gic::set_pending(A);
+        gic::set_pending(B);
+        comes_and_ends("below the mask", B)?;
+        comes("at the mask", SPURIOUS)?;
+        gic::set_mask(0xff);
+        comes_and_ends("unmasked", A)
+    })
+}
+
+/// §4.4.2: nothing is more urgent than 0.
+fn mask_of_zero() -> Outcome {
+    with_two(|| {
+        gic::set_priority(A, 0);
+        gic::set_mask(0);
+        gic::set_pending(A);
+        comes("masked", SPURIOUS)?;
+        holds("pending", gic::is_pending(A))?;
+        gic::set_mask(0xff);
+        comes_and_ends("unmasked", A)
     })
 }
 
@@ -134,9 +137,9 @@ fn preempts() -> Outcome {
         gic::set_priority(B, 0x40);
         gic::set_pending(B);
         comes("the more urgent", B)?;
-        equal("GICC_RPR", cpu_interface().rpr.get() & 0xff, 0x40_u32)?;
+        equal("GICC_RPR", gic::running_priority(), 0x40_u32)?;
         gic::end(B);
-        equal("GICC_RPR after", cpu_interface().rpr.get() & 0xff, 0x80_u32)?;
+        equal("GICC_RPR after", gic::running_priority(), 0x80_u32)?;
         gic::end(A);
         Ok(())
     })
@@ -150,9 +153,19 @@ fn does_not_preempt() -> Outcome {
         gic::set_pending(A);
         comes("the less urgent", SPURIOUS)?;
         gic::end(B);
-        comes("after the end", A)?;
-        gic::end(A);
-        Ok(())
+        comes_and_ends("after the end", A)
+    })
+}
+
+/// §3.3.2: to preempt takes a higher priority.
+fn equal_does_not_preempt() -> Outcome {
+    with_two(|| {
+        gic::set_pending(B);
+        comes("first", B)?;
+        gic::set_pending(A);
+        comes("its equal", SPURIOUS)?;
+        gic::end(B);
+        comes_and_ends("after the end", A)
     })
 }
 
@@ -166,8 +179,7 @@ fn pending_while_active() -> Outcome {
         holds("and pending", gic::is_pending(A))?;
         comes("while active", SPURIOUS)?;
         gic::end(A);
-        comes("again", A)?;
-        gic::end(A);
+        comes_and_ends("again", A)?;
         comes("then", SPURIOUS)
     })
 }
@@ -180,9 +192,7 @@ fn disabled_stays_pending() -> Outcome {
         comes("disabled", SPURIOUS)?;
         holds("pending", gic::is_pending(A))?;
         gic::enable_interrupt(A);
-        comes("enabled", A)?;
-        gic::end(A);
-        Ok(())
+        comes_and_ends("enabled", A)
     })
 }
 
@@ -200,49 +210,294 @@ fn clear_pending_withdraws() -> Outcome {
 /// §4.3.1: the distributor forwards nothing, and forgets nothing.
 fn distributor_off() -> Outcome {
     with_two(|| {
-        distributor().ctlr.set(0);
+        gic::set_distributor(false);
         gic::set_pending(A);
         let off = gic::intid(gic::acknowledge());
-        distributor().ctlr.set(1);
+        gic::set_distributor(true);
         equal("off", off, SPURIOUS)?;
-        comes("on", A)?;
-        gic::end(A);
-        Ok(())
+        comes_and_ends("on", A)
     })
 }
 
 /// §4.4.1.
 fn interface_off() -> Outcome {
     with_two(|| {
-        cpu_interface().ctlr.set(0);
+        gic::set_interface(false);
         gic::set_pending(A);
         let off = gic::intid(gic::acknowledge());
-        cpu_interface().ctlr.set(1);
+        gic::set_interface(true);
         equal("off", off, SPURIOUS)?;
-        comes("on", A)?;
-        gic::end(A);
-        Ok(())
+        comes_and_ends("on", A)
     })
+}
+
+const MANY: core::ops::Range<u32> = A..A + 20;
+
+/// Runs a check with many enabled, the highest number the most urgent, and leaves
+/// nothing of them behind.
+fn with_many(body: impl FnOnce() -> Outcome) -> Outcome {
+    for (intid, rank) in MANY.zip((0..20_u8).rev()) {
+        gic::set_edge(intid, true);
+        gic::set_priority(intid, rank * 8);
+        gic::enable_interrupt(intid);
+    }
+    let outcome = body();
+    MANY.for_each(retire);
+    abandon();
+    outcome
 }
 
 /// More at once than any GIC has list registers (4 in GIC-400, 16 at most):
 /// they come in the order of their priority, whoever keeps the rest.
 fn more_than_list_registers() -> Outcome {
-    let many = A..A + 20;
-    for (intid, rank) in many.clone().zip((0..20_u8).rev()) {
-        gic::set_priority(intid, rank * 8);
-        gic::enable_interrupt(intid);
-        gic::set_pending(intid);
-    }
-    let outcome = many.clone().rev().try_for_each(|intid| {
-        comes("next", intid)?;
-        gic::end(intid);
+    with_many(|| {
+        MANY.for_each(gic::set_pending);
+        MANY.rev().try_for_each(|intid| comes_and_ends("next", intid))?;
+        comes("then", SPURIOUS)
+    })
+}
+
+/// §4.3.7: the pending state reads the same wherever it is kept.
+fn twenty_pending_read_back() -> Outcome {
+    with_many(|| {
+        MANY.for_each(gic::set_pending);
+        MANY.clone().try_for_each(|intid| holds("pending", gic::is_pending(intid)))?;
+        // Half of them go, every other one.
+        MANY.step_by(2).for_each(gic::clear_pending);
+        MANY.clone().try_for_each(|intid| {
+            equal("pending after", gic::is_pending(intid), !intid.is_multiple_of(2))
+        })?;
+        MANY.rev().step_by(2).try_for_each(|intid| comes_and_ends("next", intid))?;
+        comes("then", SPURIOUS)
+    })
+}
+
+/// Ten interrupts of ten priorities, each preempting the one before: all active at
+/// once (§4.3.9), and ended in their order.
+fn active_beyond_list_registers() -> Outcome {
+    let nested = A..A + 10;
+    with_many(|| {
+        for (intid, rank) in nested.clone().zip((1..11_u8).rev()) {
+            gic::set_priority(intid, rank * 16);
+        }
+        nested.clone().try_for_each(|intid| {
+            gic::set_pending(intid);
+            comes("preempts", intid)
+        })?;
+        nested.clone().try_for_each(|intid| holds("active", gic::is_active(intid)))?;
+        equal("GICC_RPR", gic::running_priority(), 0x10_u32)?;
+        nested.clone().rev().for_each(gic::end);
+        nested.clone().try_for_each(|intid| holds("inactive", !gic::is_active(intid)))?;
+        equal("GICC_RPR after", gic::running_priority(), 0xff_u32)
+    })
+}
+
+/// §3.3.2: each end uncovers the priority below.
+fn nested_three() -> Outcome {
+    with(&[A, B, C], || {
+        let priorities = [0xc0_u8, 0x80, 0x40];
+        for (intid, priority) in (A..=C).zip(priorities) {
+            gic::set_priority(intid, priority);
+            gic::set_pending(intid);
+            comes("preempts", intid)?;
+            equal("GICC_RPR", gic::running_priority(), priority)?;
+        }
+        for (intid, priority) in [A, B, C].into_iter().zip(priorities).rev() {
+            equal("GICC_RPR on the way back", gic::running_priority(), priority)?;
+            gic::end(intid);
+        }
+        equal("GICC_RPR after", gic::running_priority(), 0xff_u32)
+    })
+}
+
+/// §3.2.4: an edge-triggered interrupt that is pending stays that.
+fn set_pending_twice_is_once() -> Outcome {
+    with_two(|| {
+        gic::set_pending(A);
+        gic::set_pending(A);
+        comes_and_ends("first", A)?;
+        comes("then", SPURIOUS)
+    })
+}
+
+/// §4.3.11: the priority counts when the interrupt is chosen.
+fn priority_changes_while_pending() -> Outcome {
+    with_two(|| {
+        gic::set_pending(A);
+        gic::set_pending(B);
+        gic::set_priority(B, 0x40);
+        comes_and_ends("raised", B)?;
+        comes_and_ends("the other", A)
+    })
+}
+
+/// §4.4.7: GICC_HPPIR has no side effect.
+fn looking_acknowledges_nothing() -> Outcome {
+    with_two(|| {
+        gic::set_pending(A);
+        equal("first look", gic::highest_pending(), A)?;
+        equal("second look", gic::highest_pending(), A)?;
+        holds("pending", gic::is_pending(A))?;
+        holds("not active", !gic::is_active(A))?;
+        comes_and_ends("then", A)
+    })
+}
+
+/// §4.3.9: what is active by register is not signalled until it is not.
+fn active_by_register() -> Outcome {
+    with_two(|| {
+        gic::set_active(A);
+        gic::set_pending(A);
+        comes("while active", SPURIOUS)?;
+        gic::clear_active(A);
+        comes_and_ends("after", A)
+    })
+}
+
+/// §4.3.10: with its active state taken away and its priority dropped it is new.
+fn clear_active_releases() -> Outcome {
+    with_two(|| {
+        gic::set_end_mode(true);
+        gic::set_pending(A);
+        comes("first", A)?;
+        gic::end(A);
+        gic::clear_active(A);
+        holds("inactive", !gic::is_active(A))?;
+        gic::set_pending(A);
+        comes("again", A)?;
+        gic::end(A);
+        gic::deactivate(A);
         Ok(())
-    });
-    let after = gic::intid(gic::acknowledge());
-    many.for_each(retire);
-    outcome?;
-    equal("then", after, SPURIOUS)
+    })
+}
+
+/// §4.4.5: the end of a spurious interrupt changes nothing.
+fn spurious_end() -> Outcome {
+    with_two(|| {
+        gic::set_pending(A);
+        comes("first", A)?;
+        gic::end(SPURIOUS);
+        holds("still active", gic::is_active(A))?;
+        equal("GICC_RPR", gic::running_priority(), 0x80_u32)?;
+        gic::end(A);
+        Ok(())
+    })
+}
+
+/// GICC_CTLR.EOImode (IHI 0048B.b §4.4.1), ICC_CTLR_EL1.EOImode.
+fn end_mode_readback() -> Outcome {
+    use gic::{Version, v2};
+    use tock_registers::interfaces::Readable;
+    let read = || match gic::version() {
+        Version::V2 => v2::cpu_interface().ctlr.is_set(v2::CTLR::EOImode),
+        Version::V3 => read_register!("S3_0_C12_C12_4") & 0b10 != 0,
+    };
+    gic::set_end_mode(true);
+    let set = read();
+    gic::set_end_mode(false);
+    holds("set", set)?;
+    holds("clear", !read())
+}
+
+/// §3.2.1, priority drop and deactivation: the end drops, and no more.
+fn drop_keeps_active() -> Outcome {
+    with_two(|| {
+        gic::set_end_mode(true);
+        gic::set_pending(A);
+        comes("first", A)?;
+        gic::end(A);
+        equal("GICC_RPR", gic::running_priority(), 0xff_u32)?;
+        holds("active", gic::is_active(A))?;
+        gic::set_pending(A);
+        comes("while active", SPURIOUS)?;
+        gic::deactivate(A);
+        comes("deactivated", A)?;
+        gic::end(A);
+        gic::deactivate(A);
+        holds("inactive", !gic::is_active(A))
+    })
+}
+
+/// §3.2.1: another of the same priority comes after the drop.
+fn drop_lets_equal_in() -> Outcome {
+    with_two(|| {
+        gic::set_end_mode(true);
+        gic::set_pending(A);
+        gic::set_pending(B);
+        comes("first", A)?;
+        comes("before the drop", SPURIOUS)?;
+        gic::end(A);
+        comes("after the drop", B)?;
+        holds("both active", gic::is_active(A) && gic::is_active(B))?;
+        gic::end(B);
+        gic::deactivate(B);
+        gic::deactivate(A);
+        Ok(())
+    })
+}
+
+/// §3.2.1: deactivation has no order.
+fn deactivate_out_of_order() -> Outcome {
+    with_two(|| {
+        gic::set_end_mode(true);
+        gic::set_priority(B, 0x40);
+        gic::set_pending(A);
+        comes("first", A)?;
+        gic::set_pending(B);
+        comes("preempts", B)?;
+        gic::end(B);
+        gic::end(A);
+        gic::deactivate(A);
+        holds("the first is inactive", !gic::is_active(A))?;
+        holds("the second is active", gic::is_active(B))?;
+        gic::deactivate(B);
+        holds("the second is inactive", !gic::is_active(B))
+    })
+}
+
+/// Two priorities whose difference is bit 5.
+fn with_bit_5(point: u32, body: impl FnOnce() -> Outcome) -> Outcome {
+    with_two(|| {
+        gic::set_binary_point(point);
+        gic::set_priority(A, 0xa0);
+        gic::set_priority(B, 0x80);
+        body()
+    })
+}
+
+/// IHI 0048B.b §3.3.3, IHI 0069 §4.8.2, priority grouping: 6 leaves bit 7, or
+/// bits 7 and 6, to decide about preemption.
+fn binary_point_stops_preemption() -> Outcome {
+    with_bit_5(6, || {
+        gic::set_pending(A);
+        comes("first", A)?;
+        gic::set_pending(B);
+        comes("of the same group", SPURIOUS)?;
+        gic::end(A);
+        comes_and_ends("after", B)
+    })
+}
+
+/// As above; 4 leaves bits 7 to 5, or 7 to 4.
+fn binary_point_allows_preemption() -> Outcome {
+    with_bit_5(4, || {
+        gic::set_pending(A);
+        comes("first", A)?;
+        gic::set_pending(B);
+        comes_and_ends("of another group", B)?;
+        gic::end(A);
+        Ok(())
+    })
+}
+
+/// §3.3.3: the bits that do not decide about preemption still order what is pending.
+fn sub_priority_orders() -> Outcome {
+    with_bit_5(6, || {
+        gic::set_pending(A);
+        gic::set_pending(B);
+        comes_and_ends("first", B)?;
+        comes_and_ends("second", A)
+    })
 }
 
 static TAKEN: AtomicU32 = AtomicU32::new(0);
@@ -283,25 +538,63 @@ fn masked_is_not_taken() -> Outcome {
     })
 }
 
-/// §3.2.4: a level-sensitive interrupt whose line stays up comes again after
-/// its end; the UART's, with room to transmit, is such a line.
-fn level_fires_again() -> Outcome {
-    use pl011::INTERRUPTS as I;
-    let uart = pl011::registers();
-    pl011::transmit(b'\n');
-    uart.imsc.write(I::TX::SET);
-    let up = timer::wait_until(100_000, || uart.mis.is_set(I::TX));
-    gic::enable_interrupt(map::UART_INTID);
-    let first = gic::intid(gic::acknowledge());
-    gic::end(first);
-    let second = gic::intid(gic::acknowledge());
-    uart.icr.write(I::TX::SET);
-    gic::end(second);
-    let third = gic::intid(gic::acknowledge());
-    uart.imsc.set(0);
-    gic::disable_interrupt(map::UART_INTID);
-    holds("the line went up", up)?;
-    equal("first", first, map::UART_INTID)?;
-    equal("again", second, map::UART_INTID)?;
-    equal("with the line down", third, SPURIOUS)
+/// DDI 0487, ISR_EL1.I: an IRQ is pending, whatever PSTATE masks.
+fn pending_shows_in_isr() -> Outcome {
+    const I: u64 = 1 << 7;
+    with_two(|| {
+        equal("before", read_register!("isr_el1") & I, 0_u64)?;
+        gic::set_pending(A);
+        let shown = timer::wait_until(1_000, || read_register!("isr_el1") & I != 0);
+        holds("pending", shown)?;
+        comes_and_ends("it comes", A)?;
+        equal("after", read_register!("isr_el1") & I, 0_u64)
+    })
+}
+
+/// DDI 0487, "Wait for Interrupt": what is pending wakes the core though PSTATE masks
+/// it. If it does not, the guest hangs here.
+fn wfi_wakes_though_masked() -> Outcome {
+    with_two(|| {
+        gic::set_pending(A);
+        wfi();
+        comes_and_ends("it comes", A)
+    })
+}
+
+static NESTED: AtomicU32 = AtomicU32::new(0);
+
+/// Handles A; while it does, unmasked, B comes and is handled.
+fn take_nested() {
+    let acknowledged = gic::acknowledge();
+    let elr = read_register!("elr_el1");
+    let spsr = read_register!("spsr_el1");
+    if gic::intid(acknowledged) == A {
+        gic::set_pending(B);
+        exception::unmask_interrupts();
+        timer::wait_until(1_000, || TAKEN.load(Ordering::Relaxed) == 1);
+        exception::mask_interrupts();
+        NESTED.store(TAKEN.load(Ordering::Relaxed), Ordering::Relaxed);
+    } else {
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+    }
+    evisor_guest::write_register!("elr_el1", elr);
+    evisor_guest::write_register!("spsr_el1", spsr);
+    gic::end(acknowledged);
+}
+
+/// §3.3.2, as exceptions.
+fn taken_while_handling_another() -> Outcome {
+    with_two(|| {
+        TAKEN.store(0, Ordering::Relaxed);
+        NESTED.store(0, Ordering::Relaxed);
+        gic::set_priority(B, 0x40);
+        exception::on_interrupt(take_nested);
+        exception::unmask_interrupts();
+        gic::set_pending(A);
+        timer::wait_until(1_000, || NESTED.load(Ordering::Relaxed) == 1);
+        exception::mask_interrupts();
+        equal("within the first", NESTED.load(Ordering::Relaxed), 1_u32)?;
+        equal("GICC_RPR after", gic::running_priority(), 0xff_u32)?;
+        holds("nothing is active", !gic::is_active(A) && !gic::is_active(B))
+    })
 }

@@ -21,15 +21,31 @@ mod cpu;
 #[cfg(target_os = "none")]
 mod distributor;
 #[cfg(target_os = "none")]
+mod gicv2;
+#[cfg(target_os = "none")]
+mod gicv3;
+#[cfg(target_os = "none")]
 mod guest;
 #[cfg(target_os = "none")]
 mod interrupts;
+#[cfg(target_os = "none")]
+mod ipi;
+#[cfg(target_os = "none")]
+mod level;
+#[cfg(target_os = "none")]
+mod lines;
+#[cfg(target_os = "none")]
+mod physical_timer;
 #[cfg(target_os = "none")]
 mod pl011;
 #[cfg(target_os = "none")]
 mod pl031;
 #[cfg(target_os = "none")]
+mod power;
+#[cfg(target_os = "none")]
 mod psci;
+#[cfg(target_os = "none")]
+mod route;
 #[cfg(target_os = "none")]
 mod sgi;
 #[cfg(target_os = "none")]

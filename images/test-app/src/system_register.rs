@@ -4,11 +4,12 @@
 use aarch64_cpu::registers::{ID_AA64DFR0_EL1, ID_AA64PFR0_EL1};
 use evisor_guest::call::hvc;
 use evisor_guest::exception::{self, Exception};
+use evisor_guest::{read_register, write_register};
 use smccc::psci::PSCI_VERSION;
 use tock_registers::interfaces::Readable;
 
 use crate::check::{self, Outcome, equal, require};
-use crate::{checks, read_register, write_register};
+use crate::checks;
 
 checks! { "system_register":
     implementation_defined_read implementation_defined_write
@@ -18,7 +19,7 @@ checks! { "system_register":
 }
 
 /// EC 0x00: unknown reason, which is how UNDEFINED is reported.
-fn undefined<T>(result: Result<T, Exception>) -> Outcome {
+pub fn undefined<T>(result: Result<T, Exception>) -> Outcome {
     let taken = check::exception("access", result)?;
     equal("EC", taken.class(), 0_u64)?;
     equal("ISS", taken.iss(), 0_u64)
