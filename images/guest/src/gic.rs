@@ -126,7 +126,11 @@ pub fn enable() {
 
 /// Turns on this core's part only.
 pub fn enable_core() {
-    if is_v2() { v2::enable_core() } else { v3::enable_core() }
+    if is_v2() {
+        v2::enable_core()
+    } else {
+        v3::enable_core()
+    }
     barrier::dsb(barrier::SY);
 }
 
@@ -195,7 +199,11 @@ pub fn is_enabled(intid: u32) -> bool {
 
 /// Sends a shared interrupt to a core.
 pub fn route(intid: u32, core: usize) {
-    if is_v2() { v2::route(intid, core) } else { v3::route(intid, core) }
+    if is_v2() {
+        v2::route(intid, core)
+    } else {
+        v3::route(intid, core)
+    }
     barrier::dsb(barrier::SY);
 }
 
@@ -286,13 +294,21 @@ pub fn intid(acknowledged: u32) -> u32 {
 
 /// Drops the priority, and deactivates unless that is separate.
 pub fn end(acknowledged: u32) {
-    if is_v2() { v2::cpu_interface().eoir.set(acknowledged) } else { v3::end(acknowledged) }
+    if is_v2() {
+        v2::cpu_interface().eoir.set(acknowledged)
+    } else {
+        v3::end(acknowledged)
+    }
     barrier::dsb(barrier::SY);
 }
 
 /// Deactivates, where that is separate from the end.
 pub fn deactivate(acknowledged: u32) {
-    if is_v2() { v2::cpu_interface().dir.set(acknowledged) } else { v3::deactivate(acknowledged) }
+    if is_v2() {
+        v2::cpu_interface().dir.set(acknowledged)
+    } else {
+        v3::deactivate(acknowledged)
+    }
     barrier::dsb(barrier::SY);
 }
 

@@ -4,8 +4,8 @@ use evisor_guest::{call, cores, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, physical_timer,
-    pl011, pl031, power, psci, route, sgi, smccc, system_register, timer, transfer,
+    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, physical_timer, pl011,
+    pl031, power, psci, route, sgi, smccc, system_register, timer, transfer,
 };
 
 evisor_guest::entry!(main);
