@@ -1,13 +1,16 @@
 //! The exits: what the vectors call.
 //!
-//! The first three end in a call of the object and are what the budgets are
+//! The first ones end in a call of the object and are what the budgets are
 //! about. Everything else goes through [`exit_rare`], with the whole register
 //! file in the frame.
 
 #![allow(unsafe_code, reason = "functions that assembly calls by name")]
 
+use crate::gic::{self, CpuInterface, Version};
+use crate::gicv2::Gicv2;
+use crate::gicv3::Gicv3;
+use crate::inject;
 use crate::vcpu::Vcpu;
-use crate::{gicv2, inject};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2};
 use core::fmt;
 use evisor_contract::{Register, Status, Width, Words};
@@ -79,7 +82,7 @@ extern "C" fn exit_read(vcpu: &mut Vcpu, esr: u64) -> Words {
 
 #[unsafe(no_mangle)]
 extern "C" fn exit_write(vcpu: &mut Vcpu, esr: u64) -> Words {
-    let value = operand(vcpu, esr);
+    let value = operand(vcpu, esr >> 16);
     write(&mut vcpu.caches.mmio, fault_ipa(), width(esr), value, &mut vcpu.context)
 }
 
@@ -98,11 +101,11 @@ fn split(x: &mut [u64; 32]) -> (&mut [u64; 18], &mut [u64]) {
     }
 }
 
-/// What the register named by SRT holds; the frame's slot 31 is XZR.
+/// What register `number` (its low five bits) holds; the frame's slot 31 is XZR.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
-fn operand(vcpu: &Vcpu, esr: u64) -> u64 {
-    vcpu.x[(esr >> 16 & 31) as usize]
+fn operand(vcpu: &Vcpu, number: u64) -> u64 {
+    vcpu.x[(number & 31) as usize]
 }
 
 #[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
@@ -113,13 +116,38 @@ fn set_operand(vcpu: &mut Vcpu, number: u64, value: u64) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Words {
-    let acknowledged = gicv2::acknowledge();
-    let intid = acknowledged.intid();
+extern "C" fn exit_read_register(vcpu: &mut Vcpu, esr: u64) -> Words {
+    let name = Register::from_syndrome(esr as u32);
+    read_register(&mut vcpu.caches.registers, name, &mut vcpu.context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_write_register(vcpu: &mut Vcpu, esr: u64) -> Words {
+    let name = Register::from_syndrome(esr as u32);
+    let value = operand(vcpu, esr >> 5);
+    write_register(&mut vcpu.caches.registers, name, value, &mut vcpu.context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_interrupt_v2(vcpu: &mut Vcpu) -> Words {
+    interrupt::<Gicv2>(vcpu)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_interrupt_v3(vcpu: &mut Vcpu) -> Words {
+    interrupt::<Gicv3>(vcpu)
+}
+
+#[inline(always)]
+fn interrupt<G: CpuInterface>(vcpu: &mut Vcpu) -> Words {
+    let acknowledged = G::acknowledge();
+    let intid = G::intid(acknowledged);
     vcpu.acknowledged = acknowledged;
     if intid < 32 {
+        G::drop_priority(acknowledged);
         vcpu.space.interrupts.notify_private(intid, &mut vcpu.context)
     } else if intid < 1020 {
+        G::drop_priority(acknowledged);
         vcpu.root.interrupts.notify_shared(intid, &mut vcpu.context)
     } else {
         // Spurious: it went away. There is nothing to deactivate.
@@ -127,27 +155,44 @@ extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Words {
     }
 }
 
+#[unsafe(no_mangle)]
+extern "C" fn exit_deactivate_v2(vcpu: &mut Vcpu, status: u64) {
+    deactivate::<Gicv2>(vcpu, status);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_deactivate_v3(vcpu: &mut Vcpu, status: u64) {
+    deactivate::<Gicv3>(vcpu, status);
+}
+
 /// What is left to do about an interrupt that no guest will deactivate.
 ///
 /// A kick from another core has done its work by coming here; any other interrupt
 /// that leads nowhere is turned off, lest it come for ever.
-#[unsafe(no_mangle)]
-extern "C" fn exit_deactivate(vcpu: &mut Vcpu, status: u64) {
-    let intid = vcpu.acknowledged.intid();
+#[inline(always)]
+fn deactivate<G: CpuInterface>(vcpu: &mut Vcpu, status: u64) {
+    let intid = G::intid(vcpu.acknowledged);
     if status != Status::Done as u64 && intid >= 16 {
-        gicv2::disable(intid);
+        G::disable(intid);
         vcpu.refused += 1;
     }
-    vcpu.acknowledged.deactivate();
+    G::deactivate(vcpu.acknowledged);
 }
 
 /// An interrupt that came while no guest is on the core, on behalf of its vCPU.
 pub(crate) fn take_interrupt(vcpu: &mut Vcpu) {
-    let status = exit_interrupt(vcpu).status();
-    if status != Status::Held {
-        exit_deactivate(vcpu, status as u64);
+    match gic::version() {
+        Version::V2 => take::<Gicv2>(vcpu),
+        Version::V3 => take::<Gicv3>(vcpu),
     }
     exit_work(vcpu);
+}
+
+fn take<G: CpuInterface>(vcpu: &mut Vcpu) {
+    let status = interrupt::<G>(vcpu).status();
+    if status != Status::Held {
+        deactivate::<G>(vcpu, status as u64);
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -205,7 +250,6 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
         class::HVC if status != 0 => set_operand(vcpu, 0, u64::MAX),
         class::HVC => hypervisor_call(vcpu, esr),
         class::SMC => secure_monitor_call(vcpu, esr),
-        class::REGISTER => register(vcpu, esr),
         class::WFX => wait(esr),
         _ => refuse_instruction(vcpu, esr),
     }
@@ -214,9 +258,9 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
 /// WFI, where the board wants it trapped; WFE is not.
 fn wait(esr: u64) {
     if esr & 1 == 0 {
-        gicv2::look_again();
+        gic::look_again();
         // EL2 is not woken by what is for EL1 (DDI 0487, WFI wake-up events).
-        if !gicv2::has_virtual_interrupt() {
+        if !gic::has_virtual_interrupt() {
             aarch64_cpu::asm::wfi();
         }
     }
@@ -311,26 +355,6 @@ fn route_call(vcpu: &mut Vcpu) {
     quarantine_failed(vcpu, ESR_EL2.get(), reply.status());
     let value = if reply.status() == Status::Done { reply.value() } else { u64::MAX };
     set_operand(vcpu, 0, value);
-}
-
-fn register(vcpu: &mut Vcpu, esr: u64) {
-    let name = Register::from_syndrome(esr as u32);
-    let number = esr >> 5 & 31;
-    let Vcpu { caches, context, .. } = vcpu;
-    let reply = if esr & 1 != 0 {
-        read_register(&mut caches.registers, name, context)
-    } else {
-        let value = operand(vcpu, number << 16);
-        write_register(&mut vcpu.caches.registers, name, value, &mut vcpu.context)
-    };
-    if reply.status() != Status::Done {
-        quarantine_failed(vcpu, esr, reply.status());
-        return refuse_instruction(vcpu, esr);
-    }
-    if esr & 1 != 0 {
-        set_operand(vcpu, number, reply.value());
-    }
-    advance();
 }
 
 /// If an object failed, finds which one the access went to and takes the rights

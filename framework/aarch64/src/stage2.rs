@@ -4,7 +4,8 @@
 
 use crate::map::Tables;
 use crate::{gicv2, layout};
-use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, VTCR_EL2, VTTBR_EL2};
+use aarch64_cpu::asm::barrier;
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, TCR_EL1, VTCR_EL2, VTTBR_EL2};
 use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
 use aarch64_paging::paging::{self, Constraints, MemoryRegion};
 use aarch64_paging::{MapError, Mapping};
@@ -91,7 +92,12 @@ pub struct Root(u64);
 
 impl Root {
     /// Makes them this core's, and forgets what any core remembers of this VMID.
+    /// EL1's registers are to be reset afterwards: until then it walks no tables,
+    /// so that none of an earlier guest's are walked through these (Cortex-A72
+    /// erratum 1319367, Cortex-A53 erratum 1530924).
     pub fn load(self) {
+        TCR_EL1.write(TCR_EL1::EPD0::DisableTTBR0Walks + TCR_EL1::EPD1::DisableTTBR1Walks);
+        barrier::isb(barrier::SY);
         VTCR_EL2.set(vtcr());
         VTTBR_EL2.set(self.0);
         // SAFETY: 1. the tables stay as long as the hypervisor runs. The walker

@@ -128,7 +128,8 @@ impl Bench {
     }
 
     fn native(&self, deployment: &Deployment) -> Result<Command> {
-        let examined = check::examine(deployment, self.machine.board, &Features::Default)?;
+        let Machine { board, gic, .. } = self.machine;
+        let examined = check::examine(deployment, board, gic, &Features::Default)?;
         let tree = examined.trees.get(VM).context("the checker gave no tree of the guest")?;
         let mut qemu = self.machine.without_hypervisor(Seat::Script, MEMORY)?;
         let parts = [
