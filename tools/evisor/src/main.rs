@@ -3,6 +3,7 @@
 
 mod archive;
 mod bench;
+mod boots;
 mod budget;
 mod build;
 mod cases;
