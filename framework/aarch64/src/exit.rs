@@ -9,8 +9,8 @@
 use crate::gic::{self, CpuInterface, Version};
 use crate::gicv2::Gicv2;
 use crate::gicv3::Gicv3;
-use crate::inject;
 use crate::vcpu::Vcpu;
+use crate::{emulate, inject};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2};
 use core::fmt;
 use evisor_contract::{Register, Status, Width, Words};
@@ -66,7 +66,7 @@ pub fn set_kernel(kernel: &'static dyn Kernel) {
 /// The guest-physical address of a data abort: HPFAR has the page, FAR the offset
 /// in it (valid for a stage 2 fault that is not on a table walk).
 #[inline(always)]
-fn fault_ipa() -> u64 {
+pub(crate) fn fault_ipa() -> u64 {
     (HPFAR_EL2.get() >> 4) << 12 | FAR_EL2.get() & 0xfff
 }
 
@@ -197,15 +197,21 @@ fn take<G: CpuInterface>(vcpu: &mut Vcpu) {
 
 #[unsafe(no_mangle)]
 extern "C" fn exit_work(vcpu: &mut Vcpu) -> u64 {
-    while let Delivery::Failed(capability) = deliver(&mut vcpu.context) {
-        quarantine(core::ptr::from_ref(capability.port()).cast());
-        capability.clear(evisor_contract::Rights::all());
-    }
+    deliver_all(vcpu);
     if vcpu.context.attention.load(core::sync::atomic::Ordering::Relaxed) == 0 {
         return 0;
     }
     let attention = vcpu.context.attention.swap(0, core::sync::atomic::Ordering::Acquire);
     u64::from(KERNEL.get().is_some_and(|kernel| kernel.attend(vcpu, attention)))
+}
+
+/// Has happen what objects asked for.
+#[inline(always)]
+pub(crate) fn deliver_all(vcpu: &mut Vcpu) {
+    while let Delivery::Failed(capability) = deliver(&mut vcpu.context) {
+        quarantine(core::ptr::from_ref(capability.port()).cast());
+        capability.clear(evisor_contract::Rights::all());
+    }
 }
 
 #[cold]
@@ -267,11 +273,11 @@ fn wait(esr: u64) {
     advance();
 }
 
-fn advance() {
+pub(crate) fn advance() {
     ELR_EL2.set(ELR_EL2.get().wrapping_add(4));
 }
 
-fn refuse_memory(vcpu: &mut Vcpu, esr: u64) {
+pub(crate) fn refuse_memory(vcpu: &mut Vcpu, esr: u64) {
     vcpu.refused += 1;
     inject::external_abort(esr);
 }
@@ -281,22 +287,24 @@ fn refuse_instruction(vcpu: &mut Vcpu, esr: u64) {
     inject::undefined(esr);
 }
 
-/// Whether it is a translation fault with a valid syndrome: an address that may
-/// lead to a route. (Of a permission fault, a write to read-only memory, HPFAR_EL2
-/// may hold anything, and nothing but memory is mapped.)
+/// Whether it is a translation fault of a load or store: an address that may lead
+/// to a route. (Of a permission fault, a write to read-only memory, HPFAR_EL2 may
+/// hold anything, and nothing but memory is mapped.)
 fn routable(esr: u64) -> bool {
     let fault = esr & 0x3c;
-    let valid = esr & (1 << 24 | 1 << 25) == (1 << 24 | 1 << 25);
     let odd = 1 << 10 | 1 << 9 | 1 << 8 | 1 << 7;
-    valid && esr & odd == 0 && fault == 0b00_0100
+    esr & odd == 0 && fault == 0b00_0100
 }
 
-/// A data abort that the fast path did not take: sign-extending loads, and what
-/// has no answer but an abort (no valid syndrome, cache maintenance, table walks,
-/// writes to read-only memory).
+/// A data abort that the fast path did not take: sign-extending loads, what has no
+/// valid syndrome, and what has no answer but an abort (cache maintenance, table
+/// walks, writes to read-only memory).
 fn data_abort(vcpu: &mut Vcpu, esr: u64) {
     if !routable(esr) {
         return refuse_memory(vcpu, esr);
+    }
+    if esr & 1 << 24 == 0 {
+        return emulate::load_or_store(vcpu, esr);
     }
     let store = esr & 1 << 6 != 0;
     let reply = if store { exit_write(vcpu, esr) } else { exit_read(vcpu, esr) };
@@ -364,9 +372,7 @@ fn quarantine_failed(vcpu: &mut Vcpu, esr: u64, status: Status) {
         return;
     }
     let port: *const () = match esr >> 26 {
-        class::DATA_ABORT => {
-            core::ptr::from_ref(vcpu.caches.mmio.search(fault_ipa()).0.capability().port()).cast()
-        }
+        class::DATA_ABORT => return quarantine_route(vcpu, fault_ipa(), status),
         class::HVC | class::SMC => {
             let function = vcpu.x[0] & 0xffff_ffff;
             core::ptr::from_ref(vcpu.caches.calls.search(function).0.capability().port()).cast()
@@ -378,4 +384,12 @@ fn quarantine_failed(vcpu: &mut Vcpu, esr: u64, status: Status) {
         _ => return,
     };
     quarantine(port);
+}
+
+/// The same for an access to guest-physical `ipa`.
+pub(crate) fn quarantine_route(vcpu: &mut Vcpu, ipa: u64, status: Status) {
+    if status == Status::Failed {
+        let (route, _) = vcpu.caches.mmio.search(ipa);
+        quarantine(core::ptr::from_ref(route.capability().port()).cast());
+    }
 }

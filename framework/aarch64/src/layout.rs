@@ -30,3 +30,5 @@ pub const BUNDLE: u64 = 0x43_0000_0000;
 pub const SLICE_AT: u64 = 0x44_0000_0000;
 /// How much guest memory is mapped at once.
 pub const SLICE: u64 = 2 << 20;
+/// The page of guest memory that a core reads an instruction from, one a core.
+pub const INSTRUCTION: u64 = 0x44_0020_0000;

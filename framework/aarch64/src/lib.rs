@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod boot;
 pub mod cores;
+mod emulate;
 mod entry;
 mod exit;
 pub mod fault;
@@ -29,7 +30,9 @@ pub mod registers;
 pub mod smc;
 pub mod stage2;
 pub mod timer;
+mod translate;
 pub mod vcpu;
+mod vector;
 
 pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, set_kernel};

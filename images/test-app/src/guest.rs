@@ -4,13 +4,13 @@ use evisor_guest::{call, cores, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, physical_timer, pl011,
-    pl031, power, psci, route, sgi, smccc, system_register, timer, transfer,
+    abort, cache, cpu, distributor, gicv2, gicv3, interrupts, ipi, level, no_syndrome,
+    physical_timer, pl011, pl031, power, psci, route, sgi, smccc, system_register, timer, transfer,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 20] = [
+const AREAS: [&[Check]; 21] = [
     cpu::CHECKS,
     system_register::CHECKS,
     cache::CHECKS,
@@ -18,6 +18,7 @@ const AREAS: [&[Check]; 20] = [
     psci::CHECKS,
     abort::CHECKS,
     transfer::CHECKS,
+    no_syndrome::CHECKS,
     distributor::CHECKS,
     gicv2::CHECKS,
     gicv3::CHECKS,
