@@ -55,6 +55,14 @@ impl Budgets {
         Ok(())
     }
 
+    /// Whether Linux takes no more instructions than it may, in percent of native.
+    pub fn overhead(&self, what: &str, percent: f64) -> Result<()> {
+        let most = self.all.get("limits").and_then(|v| v.get("linux_percent")?.get(what)?.as_f64());
+        let most = most.with_context(|| format!("{FILE} has no limit for {what}"))?;
+        anyhow::ensure!(percent <= most, "it takes {percent:.2} % more, its budget is {most}");
+        Ok(())
+    }
+
     /// Whether there are figures of this compiler to compare with.
     pub fn knows(&self, compiler: &str) -> bool {
         self.of_compiler(compiler).is_some()
