@@ -108,9 +108,18 @@ impl Machine {
 
     /// QEMU with this machine and nothing to boot on it.
     pub fn qemu(&self, seat: Seat) -> Result<Command> {
+        self.command(seat, "virt,virtualization=on")
+    }
+
+    /// The same as a guest would have it for itself.
+    pub fn without_el2(&self, seat: Seat) -> Result<Command> {
+        self.command(seat, "virt")
+    }
+
+    fn command(&self, seat: Seat, machine: &str) -> Result<Command> {
         self.supported()?;
         let mut qemu = Command::new(QEMU);
-        let machine = format!("virt,virtualization=on,gic-version={}", self.gic);
+        let machine = format!("{machine},gic-version={}", self.gic);
         qemu.args(["-M", &machine, "-cpu", &self.cpu, "-m", "1G", "-smp", &self.smp.to_string()]);
         qemu.args(["-accel", "tcg,thread=single", "-display", "none", "-net", "none"]);
         qemu.args(match seat {

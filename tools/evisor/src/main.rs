@@ -18,6 +18,7 @@ mod machine;
 mod manifest;
 mod minimal;
 mod mutants;
+mod native;
 mod new_device;
 mod outside;
 mod packages;

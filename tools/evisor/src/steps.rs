@@ -11,6 +11,7 @@ use crate::budget::Budgets;
 use crate::cases::{CASES, Case};
 use crate::image::{Features, Image};
 use crate::minimal;
+use crate::native;
 use crate::packages::Package;
 use crate::process::{Progress, capture, long, say, show};
 use crate::test::Count;
@@ -105,6 +106,7 @@ pub fn system(count: &mut Count) -> Result<()> {
     for case in CASES {
         count.one(case.name, boot(case));
     }
+    native::cases(count);
     minimal::cases(count)
 }
 
