@@ -27,8 +27,8 @@ pub fn clean_and_invalidate(at: u64, bytes: u64) {
     unsafe { asm!("dsb sy", options(nostack)) };
 }
 
-/// Zeroes `bytes` from EL2 address `at`, both multiples of a page, a block at a
-/// time (DDI 0487, DC ZVA): a guest's memory is large.
+/// Zeroes `bytes` from EL2 address `at`; a block at a time (DDI 0487, DC ZVA) if it
+/// consists of blocks: a guest's memory is large.
 ///
 /// # Safety
 /// 1. The memory is mapped as normal memory, and the caller's to write.

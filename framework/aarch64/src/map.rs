@@ -13,7 +13,7 @@ use aarch64_paging::descriptor::{
 };
 use aarch64_paging::paging::{Constraints, El2, MemoryRegion, PageTable, Translation};
 use aarch64_paging::{MapError, Mapping};
-use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use alloc::alloc::{alloc, dealloc, handle_alloc_error};
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::arch::asm;
@@ -46,8 +46,10 @@ impl<A: PagingAttributes> Translation<A> for Tables {
     fn allocate_table(&mut self) -> (NonNull<PageTable<A>>, PhysicalAddress) {
         let layout = Layout::new::<PageTable<A>>();
         // SAFETY: 1. a table is not empty.
-        let table = unsafe { alloc_zeroed(layout) };
+        let table = unsafe { alloc(layout) };
         let Some(table) = NonNull::new(table.cast()) else { handle_alloc_error(layout) };
+        // SAFETY: 1. it was just allocated.
+        unsafe { maintenance::zero(table.as_ptr() as u64, PAGE) };
         (table, PhysicalAddress(physical(table.as_ptr() as u64) as usize))
     }
 
@@ -344,11 +346,8 @@ impl Ram {
     /// # Errors
     /// They do not fit, or EL2's tables say no.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MapError> {
-        let end = offset.checked_add(bytes.len() as u64);
-        if end.is_none_or(|end| end > self.size) {
-            return Err(MapError::AddressRange(VirtualAddress(offset as usize)));
-        }
-        each_slice(self.physical + offset, bytes.len() as u64, |at, done, size| {
+        let size = bytes.len() as u64;
+        each_slice(self.part(offset, size)?, size, |at, done, size| {
             if let Some(part) = bytes.get(done as usize..done as usize + size) {
                 // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
                 unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
@@ -356,14 +355,22 @@ impl Ram {
         })
     }
 
-    /// Zeroes all of it.
+    /// Zeroes `bytes` from `offset` on.
     ///
     /// # Errors
-    /// EL2's tables say no.
-    pub fn scrub(&mut self) -> Result<(), MapError> {
-        each_slice(self.physical, self.size, |at, _, size| {
+    /// It does not have them, or EL2's tables say no.
+    pub fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), MapError> {
+        each_slice(self.part(offset, bytes)?, bytes, |at, _, size| {
             // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
             unsafe { maintenance::zero(at as u64, size as u64) };
         })
+    }
+
+    /// Where `bytes` from `offset` on are.
+    fn part(&self, offset: u64, bytes: u64) -> Result<u64, MapError> {
+        match offset.checked_add(bytes) {
+            Some(end) if end <= self.size => Ok(self.physical + offset),
+            _ => Err(MapError::AddressRange(VirtualAddress(offset as usize))),
+        }
     }
 }

@@ -21,6 +21,7 @@ mod bundle;
 mod extents;
 mod grants;
 mod host;
+mod newc;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -12,8 +12,17 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_fdt::Node;
 
-const WORDS: [&str; 5] =
-    [words::IMAGE, words::INITRD, words::CONSOLE, words::ON_CRASH, words::ON_RESET];
+const WORDS: [&str; 9] = [
+    words::IMAGE,
+    words::LOAD_ADDRESS,
+    words::ENTRY_ADDRESS,
+    words::INITRD,
+    words::DEVICE_TREE_ADDRESS,
+    words::NO_DEVICE_TREE,
+    words::CONSOLE,
+    words::ON_CRASH,
+    words::ON_RESET,
+];
 
 /// Where a VM's console may be: the deployment's consoles, with their indices
 /// among the root's objects.
@@ -44,7 +53,7 @@ pub(crate) fn read<'t>(
         memory,
         image: boot.image,
         initrd: boot.initrd,
-        device_tree_ipa: boot.device_tree_ipa,
+        device_tree: boot.device_tree,
         bootargs: chosen::read(faults, vm),
         on_crash: outcome(faults, vm, words::ON_CRASH, Outcome::Stop),
         on_reset: outcome(faults, vm, words::ON_RESET, Outcome::Restart),

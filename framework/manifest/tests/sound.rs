@@ -44,7 +44,7 @@ fn summary(deployment: &Deployment) -> String {
     for vm in &deployment.vms {
         writeln!(text, "vm {} crash {:?} reset {:?}", vm.name, vm.on_crash, vm.on_reset).unwrap();
         writeln!(text, "  {:x?}\n  {:x?}", vm.image, vm.initrd).unwrap();
-        writeln!(text, "  tree {:#x}, bootargs {:?}", vm.device_tree_ipa, vm.bootargs).unwrap();
+        writeln!(text, "  {:x?}, bootargs {:?}", vm.device_tree, vm.bootargs).unwrap();
         for cpu in &vm.cpus {
             writeln!(text, "  cpu {:#x}", cpu.affinity).unwrap();
         }

@@ -43,12 +43,14 @@ mod hosted {
     use evisor::{LEFT_OUT, link};
     use evisor_contract::components;
     use evisor_fdt::{Aligned, Tree};
+    use evisor_image::{Refusal, Stopped, unpack};
     use evisor_kernel::{Bundle, bind};
     use evisor_manifest::{
-        BoardFacts, Deployment, GicVersion, ManifestError, Surroundings, guest_tree, read,
+        BoardFacts, Deployment, GicVersion, ManifestError, Surroundings, VmPlan, guest_tree, read,
     };
     use serde_json::json;
     use std::collections::{BTreeMap, BTreeSet};
+    use std::convert::Infallible;
     use std::fs;
 
     type Problem = Box<dyn std::error::Error>;
@@ -90,18 +92,40 @@ mod hosted {
         let aligned = Aligned::copy(bundle.manifest());
         let tree = Tree::new(aligned.bytes()).map_err(|error| format!("the manifest: {error}"))?;
         let around = Surroundings { registry, left_out: LEFT_OUT, board, files: bundle };
-        Ok(read(&tree, &around).and_then(|deployment| build(&tree, deployment, board)))
+        Ok(read(&tree, &around).and_then(|deployment| build(&tree, bundle, deployment, board)))
     }
 
     /// Builds everything, as eVisor does when it starts.
-    fn build(tree: &Tree<'_>, deployment: Deployment, board: &BoardFacts) -> Outcome {
+    fn build(
+        tree: &Tree<'_>,
+        bundle: &Bundle<'_>,
+        deployment: Deployment,
+        board: &BoardFacts,
+    ) -> Outcome {
         let mut trees = BTreeMap::new();
         for vm in &deployment.vms {
             let tree = guest_tree(tree, vm, None).map_err(|error| vec![*error])?;
             trees.insert(vm.name.clone(), tree);
+            check_packed(bundle, vm).map_err(|error| vec![*error])?;
         }
         bind(&deployment, PretendedHost::new(board.gic)).map_err(|error| vec![*error])?;
         Ok(Right { deployment, trees })
+    }
+
+    /// Unpacks a compressed image: the reader looked at its beginning.
+    fn check_packed(bundle: &Bundle<'_>, vm: &VmPlan) -> Result<(), Box<ManifestError>> {
+        let name = &vm.image.file;
+        let file = bundle.file(name).filter(|_| vm.image.packed);
+        let taken = file.map(|file| unpack(file, |_, _| Ok::<_, Infallible>(())));
+        let Some(Err(Stopped::Refused(Refusal { problem, remedy }))) = taken else {
+            return Ok(());
+        };
+        Err(Box::new(ManifestError {
+            node: vm.path.clone(),
+            property: Some("evisor,image".to_string()),
+            message: format!("\"{name}\" {problem}"),
+            remedy: remedy.to_string(),
+        }))
     }
 
     fn report(outcome: Outcome) -> bool {

@@ -22,6 +22,7 @@ mod machine;
 mod manifest;
 mod minimal;
 mod mutants;
+mod native;
 mod new_device;
 mod outside;
 mod packages;

@@ -11,6 +11,7 @@ use crate::cases::{CASES, Case};
 use crate::image::{Features, Image};
 use crate::linux;
 use crate::minimal;
+use crate::native;
 use crate::packages::Package;
 use crate::process::{Progress, say, show};
 use crate::test::Count;
@@ -104,6 +105,7 @@ pub fn system(count: &mut Count) -> Result<()> {
     for case in CASES {
         count.one(case.name, boot(case));
     }
+    native::cases(count);
     minimal::cases(count)
 }
 
