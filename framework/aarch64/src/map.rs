@@ -3,7 +3,8 @@
 //!
 //! `boot.s` runs Rust under tables that map the image by section; [`init`]
 //! replaces them by tables that can be changed. Guest memory is mapped only a
-//! slice at a time, while it is filled.
+//! slice at a time, while it is filled; but what a component was granted as the
+//! memory behind its window stays mapped.
 
 #![allow(unsafe_code, reason = "translation tables, and memory named by physical address")]
 
@@ -29,6 +30,7 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
 static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
+static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
 const PAGE: u64 = 4096;
 
@@ -40,6 +42,21 @@ pub(crate) struct Tables;
 /// The physical address of something in the image.
 pub(crate) fn physical(at: u64) -> u64 {
     at - layout::IMAGE + IMAGE_AT.load(Ordering::Relaxed)
+}
+
+impl Tables {
+    /// Descriptor `index` of the table at this physical address.
+    ///
+    /// # Safety
+    /// 1. A table that was allocated here is there, and is never freed.
+    pub(crate) unsafe fn descriptor(table: u64, index: u64) -> &'static AtomicU64 {
+        // SAFETY: 1. as the caller says; descriptors are atomic to everybody.
+        unsafe { &*Self::at::<AtomicU64>(table).wrapping_add(index as usize % 512) }
+    }
+
+    fn at<T>(table: u64) -> *mut T {
+        (table - IMAGE_AT.load(Ordering::Relaxed) + layout::IMAGE) as *mut T
+    }
 }
 
 impl<A: PagingAttributes> Translation<A> for Tables {
@@ -59,8 +76,7 @@ impl<A: PagingAttributes> Translation<A> for Tables {
     }
 
     fn physical_to_virtual(&self, pa: PhysicalAddress) -> NonNull<PageTable<A>> {
-        let at = pa.0 as u64 - IMAGE_AT.load(Ordering::Relaxed) + layout::IMAGE;
-        NonNull::new(at as *mut _).unwrap_or(NonNull::dangling())
+        NonNull::new(Self::at(pa.0 as u64)).unwrap_or(NonNull::dangling())
     }
 }
 
@@ -296,6 +312,14 @@ fn each_slice(
         done += size;
     }
     Ok(())
+}
+
+/// Maps memory that a component was granted, for good, and says where.
+pub(crate) fn keep(ram: Ram) -> Result<u64, MapError> {
+    let whole = ram.size.next_multiple_of(layout::SLICE);
+    let at = NEXT_BACKING.fetch_add(whole, Ordering::Relaxed);
+    change(at, ram.physical, ram.size, DATA)?;
+    Ok(at)
 }
 
 /// Memory for guests: a range of it that has one owner, who may fill it while no

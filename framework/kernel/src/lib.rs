@@ -16,6 +16,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod backed;
 mod bind;
 mod bundle;
 mod extents;
@@ -27,6 +28,7 @@ mod tests;
 mod timers;
 mod vm;
 
+pub use backed::{Behind, Slot};
 pub use bind::{Bound, BoundVm, Direct, bind};
 pub use bundle::{Bundle, BundleError};
 pub use extents::subtract;

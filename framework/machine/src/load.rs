@@ -34,6 +34,7 @@ pub(crate) fn place(
     manifest: &Tree<'_>,
     root: &'static Space,
     bound: Vec<BoundVm>,
+    bundle: &Bundle<'_>,
     mut free: Vec<Ram>,
 ) -> Result<Vec<Placed>, Refused> {
     let mut placed = Vec::new();
@@ -42,7 +43,7 @@ pub(crate) fn place(
             Some(_) => guest_tree(manifest, plan, None).map_err(|error| refuse_for(&error))?,
             None => Vec::new(),
         };
-        placed.push(place_vm(plan, root, bound, tree, &mut free)?);
+        placed.push(place_vm(plan, root, bound, tree, bundle, &mut free)?);
     }
     Ok(placed)
 }
@@ -52,6 +53,7 @@ fn place_vm(
     root: &'static Space,
     bound: BoundVm,
     tree: Vec<u8>,
+    bundle: &Bundle<'_>,
     free: &mut Vec<Ram>,
 ) -> Result<Placed, Refused> {
     let tables =
@@ -59,13 +61,7 @@ fn place_vm(
     let mut stage2 = Stage2::new(bound.vm.id as u8 + 1);
     let mut memory = Vec::new();
     for region in &plan.memory {
-        let ram = take(free, region.size).ok_or_else(|| {
-            refuse(format_args!(
-                "{}: no {} MiB of memory in one piece is left; make it smaller",
-                region.path,
-                region.size >> 20
-            ))
-        })?;
+        let ram = take(free, &region.path, region.size)?;
         stage2.memory(region.ipa, ram.physical(), region.size, region.writable).map_err(tables)?;
         memory.push(ram);
     }
@@ -75,6 +71,12 @@ fn place_vm(
             return Err(refuse(format_args!("{path}: the CPU interface has {GICV_SIZE:#x} bytes")));
         }
         stage2.cpu_interface(direct.ipa).map_err(tables)?;
+    }
+    for behind in &bound.backed {
+        let content = behind.image.as_deref().and_then(|name| bundle.file(name));
+        let ram = take(free, &behind.path, behind.size)?;
+        let ram = ram.stand_behind(&mut stage2, behind.ipa, content.unwrap_or_default());
+        behind.slot.fill(ram.map_err(tables)?);
     }
     let vcpus = (0..)
         .zip(&plan.cpus)
@@ -86,14 +88,20 @@ fn place_vm(
     Ok((bound, PlacedVm { plan, memory, stage2, tree, used: false }, vcpus))
 }
 
-/// Takes `size` bytes out of the first range that has them, at a 2 MiB boundary
-/// so that stage 2 can use blocks.
-fn take(free: &mut Vec<Ram>, size: u64) -> Option<Ram> {
+/// Takes `size` bytes for the node at `path` out of the first range that has
+/// them, at a 2 MiB boundary so that stage 2 can use blocks.
+fn take(free: &mut Vec<Ram>, path: &str, size: u64) -> Result<Ram, Refused> {
     let fits = |ram: &Ram| ram.aligned(SLICE).is_some_and(|left| left >= size);
-    let at = free.iter().position(fits)?;
-    let (taken, rest) = free.swap_remove(at).split(SLICE, size)?;
+    let at = free.iter().position(fits);
+    let split = at.and_then(|at| free.swap_remove(at).split(SLICE, size));
+    let (taken, rest) = split.ok_or_else(|| {
+        let mebibytes = size >> 20;
+        refuse(format_args!(
+            "{path}: no {mebibytes} MiB of memory in one piece is left; make it smaller"
+        ))
+    })?;
     free.extend(rest);
-    Some(taken)
+    Ok(taken)
 }
 
 impl PlacedVm {
@@ -112,8 +120,8 @@ impl PlacedVm {
             }
         }
         self.put_image(bundle.file(&plan.image.file).unwrap_or_default())?;
-        if let Some(initrd) = &plan.initrd {
-            self.put(initrd.ipa, bundle.file(&initrd.file).unwrap_or_default())?;
+        for file in plan.initrd.iter().chain(&plan.files) {
+            self.put(file.ipa, bundle.file(&file.file).unwrap_or_default())?;
         }
         if let Some(place) = plan.device_tree {
             let tree = core::mem::take(&mut self.tree);

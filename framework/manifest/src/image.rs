@@ -4,10 +4,13 @@
 //! a 2 MiB boundary of the first memory. An ELF file goes to the physical addresses
 //! of its segments, a raw one to `evisor,load-address`, or else to the boundary.
 //! Behind the image, at the next 2 MiB boundary, comes the device tree with 2 MiB
-//! of its own, and then the initial RAM disk. `README.md` has the whole.
+//! of its own, and then the initial RAM disk. A memory node can name more files and
+//! their addresses, and a device a file that it holds, which the VM may start from.
+//! `README.md` has the whole.
 
 use crate::error::Faults;
-use crate::plan::{FilePlan, ImagePlan, MemoryPlan, PartPlan, TreePlan};
+use crate::objects::Found;
+use crate::plan::{FilePlan, ImagePlan, MemoryPlan, ObjectPlan, PartPlan, TreePlan};
 use crate::room::Room;
 use crate::space::PAGE;
 use crate::surroundings::Files;
@@ -29,6 +32,7 @@ const TREE: &str = "the guest's device tree";
 pub(crate) struct Boot {
     pub image: ImagePlan,
     pub initrd: Option<FilePlan>,
+    pub files: Vec<FilePlan>,
     pub device_tree: Option<TreePlan>,
 }
 
@@ -38,16 +42,98 @@ pub(crate) fn place(
     files: &dyn Files,
     vm: Node<'_>,
     memory: &[MemoryPlan],
+    nodes: &[Node<'_>],
+    objects: &[ObjectPlan],
 ) -> Boot {
     let mut room = Room::new(faults, vm, memory);
-    let image = image(faults, files, vm, &mut room);
+    let image = match held_entry(faults, vm, memory, objects) {
+        Some(entry_ipa) => {
+            ImagePlan { file: String::new(), packed: false, parts: Vec::new(), entry_ipa }
+        }
+        None => image(faults, files, vm, &mut room),
+    };
+    let mut named = Vec::new();
+    for node in nodes {
+        further(faults, files, *node, &mut room, &mut named);
+    }
     let device_tree = device_tree(faults, vm, &mut room);
     let initrd = words::string(faults, vm, words::INITRD).and_then(|name| {
         let size = bytes_of(faults, files, vm, words::INITRD, name)?.len() as u64;
         let ipa = room.find(words::INITRD, &quoted(name), PAGE, size);
         Some(FilePlan { file: name.to_string(), ipa, size })
     });
-    Boot { image, initrd, device_tree }
+    Boot { image, initrd, files: named, device_tree }
+}
+
+/// Where a VM starts that has no image of its own: in memory that a device holds.
+fn held_entry(
+    faults: &Faults,
+    vm: Node<'_>,
+    memory: &[MemoryPlan],
+    objects: &[ObjectPlan],
+) -> Option<u64> {
+    if vm.has(words::IMAGE) {
+        return None;
+    }
+    let entry = words::address(faults, vm, words::ENTRY_ADDRESS)?;
+    let backed = objects.iter().filter(|object| object.declaration.needs.backing);
+    let backed = backed.flat_map(|object| &object.windows).map(|window| (window.ipa, window.size));
+    let holds = |(ipa, size)| entry.checked_sub(ipa).is_some_and(|distance| distance < size);
+    let mut places = memory.iter().map(|memory| (memory.ipa, memory.size)).chain(backed);
+    if !places.any(holds) || !entry.is_multiple_of(INSTRUCTION) {
+        let message = format!("{entry:#x} is no instruction in memory or flash");
+        faults.property(vm, words::ENTRY_ADDRESS, message, "correct it");
+    }
+    Some(entry)
+}
+
+/// The files that a memory node puts into memory.
+fn further(
+    faults: &Faults,
+    files: &dyn Files,
+    node: Node<'_>,
+    room: &mut Room<'_, '_>,
+    placed: &mut Vec<FilePlan>,
+) {
+    let names = node.property(words::FILE).and_then(|property| property.strings());
+    let mut cells = node.property(words::LOAD_ADDRESS).and_then(|property| property.cells());
+    let mismatch = || {
+        let remedy = "write one as <0 0x48000000> for each file of evisor,file, in order";
+        let message = "does not list an address for each file";
+        faults.property(node, words::LOAD_ADDRESS, message, remedy);
+    };
+    for name in names.into_iter().flatten() {
+        let Some(ipa) = cells.as_mut().and_then(|cells| cells.number(2)) else {
+            return mismatch();
+        };
+        let Some(bytes) = bytes_of(faults, files, node, words::FILE, name) else { continue };
+        let size = bytes.len() as u64;
+        room.take_for(node, words::LOAD_ADDRESS, &quoted(name), ipa, size);
+        placed.push(FilePlan { file: name.to_string(), ipa, size });
+    }
+    if cells.is_some_and(|cells| cells.count_left() > 0) {
+        mismatch();
+    }
+}
+
+/// The file that is in the memory behind an object's first window.
+pub(crate) fn behind(
+    faults: &Faults,
+    files: &dyn Files,
+    object: &Found<'_>,
+    plan: &ObjectPlan,
+) -> Option<String> {
+    if !object.declaration.needs.backing {
+        return None;
+    }
+    let name = words::string(faults, object.node, words::IMAGE)?;
+    let size = bytes_of(faults, files, object.node, words::IMAGE, name)?.len() as u64;
+    let room = plan.windows.first().map_or(0, |window| window.size);
+    if size > room {
+        let message = format!("{} is {size:#x} bytes, and reg has {room:#x}", quoted(name));
+        faults.property(object.node, words::IMAGE, message, "enlarge reg");
+    }
+    Some(name.to_string())
 }
 
 fn image(faults: &Faults, files: &dyn Files, vm: Node<'_>, room: &mut Room<'_, '_>) -> ImagePlan {

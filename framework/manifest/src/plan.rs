@@ -34,6 +34,8 @@ pub struct VmPlan {
     pub image: ImagePlan,
     /// Its initial RAM disk.
     pub initrd: Option<FilePlan>,
+    /// What else is in its memory when it starts.
+    pub files: Vec<FilePlan>,
     /// Where its device tree goes, if it gets one.
     pub device_tree: Option<TreePlan>,
     /// What the manifest says in `bootargs`; it also is in the guest's tree.
@@ -82,7 +84,7 @@ pub struct MemoryPlan {
 /// none over another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePlan {
-    /// The file in the bundle.
+    /// The file in the bundle; empty if it starts from what a device holds.
     pub file: String,
     /// Whether it is compressed: with [`evisor_image::unpack`] come the bytes that
     /// the parts are of.
@@ -144,6 +146,9 @@ pub struct ObjectPlan {
     /// The console that it talks to: an index into
     /// [`Deployment::root_objects`].
     pub console: Option<usize>,
+    /// The file of the bundle that is in the memory behind its first window; it
+    /// fits.
+    pub image: Option<String>,
     /// All of its node's properties, eVisor's own too. An interrupt controller's
     /// `reg` is what of it the board gives.
     pub properties: Vec<(String, Vec<u8>)>,

@@ -36,13 +36,27 @@ impl<'a, 't> Room<'a, 't> {
     /// it is not the VM's, or not free.
     pub fn take(&mut self, property: &str, what: &str, address: u64, size: u64) {
         let region = Region { address, size };
-        if let Some(problem) = self.objection(region) {
-            let message = format!("{what} at {region} {problem}");
-            self.faults.property(self.vm, property, message, "move it, or what it meets");
-            return;
-        }
         if self.memory.first().is_some_and(|first| holds(first, region)) {
             self.next = self.next.max(region.end().unwrap_or(address));
+        }
+        self.take_for(self.vm, property, what, address, size);
+    }
+
+    /// The same, where `node` names it and not the VM's, and what has no address
+    /// may come before it.
+    pub fn take_for(
+        &mut self,
+        node: Node<'_>,
+        property: &str,
+        what: &str,
+        address: u64,
+        size: u64,
+    ) {
+        let region = Region { address, size };
+        if let Some(problem) = self.objection(region) {
+            let message = format!("{what} at {region} {problem}");
+            self.faults.property(node, property, message, "move it, or what it meets");
+            return;
         }
         self.taken.push((region, what.to_string()));
     }

@@ -41,11 +41,12 @@ pub(crate) fn read<'t>(
     let cpus = cpus::read(faults, around, vm, &mut contents.objects);
     let mut space = Space::default();
     let memory = space::memory(faults, vm, &contents.memory, &mut space);
+    let nodes = contents.memory.clone();
     // That there is no cpu is told already.
     let vcpus = cpus.len().max(1);
-    let objects = objects(faults, consoles, vm, contents, &mut space, vcpus);
+    let objects = objects(faults, around, consoles, vm, contents, &mut space, vcpus);
     space.check_overlaps(faults);
-    let boot = image::place(faults, around.files, vm, &memory);
+    let boot = image::place(faults, around.files, vm, &memory, &nodes, &objects);
     VmPlan {
         name: vm.name().to_string(),
         path: vm.path(),
@@ -53,6 +54,7 @@ pub(crate) fn read<'t>(
         memory,
         image: boot.image,
         initrd: boot.initrd,
+        files: boot.files,
         device_tree: boot.device_tree,
         bootargs: chosen::read(faults, vm),
         on_crash: outcome(faults, vm, words::ON_CRASH, Outcome::Stop),
@@ -63,6 +65,7 @@ pub(crate) fn read<'t>(
 
 fn objects<'t>(
     faults: &Faults,
+    around: &Surroundings<'_>,
     consoles: &Consoles<'t>,
     vm: Node<'t>,
     contents: Contents<'t>,
@@ -88,7 +91,8 @@ fn objects<'t>(
         let plan = objects::with_lines(plan, object, &mut lines);
         let needed = object.declaration.needs.console;
         let console = needed.then(|| console(faults, consoles, default, object.node)).flatten();
-        ObjectPlan { console, ..plan }
+        let image = image::behind(faults, around.files, object, &plan);
+        ObjectPlan { console, image, ..plan }
     };
     found.iter().map(&mut plan).collect()
 }

@@ -15,6 +15,7 @@ pub(crate) const ENTRY_ADDRESS: &str = "evisor,entry-address";
 pub(crate) const DEVICE_TREE_ADDRESS: &str = "evisor,device-tree-address";
 pub(crate) const NO_DEVICE_TREE: &str = "evisor,no-device-tree";
 pub(crate) const INITRD: &str = "evisor,initrd";
+pub(crate) const FILE: &str = "evisor,file";
 pub(crate) const CONSOLE: &str = "evisor,console";
 pub(crate) const ON_CRASH: &str = "evisor,on-crash";
 pub(crate) const ON_RESET: &str = "evisor,on-reset";

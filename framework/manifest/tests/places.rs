@@ -69,6 +69,30 @@ fn an_image_can_lie_in_read_only_memory() {
     assert_eq!(tree(&vm), Some((0x4000_0000, SPACE)));
 }
 
+const FLASH: &str = "flash@0 { compatible = \"cfi-flash\"; reg = <0 0 0 0x400000>;
+    evisor,image = \"raw\"; };";
+
+#[test]
+fn a_vm_can_start_from_what_a_device_holds() {
+    let words = format!("/delete-property/ evisor,image; evisor,entry-address = <0x40>; {FLASH}");
+    let vm = placed("held", &words).unwrap();
+    assert!(vm.image.parts.is_empty());
+    assert_eq!((vm.image.file.as_str(), vm.image.entry_ipa), ("", 0x40));
+    let flash = vm.objects.iter().find(|object| object.name == "flash@0").unwrap();
+    assert_eq!(flash.image.as_deref(), Some("raw"));
+    assert_eq!((flash.windows[0].ipa, flash.windows[0].size), (0, 0x40_0000));
+    assert_eq!(tree(&vm), Some((0x4000_0000, SPACE)));
+}
+
+#[test]
+fn further_files_go_to_their_addresses() {
+    let words = "evisor,image = \"guest\"; memory@40000000 { evisor,file = \"raw\", \"elf\";
+        evisor,load-address = <0 0x48000000 0 0x40000000>; };";
+    let vm = placed("files", words).unwrap();
+    let places: Vec<_> = vm.files.iter().map(|f| (f.file.as_str(), f.ipa, f.size)).collect();
+    assert_eq!(places, [("raw", 0x4800_0000, 0x1001), ("elf", 0x4000_0000, 0x80)]);
+}
+
 #[test]
 fn an_elf_file_goes_where_its_segments_say() {
     let vm = placed("elf", "evisor,image = \"elf\";").unwrap();

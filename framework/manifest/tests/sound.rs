@@ -88,7 +88,7 @@ fn everything_gives_these_guest_trees() {
 
 #[test]
 fn the_repository_s_deployments_are_sound() {
-    for name in ["linux", "serial", "test-app", "bench"] {
+    for name in ["linux", "serial", "test-app", "bench", "u-boot"] {
         let bytes = compiled(&deployments().join(format!("{name}.dts")));
         let tree = Tree::new(bytes.bytes()).unwrap();
         let deployment = deployment(&bytes);

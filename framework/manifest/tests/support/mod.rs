@@ -31,7 +31,7 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 12] = [
+pub static REGISTRY: [Declaration; 13] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -66,6 +66,16 @@ pub static REGISTRY: [Declaration; 12] = [
             guest.set_flag("interrupt-controller");
             guest.set_cells("#interrupt-cells", &[3]);
             guest.set_cells("#address-cells", &[0]);
+            Ok(())
+        },
+    ),
+    component(
+        "pflash",
+        &["cfi-flash"],
+        Needs { backing: true, ..device(&[WindowNeed::new(0)], 0) },
+        &[],
+        |_, guest| {
+            guest.set_cells("bank-width", &[4]);
             Ok(())
         },
     ),
@@ -158,6 +168,7 @@ static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     vec![
         // As Debian's: no text offset, 32 MiB with its bss.
         ("debian:linux", linux(0, 32 << 20, 30 << 20)),
+        ("debian:u-boot", vec![0; 971_304]),
         ("debian:initramfs", vec![0; (8 << 20) + 123]),
         ("image:serial", guest.clone()),
         ("image:bench", guest.clone()),
