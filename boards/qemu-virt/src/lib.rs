@@ -1,6 +1,6 @@
 //! QEMU's `virt` machine, started with `virtualization=on`.
 //!
-//! Everything is found in the tree that QEMU passes: the GICv2 with its
+//! Everything is found in the tree that QEMU passes: the GICv2 or GICv3 with its
 //! virtualization extensions, the PL011, the PL031 for the date. PSCI is called by
 //! SMC, as it is at EL2.
 
@@ -8,12 +8,11 @@
 
 extern crate alloc;
 
-use alloc::vec::Vec;
-
 mod clock;
 mod serial;
 
-use evisor_aarch64::{gicv2, smc, vcpu};
+use alloc::vec::Vec;
+use evisor_aarch64::{gicv2, gicv3, smc, vcpu};
 use evisor_fdt::{Node, Tree};
 use evisor_machine::{BOARDS, Board, Hardware};
 use evisor_manifest::GicVersion;
@@ -50,28 +49,53 @@ fn cores(tree: &Tree<'_>) -> Vec<u64> {
     core::iter::once(here).chain(others).collect()
 }
 
+/// What the tree's GIC lacks without virtualization.
+const LACKS: &str =
+    "the board's GIC has no virtualization extensions; start QEMU with virtualization=on";
+
 /// The GIC, and its maintenance interrupt.
 fn interrupt_controller(
     tree: &Tree<'_>,
 ) -> Result<(Option<GicVersion>, Option<u32>), &'static str> {
-    let Some(node) = tree.compatible("arm,cortex-a15-gic").next() else {
-        return Ok((tree.compatible("arm,gic-v3").next().map(|_| GicVersion::V3), None));
-    };
-    let lacks =
-        "the board's GICv2 has no virtualization extensions; start QEMU with virtualization=on";
-    let regions = node.reg().map_err(|_| lacks)?;
-    let at = |index: usize| regions.get(index).map(|region| region.address).ok_or(lacks);
-    let addresses = gicv2::Addresses { gicd: at(0)?, gicc: at(1)?, gich: at(2)?, gicv: at(3)? };
-    map_gic(addresses)?;
-    vcpu::trap_wfi();
-    Ok((Some(GicVersion::V2), interrupt(node)))
+    let of = |compatible| tree.compatible(compatible).next();
+    if let Some(node) = of("arm,cortex-a15-gic") {
+        version_2(node)?;
+        vcpu::trap_wfi();
+        Ok((Some(GicVersion::V2), interrupt(node)))
+    } else if let Some(node) = of("arm,gic-v3") {
+        version_3(node)?;
+        Ok((Some(GicVersion::V3), Some(interrupt(node).ok_or(LACKS)?)))
+    } else {
+        Ok((None, None))
+    }
 }
 
+/// The binding "arm,gic": GICD, GICC, GICH, GICV.
 #[expect(unsafe_code, reason = "says where the board's registers are")]
-fn map_gic(addresses: gicv2::Addresses) -> Result<(), &'static str> {
+fn version_2(node: Node<'_>) -> Result<(), &'static str> {
+    let regions = node.reg().map_err(|_| LACKS)?;
+    let at = |index: usize| regions.get(index).map(|region| region.address).ok_or(LACKS);
+    let addresses = gicv2::Addresses { gicd: at(0)?, gicc: at(1)?, gich: at(2)?, gicv: at(3)? };
     // SAFETY: 1. the board's tree has a GICv2 there.
-    unsafe { gicv2::map(addresses) }.map_err(|_| "the GIC cannot be mapped twice")
+    unsafe { gicv2::map(addresses) }.map_err(|_| TWICE)
 }
+
+/// The binding "arm,gic-v3": GICD, and as many regions of redistributors as the
+/// node says. Each is mapped whole.
+#[expect(unsafe_code, reason = "says where the board's registers are")]
+fn version_3(node: Node<'_>) -> Result<(), &'static str> {
+    let lacks = "the board's GICv3 has no redistributors";
+    let regions = node.reg().map_err(|_| lacks)?;
+    let (gicd, rest) = regions.split_first().ok_or(lacks)?;
+    let count = node.cell("#redistributor-regions").unwrap_or(1) as usize;
+    let gicr: Vec<(u64, u64)> = rest.iter().take(count).map(|r| (r.address, r.size)).collect();
+    let stride = node.property("redistributor-stride").and_then(|stride| stride.number());
+    let addresses = gicv3::Addresses { gicd: gicd.address, gicr: &gicr, stride };
+    // SAFETY: 1. the board's tree has a GICv3 there.
+    unsafe { gicv3::map(&addresses) }.map_err(|_| TWICE)
+}
+
+const TWICE: &str = "the GIC cannot be mapped twice";
 
 /// The INTID of a node's first interrupt (the GIC binding: type, number, flags).
 fn interrupt(node: Node<'_>) -> Option<u32> {

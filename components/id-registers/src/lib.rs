@@ -86,13 +86,16 @@ enum Kind {
 }
 
 impl IdRegisters {
-    fn new(grants: &dyn Grants) -> Self {
+    fn new(grants: &mut dyn Grants) -> Self {
+        // Only a host with a GICv3 lends it, and such a one gives VMs nothing else.
+        let gicv3 = grants.system_interface().is_ok();
         let mut values = [0; spec::COUNT];
         for (index, value) in (0..).zip(values.iter_mut()) {
             let (crm, op2) = (spec::FIRST_CRM + index / 8, index % 8);
             let host = grants.host_register(Register::new(3, 0, 0, crm, op2)).unwrap_or(0);
-            let told = spec::fields(crm, op2).iter().fold(0, |told, field| told | field.of(host));
-            *value = told;
+            let more = if gicv3 { spec::fields_with_gicv3(crm, op2) } else { &[] };
+            let fields = spec::fields(crm, op2).iter().chain(more);
+            *value = fields.fold(0, |told, field| told | field.of(host));
         }
         Self { values }
     }

@@ -73,6 +73,14 @@ pub const fn fields(crm: u32, op2: u32) -> &'static [Field] {
     }
 }
 
+/// What is told besides to a guest whose interrupt controller has system registers.
+pub const fn fields_with_gicv3(crm: u32, op2: u32) -> &'static [Field] {
+    match (crm, op2) {
+        (4, 0) => &[AtMost(24, 1)], // GIC: 3 would promise GICv4.1
+        _ => &[],
+    }
+}
+
 const AA64PFR0: &[Field] = &[
     AtMost(0, 2),        // EL0: AArch32 too where the host has it
     Always(4, 1),        // EL1: AArch64 only, as HCR_EL2.RW has it

@@ -32,7 +32,7 @@ use tock_registers::LocalRegisterCopy;
 component! {
     compatible: ["arm,pl011"],
     needs: Needs {
-        windows: &[WindowNeed { size: 0x1000, access: ACCESS }],
+        windows: &[WindowNeed { access: ACCESS, ..WindowNeed::new(0x1000) }],
         lines: 1,
         console: true,
         ..Needs::NONE

@@ -72,6 +72,13 @@ impl Interface {
         self.set_overflow(false);
     }
 
+    /// Starts with what is in the list registers.
+    pub fn restart(&mut self, overflow: bool) {
+        self.vmcr.write(0);
+        self.apr.write(0);
+        self.set_overflow(overflow);
+    }
+
     /// What the guest changes without a trap: GICH_VMCR, GICH_APR.
     pub fn guest_state(&self) -> (u32, u32) {
         (self.vmcr.read(), self.apr.read())

@@ -45,7 +45,7 @@ const GICD_ACCESS: Rights =
 component! {
     compatible: ["evisor,gic-v2", "arm,gic-400", "arm,cortex-a15-gic"],
     needs: Needs {
-        windows: &[WindowNeed { size: 0x1000, access: GICD_ACCESS }, WindowNeed::new(0x2000)],
+        windows: &[WindowNeed { access: GICD_ACCESS, ..WindowNeed::new(0x1000) }, WindowNeed::new(0x2000)],
         interrupt_controller: true,
         ..Needs::NONE
     },

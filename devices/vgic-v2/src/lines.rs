@@ -30,6 +30,9 @@ impl Vgic {
         match tag {
             tag::REFRESH | tag::MAINTENANCE => {
                 if here < self.state.vcpus && self.vcpus.is_here(here, cx) {
+                    if value == 1 && tag == tag::REFRESH {
+                        self.restart(here);
+                    }
                     self.flush(here);
                     self.look(here);
                 }

@@ -311,6 +311,15 @@ impl Vgic {
         self.interface.start(bank.vmcr, bank.apr);
     }
 
+    /// The vCPU was off: its CPU interface is as after a reset, and its list
+    /// registers hold what they held (IHI 0048B.b §2.3.2: the Distributor's state
+    /// does not depend on a processor's).
+    pub(crate) fn restart(&mut self, vcpu: usize) {
+        if !self.state.bank(vcpu).stale {
+            self.interface.restart(self.state.bank(vcpu).overflow);
+        }
+    }
+
     /// Remembers what a guest can change without a trap, for
     /// [`save`](evisor_contract::Object::save).
     pub(crate) fn look(&mut self, vcpu: usize) {

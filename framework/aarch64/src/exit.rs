@@ -1,13 +1,16 @@
 //! The exits: what the vectors call.
 //!
-//! The first three end in a call of the object and are what the budgets are
+//! The first ones end in a call of the object and are what the budgets are
 //! about. Everything else goes through [`exit_rare`], with the whole register
 //! file in the frame.
 
 #![allow(unsafe_code, reason = "functions that assembly calls by name")]
 
+use crate::gic::{self, CpuInterface, Version};
+use crate::gicv2::Gicv2;
+use crate::gicv3::Gicv3;
 use crate::vcpu::Vcpu;
-use crate::{gicv2, inject};
+use crate::{emulate, inject};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2};
 use core::fmt;
 use evisor_contract::{Register, Status, Width, Words};
@@ -63,7 +66,7 @@ pub fn set_kernel(kernel: &'static dyn Kernel) {
 /// The guest-physical address of a data abort: HPFAR has the page, FAR the offset
 /// in it (valid for a stage 2 fault that is not on a table walk).
 #[inline(always)]
-fn fault_ipa() -> u64 {
+pub(crate) fn fault_ipa() -> u64 {
     (HPFAR_EL2.get() >> 4) << 12 | FAR_EL2.get() & 0xfff
 }
 
@@ -79,7 +82,7 @@ extern "C" fn exit_read(vcpu: &mut Vcpu, esr: u64) -> Words {
 
 #[unsafe(no_mangle)]
 extern "C" fn exit_write(vcpu: &mut Vcpu, esr: u64) -> Words {
-    let value = operand(vcpu, esr);
+    let value = operand(vcpu, esr >> 16);
     write(&mut vcpu.caches.mmio, fault_ipa(), width(esr), value, &mut vcpu.context)
 }
 
@@ -98,11 +101,11 @@ fn split(x: &mut [u64; 32]) -> (&mut [u64; 18], &mut [u64]) {
     }
 }
 
-/// What the register named by SRT holds; the frame's slot 31 is XZR.
+/// What register `number` (its low five bits) holds; the frame's slot 31 is XZR.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
-fn operand(vcpu: &Vcpu, esr: u64) -> u64 {
-    vcpu.x[(esr >> 16 & 31) as usize]
+fn operand(vcpu: &Vcpu, number: u64) -> u64 {
+    vcpu.x[(number & 31) as usize]
 }
 
 #[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
@@ -113,13 +116,38 @@ fn set_operand(vcpu: &mut Vcpu, number: u64, value: u64) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Words {
-    let acknowledged = gicv2::acknowledge();
-    let intid = acknowledged.intid();
+extern "C" fn exit_read_register(vcpu: &mut Vcpu, esr: u64) -> Words {
+    let name = Register::from_syndrome(esr as u32);
+    read_register(&mut vcpu.caches.registers, name, &mut vcpu.context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_write_register(vcpu: &mut Vcpu, esr: u64) -> Words {
+    let name = Register::from_syndrome(esr as u32);
+    let value = operand(vcpu, esr >> 5);
+    write_register(&mut vcpu.caches.registers, name, value, &mut vcpu.context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_interrupt_v2(vcpu: &mut Vcpu) -> Words {
+    interrupt::<Gicv2>(vcpu)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_interrupt_v3(vcpu: &mut Vcpu) -> Words {
+    interrupt::<Gicv3>(vcpu)
+}
+
+#[inline(always)]
+fn interrupt<G: CpuInterface>(vcpu: &mut Vcpu) -> Words {
+    let acknowledged = G::acknowledge();
+    let intid = G::intid(acknowledged);
     vcpu.acknowledged = acknowledged;
     if intid < 32 {
+        G::drop_priority(acknowledged);
         vcpu.space.interrupts.notify_private(intid, &mut vcpu.context)
     } else if intid < 1020 {
+        G::drop_priority(acknowledged);
         vcpu.root.interrupts.notify_shared(intid, &mut vcpu.context)
     } else {
         // Spurious: it went away. There is nothing to deactivate.
@@ -127,40 +155,63 @@ extern "C" fn exit_interrupt(vcpu: &mut Vcpu) -> Words {
     }
 }
 
+#[unsafe(no_mangle)]
+extern "C" fn exit_deactivate_v2(vcpu: &mut Vcpu, status: u64) {
+    deactivate::<Gicv2>(vcpu, status);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn exit_deactivate_v3(vcpu: &mut Vcpu, status: u64) {
+    deactivate::<Gicv3>(vcpu, status);
+}
+
 /// What is left to do about an interrupt that no guest will deactivate.
 ///
 /// A kick from another core has done its work by coming here; any other interrupt
 /// that leads nowhere is turned off, lest it come for ever.
-#[unsafe(no_mangle)]
-extern "C" fn exit_deactivate(vcpu: &mut Vcpu, status: u64) {
-    let intid = vcpu.acknowledged.intid();
+#[inline(always)]
+fn deactivate<G: CpuInterface>(vcpu: &mut Vcpu, status: u64) {
+    let intid = G::intid(vcpu.acknowledged);
     if status != Status::Done as u64 && intid >= 16 {
-        gicv2::disable(intid);
+        G::disable(intid);
         vcpu.refused += 1;
     }
-    vcpu.acknowledged.deactivate();
+    G::deactivate(vcpu.acknowledged);
 }
 
 /// An interrupt that came while no guest is on the core, on behalf of its vCPU.
 pub(crate) fn take_interrupt(vcpu: &mut Vcpu) {
-    let status = exit_interrupt(vcpu).status();
-    if status != Status::Held {
-        exit_deactivate(vcpu, status as u64);
+    match gic::version() {
+        Version::V2 => take::<Gicv2>(vcpu),
+        Version::V3 => take::<Gicv3>(vcpu),
     }
     exit_work(vcpu);
 }
 
+fn take<G: CpuInterface>(vcpu: &mut Vcpu) {
+    let status = interrupt::<G>(vcpu).status();
+    if status != Status::Held {
+        deactivate::<G>(vcpu, status as u64);
+    }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn exit_work(vcpu: &mut Vcpu) -> u64 {
-    while let Delivery::Failed(capability) = deliver(&mut vcpu.context) {
-        quarantine(core::ptr::from_ref(capability.port()).cast());
-        capability.clear(evisor_contract::Rights::all());
-    }
+    deliver_all(vcpu);
     if vcpu.context.attention.load(core::sync::atomic::Ordering::Relaxed) == 0 {
         return 0;
     }
     let attention = vcpu.context.attention.swap(0, core::sync::atomic::Ordering::Acquire);
     u64::from(KERNEL.get().is_some_and(|kernel| kernel.attend(vcpu, attention)))
+}
+
+/// Has happen what objects asked for.
+#[inline(always)]
+pub(crate) fn deliver_all(vcpu: &mut Vcpu) {
+    while let Delivery::Failed(capability) = deliver(&mut vcpu.context) {
+        quarantine(core::ptr::from_ref(capability.port()).cast());
+        capability.clear(evisor_contract::Rights::all());
+    }
 }
 
 #[cold]
@@ -205,7 +256,6 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
         class::HVC if status != 0 => set_operand(vcpu, 0, u64::MAX),
         class::HVC => hypervisor_call(vcpu, esr),
         class::SMC => secure_monitor_call(vcpu, esr),
-        class::REGISTER => register(vcpu, esr),
         class::WFX => wait(esr),
         _ => refuse_instruction(vcpu, esr),
     }
@@ -214,20 +264,20 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
 /// WFI, where the board wants it trapped; WFE is not.
 fn wait(esr: u64) {
     if esr & 1 == 0 {
-        gicv2::look_again();
+        gic::look_again();
         // EL2 is not woken by what is for EL1 (DDI 0487, WFI wake-up events).
-        if !gicv2::has_virtual_interrupt() {
+        if !gic::has_virtual_interrupt() {
             aarch64_cpu::asm::wfi();
         }
     }
     advance();
 }
 
-fn advance() {
+pub(crate) fn advance() {
     ELR_EL2.set(ELR_EL2.get().wrapping_add(4));
 }
 
-fn refuse_memory(vcpu: &mut Vcpu, esr: u64) {
+pub(crate) fn refuse_memory(vcpu: &mut Vcpu, esr: u64) {
     vcpu.refused += 1;
     inject::external_abort(esr);
 }
@@ -237,22 +287,24 @@ fn refuse_instruction(vcpu: &mut Vcpu, esr: u64) {
     inject::undefined(esr);
 }
 
-/// Whether it is a translation fault with a valid syndrome: an address that may
-/// lead to a route. (Of a permission fault, a write to read-only memory, HPFAR_EL2
-/// may hold anything, and nothing but memory is mapped.)
+/// Whether it is a translation fault of a load or store: an address that may lead
+/// to a route. (Of a permission fault, a write to read-only memory, HPFAR_EL2 may
+/// hold anything, and nothing but memory is mapped.)
 fn routable(esr: u64) -> bool {
     let fault = esr & 0x3c;
-    let valid = esr & (1 << 24 | 1 << 25) == (1 << 24 | 1 << 25);
     let odd = 1 << 10 | 1 << 9 | 1 << 8 | 1 << 7;
-    valid && esr & odd == 0 && fault == 0b00_0100
+    esr & odd == 0 && fault == 0b00_0100
 }
 
-/// A data abort that the fast path did not take: sign-extending loads, and what
-/// has no answer but an abort (no valid syndrome, cache maintenance, table walks,
-/// writes to read-only memory).
+/// A data abort that the fast path did not take: sign-extending loads, what has no
+/// valid syndrome, and what has no answer but an abort (cache maintenance, table
+/// walks, writes to read-only memory).
 fn data_abort(vcpu: &mut Vcpu, esr: u64) {
     if !routable(esr) {
         return refuse_memory(vcpu, esr);
+    }
+    if esr & 1 << 24 == 0 {
+        return emulate::load_or_store(vcpu, esr);
     }
     let store = esr & 1 << 6 != 0;
     let reply = if store { exit_write(vcpu, esr) } else { exit_read(vcpu, esr) };
@@ -313,26 +365,6 @@ fn route_call(vcpu: &mut Vcpu) {
     set_operand(vcpu, 0, value);
 }
 
-fn register(vcpu: &mut Vcpu, esr: u64) {
-    let name = Register::from_syndrome(esr as u32);
-    let number = esr >> 5 & 31;
-    let Vcpu { caches, context, .. } = vcpu;
-    let reply = if esr & 1 != 0 {
-        read_register(&mut caches.registers, name, context)
-    } else {
-        let value = operand(vcpu, number << 16);
-        write_register(&mut vcpu.caches.registers, name, value, &mut vcpu.context)
-    };
-    if reply.status() != Status::Done {
-        quarantine_failed(vcpu, esr, reply.status());
-        return refuse_instruction(vcpu, esr);
-    }
-    if esr & 1 != 0 {
-        set_operand(vcpu, number, reply.value());
-    }
-    advance();
-}
-
 /// If an object failed, finds which one the access went to and takes the rights
 /// to it away.
 fn quarantine_failed(vcpu: &mut Vcpu, esr: u64, status: Status) {
@@ -340,9 +372,7 @@ fn quarantine_failed(vcpu: &mut Vcpu, esr: u64, status: Status) {
         return;
     }
     let port: *const () = match esr >> 26 {
-        class::DATA_ABORT => {
-            core::ptr::from_ref(vcpu.caches.mmio.search(fault_ipa()).0.capability().port()).cast()
-        }
+        class::DATA_ABORT => return quarantine_route(vcpu, fault_ipa(), status),
         class::HVC | class::SMC => {
             let function = vcpu.x[0] & 0xffff_ffff;
             core::ptr::from_ref(vcpu.caches.calls.search(function).0.capability().port()).cast()
@@ -354,4 +384,12 @@ fn quarantine_failed(vcpu: &mut Vcpu, esr: u64, status: Status) {
         _ => return,
     };
     quarantine(port);
+}
+
+/// The same for an access to guest-physical `ipa`.
+pub(crate) fn quarantine_route(vcpu: &mut Vcpu, ipa: u64, status: Status) {
+    if status == Status::Failed {
+        let (route, _) = vcpu.caches.mmio.search(ipa);
+        quarantine(core::ptr::from_ref(route.capability().port()).cast());
+    }
 }

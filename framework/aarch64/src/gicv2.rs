@@ -5,10 +5,11 @@
 
 #![allow(unsafe_code, reason = "memory-mapped registers at fixed EL2 addresses")]
 
+use crate::gic::{self, Acknowledged, CpuInterface, Version};
 use crate::{layout, map};
 use aarch64_cpu::asm::barrier;
 use aarch64_paging::MapError;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_contract::VirtualInterface;
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
@@ -44,9 +45,9 @@ register_structs! {
         (0xf04 => @END),
     },
     Gich {
-        (0x000 => _r0),
+        (0x000 => hcr: ReadWrite<u32>),
         (0x004 => vtr: ReadOnly<u32>),
-        (0x008 => _r1),
+        (0x008 => _r0),
         (0x100 => lr: [ReadOnly<u32>; 64]),
         (0x200 => @END),
     },
@@ -91,6 +92,7 @@ pub unsafe fn map(addresses: Addresses) -> Result<(), MapError> {
     map::device_at(layout::GICC, addresses.gicc, 0x2000)?;
     map::device_at(layout::GICH, addresses.gich, 0x1000)?;
     GICV.store(addresses.gicv, Ordering::Relaxed);
+    gic::choose(Version::V2);
     Ok(())
 }
 
@@ -103,7 +105,7 @@ pub(crate) fn gicv() -> u64 {
 ///
 /// Each VM's interrupt controller gets one: the registers are those of the core
 /// that accesses them, and it accesses them only for a vCPU that is on it.
-pub fn virtual_interface() -> Option<VirtualInterface> {
+pub(crate) fn virtual_interface() -> Option<VirtualInterface> {
     if gicv() == 0 {
         return None;
     }
@@ -130,8 +132,8 @@ fn gicc() -> &'static Gicc {
 /// and sorted for the guest by its own controller.
 const PRIORITY: u32 = 0xa0a0_a0a0;
 
-/// Everything off, and to this core. Once, by the first core.
-pub fn init_distributor() {
+/// See [`gic::init_distributor`].
+pub(crate) fn init_distributor() {
     let gicd = gicd();
     gicd.ctlr.set(0);
     let words = (gicd.typer.get() & 0x1f) as usize + 1;
@@ -140,8 +142,7 @@ pub fn init_distributor() {
         set(&gicd.icpendr, word, u32::MAX);
         set(&gicd.icactiver, word, u32::MAX);
     }
-    // Banked, and read-only, for the first eight words: this core's own bit.
-    let here = gicd.itargetsr.first().map_or(1, ReadWrite::get);
+    let here = here(gicd);
     for word in 8..words * 8 {
         set(&gicd.ipriorityr, word, PRIORITY);
         set(&gicd.itargetsr, word, here);
@@ -149,20 +150,10 @@ pub fn init_distributor() {
     gicd.ctlr.set(1);
 }
 
-/// Each core's CPU interface, as a bit of a target list.
-static TARGETS: [AtomicU32; MAX_CORES] = [const { AtomicU32::new(0) }; MAX_CORES];
-/// A GICv2 has eight CPU interfaces.
-const MAX_CORES: usize = 8;
-
-/// The banked part of the distributor and the CPU interface of this core, which
-/// is number `core`.
-pub fn init_core(core: usize) {
+/// The banked part of the distributor and the CPU interface of this core. Gives
+/// what [`kick`] takes: its bit.
+pub(crate) fn init_core() -> u64 {
     let gicd = gicd();
-    if let Some(target) = TARGETS.get(core) {
-        // Read-only, and this core's own bit in each byte (IHI 0048B.b 4.3.12).
-        let here = gicd.itargetsr.first().map_or(1, ReadWrite::get) & 0xff;
-        target.store(here, Ordering::Relaxed);
-    }
     set(&gicd.icenabler, 0, 0xffff_0000);
     set(&gicd.icpendr, 0, u32::MAX);
     set(&gicd.icactiver, 0, u32::MAX);
@@ -178,6 +169,13 @@ pub fn init_core(core: usize) {
     gicc.pmr.set(0xff);
     gicc.bpr.set(0);
     gicc.ctlr.write(GICC_CTLR::ENABLE::SET + GICC_CTLR::EOIMODE::SET);
+    u64::from(here(gicd))
+}
+
+/// The bit of this core's CPU interface. The first eight words are banked and
+/// read-only (IHI 0048B.b 4.3.12); with one core they read as zero.
+fn here(gicd: &Gicd) -> u32 {
+    gicd.itargetsr.first().map_or(1, ReadWrite::get).max(0x0101_0101)
 }
 
 fn set<const N: usize>(registers: &[ReadWrite<u32>; N], at: usize, value: u32) {
@@ -186,9 +184,9 @@ fn set<const N: usize>(registers: &[ReadWrite<u32>; N], at: usize, value: u32) {
     }
 }
 
-/// Lets `intid` come; `edge` says how it is signalled. Of a shared one its target
-/// stays as [`init_distributor`] left it.
-pub fn enable(intid: usize, edge: bool) {
+/// See [`gic::enable`]. Of a shared one the target stays as [`init_distributor`]
+/// left it.
+pub(crate) fn enable(intid: usize, edge: bool) {
     let gicd = gicd();
     if let Some(config) = gicd.icfgr.get(intid / 16).filter(|_| intid >= 32) {
         let bit = 2 << (intid % 16 * 2);
@@ -197,23 +195,28 @@ pub fn enable(intid: usize, edge: bool) {
     set(&gicd.isenabler, intid / 32, 1 << (intid % 32));
 }
 
-/// Keeps `intid` from coming.
-pub fn disable(intid: usize) {
-    set(&gicd().icenabler, intid / 32, 1 << (intid % 32));
-}
-
-/// Ends what is left of a private interrupt `intid` on this core from the guest
-/// that had it: active or pending. For a VM that starts anew.
-pub fn clear(intid: usize) {
+/// See [`gic::clear`].
+pub(crate) fn clear(intid: usize) {
     set(&gicd().icactiver, intid / 32, 1 << (intid % 32));
     set(&gicd().icpendr, intid / 32, 1 << (intid % 32));
+}
+
+/// The virtual interface of this core. Of a guest that is on, it is the VM's
+/// interrupt controller's; here its list registers are only read.
+fn gich() -> &'static Gich {
+    // SAFETY: 1. as for `gicd`.
+    unsafe { &*(layout::GICH as *const Gich) }
+}
+
+/// GICH_HCR.En cleared.
+pub(crate) fn quiet_guest() {
+    gich().hcr.set(0);
 }
 
 /// Whether a list register of this core holds an interrupt that its guest has not
 /// acknowledged.
 pub(crate) fn has_virtual_interrupt() -> bool {
-    // SAFETY: 1. as for `gicd`; these registers are only read.
-    let gich = unsafe { &*(layout::GICH as *const Gich) };
+    let gich = gich();
     let lists = (gich.vtr.get() & 0x3f) as usize + 1;
     gich.lr.iter().take(lists).any(|list| list.get() & GICH_LR_PENDING != 0)
 }
@@ -227,42 +230,44 @@ pub(crate) fn look_again() {
     gicc().pmr.set(0xff);
 }
 
-/// Sends software-generated interrupt 0 to core number `core`.
-pub fn kick(core: usize) {
+/// Sends software-generated interrupt 0 to the CPU interface with this bit.
+pub(crate) fn kick(target: u64) {
     // What the other core is to see is written before it is told (DDI 0487, the
     // ordering of a store and the interrupt that announces it).
     barrier::dsb(barrier::ISHST);
-    let target = TARGETS.get(core).map_or(0, |target| target.load(Ordering::Relaxed));
-    gicd().sgir.set(target << 16);
+    gicd().sgir.set((target as u32 & 0xff) << 16);
 }
 
-/// What this core acknowledged: an interrupt whose priority it dropped, or that
-/// there was none (INTID 1020 and up).
-#[derive(Clone, Copy, Debug)]
-pub struct Acknowledged(u32);
+/// A GICv2 on the path of an interrupt.
+pub(crate) struct Gicv2;
 
-/// Acknowledges what is signalled to this core.
-#[inline(always)]
-pub fn acknowledge() -> Acknowledged {
-    let iar = gicc().iar.get();
-    // EOIR ignores the numbers that are not interrupts (IHI 0048B.b 4.4.5).
-    gicc().eoir.set(iar);
-    Acknowledged(iar)
-}
-
-impl Acknowledged {
-    /// Nothing.
-    pub const NONE: Self = Self(1023);
-
-    /// Which it is.
+impl CpuInterface for Gicv2 {
     #[inline(always)]
-    pub fn intid(self) -> usize {
-        (self.0 & 0x3ff) as usize
+    fn acknowledge() -> Acknowledged {
+        let iar = gicc().iar.get();
+        // Two addresses, and the sender ordered its half with a DSB (DDI 0487,
+        // Memory barriers).
+        barrier::dmb(barrier::OSHLD);
+        Acknowledged(iar)
     }
 
-    /// It has been dealt with.
     #[inline(always)]
-    pub fn deactivate(self) {
-        gicc().dir.set(self.0);
+    fn intid(Acknowledged(iar): Acknowledged) -> usize {
+        (iar & 0x3ff) as usize
+    }
+
+    /// With the CPU field of an SGI, as it was read (IHI 0048B.b 4.4.5).
+    #[inline(always)]
+    fn drop_priority(Acknowledged(iar): Acknowledged) {
+        gicc().eoir.set(iar);
+    }
+
+    #[inline(always)]
+    fn deactivate(Acknowledged(iar): Acknowledged) {
+        gicc().dir.set(iar);
+    }
+
+    fn disable(intid: usize) {
+        set(&gicd().icenabler, intid / 32, 1 << (intid % 32));
     }
 }

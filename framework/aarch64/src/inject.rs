@@ -19,6 +19,8 @@ pub const SCTLR_EL1_RESET: u64 = 0x30d0_0800;
 const INSTRUCTION_ABORT: u64 = 0x20;
 const DATA_ABORT: u64 = 0x24;
 const SAME_LEVEL: u64 = 1;
+/// ESR_ELx.IL.
+const IL: u64 = 1 << 25;
 /// DFSC and IFSC: synchronous External abort, not on a table walk.
 const EXTERNAL: u64 = 0b01_0000;
 
@@ -26,17 +28,27 @@ const EXTERNAL: u64 = 0b01_0000;
 /// at this address. `esr` is EL2's syndrome of it.
 pub fn external_abort(esr: u64) {
     let instruction = esr >> 26 & 0x3e == INSTRUCTION_ABORT;
-    let class = if instruction { INSTRUCTION_ABORT } else { DATA_ABORT };
+    if !instruction {
+        return data_abort(esr, EXTERNAL);
+    }
+    abort(INSTRUCTION_ABORT, esr & IL | EXTERNAL);
+}
+
+/// The guest's load or store is answered with the fault `status` (DFSC).
+pub fn data_abort(esr: u64, status: u64) {
+    // IL and WnR are what they were; no valid ISS.
+    abort(DATA_ABORT, esr & (IL | 1 << 6) | status);
+}
+
+fn abort(class: u64, syndrome: u64) {
     let class = if from_el1() { class | SAME_LEVEL } else { class };
-    // IL and, of a data abort, WnR are what they were; no valid ISS.
-    let kept = if instruction { 1 << 25 } else { 1 << 25 | 1 << 6 };
     FAR_EL1.set(FAR_EL2.get());
-    take(class << 26 | esr & kept | EXTERNAL);
+    take(class << 26 | syndrome);
 }
 
 /// The guest's instruction is UNDEFINED.
 pub fn undefined(esr: u64) {
-    take(esr & 1 << 25);
+    take(esr & IL);
 }
 
 fn from_el1() -> bool {

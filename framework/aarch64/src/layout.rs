@@ -10,13 +10,15 @@ pub const ADDRESS_BITS: u64 = 39;
 /// Where the image is linked. Its linker script says the same, and checks.
 pub const IMAGE: u64 = 0x40_0000_0000;
 
-/// The CPU interface of the physical GIC (GICC). A constant, so that the exit of
+/// The CPU interface of a physical GICv2 (GICC). A constant, so that the exit of
 /// an interrupt has it in one instruction.
 pub const GICC: u64 = 0x41_0000_0000;
-/// The distributor (GICD).
+/// The distributor (GICD), whichever the version.
 pub const GICD: u64 = 0x41_0010_0000;
 /// The virtual interface control registers (GICH).
 pub const GICH: u64 = 0x41_0020_0000;
+/// The redistributors of a GICv3, region by region.
+pub const GICR: u64 = 0x41_8000_0000;
 /// Registers of other devices that eVisor drives, each at the next free page.
 pub const DEVICES: u64 = 0x41_1000_0000;
 
@@ -28,3 +30,5 @@ pub const BUNDLE: u64 = 0x43_0000_0000;
 pub const SLICE_AT: u64 = 0x44_0000_0000;
 /// How much guest memory is mapped at once.
 pub const SLICE: u64 = 2 << 20;
+/// The page of guest memory that a core reads an instruction from, one a core.
+pub const INSTRUCTION: u64 = 0x44_0020_0000;

@@ -3,10 +3,10 @@
 //! [`boot`](boot.s) turns the MMU on before any Rust runs; [`exit`](exit.rs) and
 //! `vectors.s` are the way of a trap, which ends in `framework/router`. The rest
 //! is what the kernel asks of the machine: translation tables, guest memory, the
-//! physical GICv2, the timer, SMC.
+//! physical GIC, the timer, SMC.
 //!
 //! References are to the Arm ARM, DDI 0487, and to the GIC architecture
-//! specification, IHI 0048B.b.
+//! specifications, IHI 0048B.b (version 2) and IHI 0069 (version 3).
 
 #![no_std]
 
@@ -14,10 +14,13 @@ extern crate alloc;
 
 mod boot;
 pub mod cores;
+mod emulate;
 mod entry;
 mod exit;
 pub mod fault;
+pub mod gic;
 pub mod gicv2;
+pub mod gicv3;
 pub mod heap;
 mod inject;
 pub mod layout;
@@ -27,7 +30,9 @@ pub mod registers;
 pub mod smc;
 pub mod stage2;
 pub mod timer;
+mod translate;
 pub mod vcpu;
+mod vector;
 
 pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, set_kernel};

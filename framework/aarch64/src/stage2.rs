@@ -1,10 +1,11 @@
 //! Stage 2: what a VM's guest-physical addresses lead to without a trap.
 
-#![allow(unsafe_code, reason = "loads translation registers")]
+#![allow(unsafe_code, reason = "loads translation registers, and reads a word of guest memory")]
 
-use crate::map::Tables;
+use crate::map::{self, Tables, table_entry};
 use crate::{gicv2, layout};
-use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, VTCR_EL2, VTTBR_EL2};
+use aarch64_cpu::asm::barrier;
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, TCR_EL1, VTCR_EL2, VTTBR_EL2};
 use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
 use aarch64_paging::paging::{self, Constraints, MemoryRegion};
 use aarch64_paging::{MapError, Mapping};
@@ -91,7 +92,12 @@ pub struct Root(u64);
 
 impl Root {
     /// Makes them this core's, and forgets what any core remembers of this VMID.
+    /// EL1's registers are to be reset afterwards: until then it walks no tables,
+    /// so that none of an earlier guest's are walked through these (Cortex-A72
+    /// erratum 1319367, Cortex-A53 erratum 1530924).
     pub fn load(self) {
+        TCR_EL1.write(TCR_EL1::EPD0::DisableTTBR0Walks + TCR_EL1::EPD1::DisableTTBR1Walks);
+        barrier::isb(barrier::SY);
         VTCR_EL2.set(vtcr());
         VTTBR_EL2.set(self.0);
         // SAFETY: 1. the tables stay as long as the hypervisor runs. The walker
@@ -102,6 +108,41 @@ impl Root {
         }
     }
 }
+
+/// The word at guest-physical `ipa` of the guest that is on this core, number
+/// `core`; `None` if no memory is there.
+pub(crate) fn read_word(core: usize, ipa: u64) -> Option<u32> {
+    let physical = memory_at(ipa)?;
+    // SAFETY: 1. its tables say so, and do not change while it is on a core.
+    unsafe { map::read_guest_word(core, physical) }
+}
+
+/// The physical address of the memory that this core's stage 2 has at
+/// guest-physical `ipa`. Not that of a device.
+fn memory_at(ipa: u64) -> Option<u64> {
+    if ipa >> layout::ADDRESS_BITS != 0 {
+        return None;
+    }
+    let mut table = VTTBR_EL2.get() & OUTPUT;
+    for level in 1..=3 {
+        let shift = 39 - 9 * level;
+        let entry = table_entry(table, ipa >> shift & 0x1ff);
+        match (entry & 0b11, level) {
+            (0b11, 1 | 2) => table = entry & OUTPUT,
+            (0b11, 3) | (0b01, 1 | 2) if entry & NORMAL == NORMAL => {
+                let inside = (1 << shift) - 1;
+                return Some(entry & OUTPUT & !inside | ipa & inside);
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The address of a table or of what is mapped, in an entry and in VTTBR_EL2.
+const OUTPUT: u64 = 0x0000_ffff_ffff_f000;
+/// MemAttr, bits 5 to 2, as of `MEMORY`.
+const NORMAL: u64 = 0b1111 << 2;
 
 /// 39 bits from level 1, 4 KiB granule, walks through shareable write-back
 /// memory, 8-bit VMIDs (DDI 0487, VTCR_EL2).

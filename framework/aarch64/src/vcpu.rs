@@ -6,7 +6,7 @@
     reason = "switches stacks, writes EL1's registers, and hands out memory by address"
 )]
 
-use crate::gicv2::Acknowledged;
+use crate::gic::{self, Acknowledged, Version};
 use crate::{exit, inject, map, registers};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTV_CTL_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
@@ -152,8 +152,10 @@ impl VcpuBlock {
     /// This core has nothing to run: waits for an interrupt, which may be for
     /// anybody, and deals with it.
     pub fn idle(&mut self) {
-        // Nobody reads its time now.
+        // Nobody reads its time now, and what is pending for it would keep some
+        // cores, and QEMU, from waiting.
         CNTV_CTL_EL0.set(0);
+        gic::quiet_guest();
         aarch64_cpu::asm::wfi();
         exit::take_interrupt(self.vcpu());
     }
@@ -208,13 +210,18 @@ pub fn trap_wfi() {
     TRAP_WFI.store(true, Ordering::Relaxed);
 }
 
-/// Takes EL2's exceptions to `vectors.s`, from the first Rust code on: a defect
-/// that early leaves a record too.
+/// Takes this core's EL2 exceptions to the table of `vectors.s` for its GIC, as
+/// far as that is known; until it is, no interrupt comes. From the first Rust code
+/// on: a defect that early leaves a record too.
 pub(crate) fn set_vectors() {
     unsafe extern "C" {
-        static vectors: u8;
+        static vectors_v2: u8;
+        static vectors_v3: u8;
     }
-    let at = &raw const vectors as u64;
+    let at = match gic::version() {
+        Version::V2 => &raw const vectors_v2,
+        Version::V3 => &raw const vectors_v3,
+    };
     // SAFETY: 1. it is a table of vectors.
     unsafe { asm!("msr vbar_el2, {}", "isb", in(reg) at, options(nostack)) };
 }
@@ -230,7 +237,6 @@ pub fn reset_el1(offset: u64) {
             "msr cpacr_el1, xzr",
             "msr ttbr0_el1, xzr",
             "msr ttbr1_el1, xzr",
-            "msr tcr_el1, xzr",
             "msr mair_el1, xzr",
             "msr amair_el1, xzr",
             "msr vbar_el1, xzr",
@@ -251,11 +257,15 @@ pub fn reset_el1(offset: u64) {
             "msr afsr1_el1, xzr",
             "msr par_el1, xzr",
             "msr csselr_el1, xzr",
+            // Last, as it lets tables be walked again: see `Root::load`.
+            "isb",
+            "msr tcr_el1, xzr",
             "isb",
             options(nostack, nomem),
         );
     }
     reset_floating_point();
+    gic::reset_guest();
 }
 
 /// The registers that EL2 never uses, so that nothing else clears them.

@@ -53,76 +53,73 @@
 
 // A vector slot has room for 32 instructions; one that overflowed would move the
 // next one. `.org` refuses to go backwards.
-.macro slot at
-    .org    vectors + \at
+.macro slot table, at
+    .org    \table + \at
 .endm
 
-.macro fatal at, kind
-    slot    \at
+.macro fatal table, at, kind
+    slot    \table, \at
     mov     x0, #\kind
     b       el2_fault
 .endm
 
-.section .text.vectors, "ax"
-.balign 2048
-.global vectors
-vectors:
-    // From EL2 with SP_EL0: never used.
-    fatal   0x000, 0
-    fatal   0x080, 1
-    fatal   0x100, 2
-    fatal   0x180, 3
-    // From EL2: a defect of ours. The stack may be what is broken.
-    fatal   0x200, 4
-    fatal   0x280, 5
-    fatal   0x300, 6
-    fatal   0x380, 7
-    // From a guest in AArch64.
-    slot    0x400
+.macro synchronous table, at
+    slot    \table, \at
     save
     mrs     x1, esr_el2
     lsr     w2, w1, #26
     b       lower_sync
-    slot    0x480
+.endm
+
+.macro interrupt table, at, version
+    slot    \table, \at
     save
     mov     x0, sp
-    bl      exit_interrupt
-    b       interrupt_done
-    slot    0x500
-    save
-    mov     x0, sp
-    bl      exit_interrupt
-    b       interrupt_done
-    slot    0x580
+    bl      exit_interrupt_\version
+    b       interrupt_done_\version
+.endm
+
+.macro serror table, at
+    slot    \table, \at
     save
     spill
     mov     x0, sp
     bl      exit_serror
     b       resume_all
+.endm
+
+// One table for each version of the GIC, so that no interrupt asks which it is.
+.macro vectors version
+.balign 2048
+.global vectors_\version
+vectors_\version:
+    // From EL2 with SP_EL0: never used.
+    fatal       vectors_\version, 0x000, 0
+    fatal       vectors_\version, 0x080, 1
+    fatal       vectors_\version, 0x100, 2
+    fatal       vectors_\version, 0x180, 3
+    // From EL2: a defect of ours. The stack may be what is broken.
+    fatal       vectors_\version, 0x200, 4
+    fatal       vectors_\version, 0x280, 5
+    fatal       vectors_\version, 0x300, 6
+    fatal       vectors_\version, 0x380, 7
+    // From a guest in AArch64: IRQ and FIQ alike.
+    synchronous vectors_\version, 0x400
+    interrupt   vectors_\version, 0x480, \version
+    interrupt   vectors_\version, 0x500, \version
+    serror      vectors_\version, 0x580
     // From a guest in AArch32: HCR_EL2.RW is set and EL0 may not enter it, or it
     // may: the same answers.
-    slot    0x600
-    save
-    mrs     x1, esr_el2
-    lsr     w2, w1, #26
-    b       lower_sync
-    slot    0x680
-    save
-    mov     x0, sp
-    bl      exit_interrupt
-    b       interrupt_done
-    slot    0x700
-    save
-    mov     x0, sp
-    bl      exit_interrupt
-    b       interrupt_done
-    slot    0x780
-    save
-    spill
-    mov     x0, sp
-    bl      exit_serror
-    b       resume_all
-    .org    vectors + 0x800
+    synchronous vectors_\version, 0x600
+    interrupt   vectors_\version, 0x680, \version
+    interrupt   vectors_\version, 0x700, \version
+    serror      vectors_\version, 0x780
+    .org    vectors_\version + 0x800
+.endm
+
+.section .text.vectors, "ax"
+    vectors v2
+    vectors v3
 
 // x1 = ESR_EL2, w2 = its exception class.
 lower_sync:
@@ -156,7 +153,7 @@ store:
     b       advance
 
 2:  cmp     w2, #0x16                   // HVC from AArch64
-    b.ne    3f
+    b.ne    6f
     tst     w1, #0xffff                 // SMCCC calls have immediate 0 (DEN 0028 2.9)
     b.ne    3f
     mov     x1, sp
@@ -178,8 +175,28 @@ store:
     str     x1, [sp]
     b       resume
 
-// The same with x19-x28 in the frame, since one of them is the operand. A store
-// leaves them as they are, so that only a load takes them back.
+6:  cmp     w2, #0x18                   // MSR, MRS or SYS from AArch64
+    b.ne    3b
+    ubfx    w2, w1, #5, #5              // Rt
+    sub     w3, w2, #19
+    cmp     w3, #9
+    b.ls    register_spilled
+    mov     x0, sp
+    tbz     w1, #0, register_write      // direction
+    bl      exit_read_register
+    cbnz    x0, 4b
+    mrs     x2, esr_el2
+    ubfx    x2, x2, #5, #5
+    str     x1, [sp, x2, lsl #3]
+    str     xzr, [sp, #248]
+    b       advance
+register_write:
+    bl      exit_write_register
+    cbnz    x0, 4b
+    b       advance
+
+// The same with x19-x28 in the frame, since one of them is the operand. What
+// writes leaves them as they are, so that only a load takes them back.
 abort_spilled:
     spill
     mov     x0, sp
@@ -188,6 +205,7 @@ abort_spilled:
     cbnz    x0, 4b
     mrs     x2, esr_el2
     ubfx    x2, x2, #16, #5
+loaded:
     str     x1, [sp, x2, lsl #3]
     mrs     x0, elr_el2
     add     x0, x0, #4
@@ -196,14 +214,28 @@ resume_all:
     unspill
     b       resume
 
+register_spilled:
+    spill
+    mov     x0, sp
+    tbz     w1, #0, register_write
+    bl      exit_read_register
+    cbnz    x0, 4b
+    mrs     x2, esr_el2
+    ubfx    x2, x2, #5, #5
+    b       loaded
+
 // x0 = the status: what a guest will deactivate itself is done with.
-interrupt_done:
+.macro interrupt_done version
+interrupt_done_\version:
     cmp     x0, #{held}
     b.eq    resume
     mov     x1, x0
     mov     x0, sp
-    bl      exit_deactivate
+    bl      exit_deactivate_\version
     b       resume
+.endm
+    interrupt_done v2
+    interrupt_done v3
 
 advance:
     mrs     x0, elr_el2
@@ -214,6 +246,9 @@ resume:
     cbnz    x0, work
     restore
     eret
+    // What follows is not speculated into (straight-line speculation).
+    dsb     nsh
+    isb
 
 work:
     mov     x0, sp

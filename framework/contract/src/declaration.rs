@@ -50,14 +50,22 @@ impl Needs {
 pub struct WindowNeed {
     /// Its exact size in bytes, as the binding says.
     pub size: u64,
+    /// It has so much for each of the VM's vCPUs.
+    pub per_vcpu: bool,
     /// The widths at which it may be accessed, as [`Rights`](crate::Rights) bits.
     pub access: crate::Rights,
 }
 
 impl WindowNeed {
-    /// `size` bytes, accessible at every width.
+    /// `size` bytes, accessible at every width; to be used as
+    /// `..WindowNeed::new(size)` too.
     pub const fn new(size: u64) -> Self {
-        Self { size, access: crate::Rights::READ.union(crate::Rights::WRITE) }
+        Self { size, per_vcpu: false, access: crate::Rights::READ.union(crate::Rights::WRITE) }
+    }
+
+    /// Its size in a VM with so many vCPUs.
+    pub const fn size_for(&self, vcpus: usize) -> u64 {
+        if self.per_vcpu { self.size.saturating_mul(vcpus as u64) } else { self.size }
     }
 }
 

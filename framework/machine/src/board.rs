@@ -37,7 +37,7 @@ pub struct Hardware {
     pub cores: Vec<u64>,
     /// The interrupt controller that it can virtualize.
     pub gic: Option<GicVersion>,
-    /// The INTID of GICH's maintenance interrupt.
+    /// The INTID of its maintenance interrupt, for list registers.
     pub maintenance: Option<u32>,
     /// The serial line for consoles and its INTID.
     pub serial: Option<(Box<dyn HostSerial>, u32)>,

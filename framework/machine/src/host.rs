@@ -2,7 +2,7 @@
 
 use crate::board::Hardware;
 use alloc::boxed::Box;
-use evisor_aarch64::{gicv2, registers, timer};
+use evisor_aarch64::{gic, registers, timer};
 use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
 use evisor_kernel::Host;
 use spin::Mutex;
@@ -50,7 +50,7 @@ impl Host for Machine {
     }
 
     fn kick(&self, core: usize) {
-        gicv2::kick(core);
+        gic::kick(core);
     }
 
     fn identification(&self, register: Register) -> Option<u64> {
@@ -58,11 +58,11 @@ impl Host for Machine {
     }
 
     fn virtual_interface(&self) -> Option<VirtualInterface> {
-        gicv2::virtual_interface()
+        gic::virtual_interface()
     }
 
     fn system_interface(&self) -> Option<SystemInterface> {
-        None
+        gic::system_interface()
     }
 
     fn entropy(&self) -> Option<&'static dyn Entropy> {

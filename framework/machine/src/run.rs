@@ -1,11 +1,12 @@
 //! Running VMs on the cores, and carrying out what they ask for.
 
 use crate::load::PlacedVm;
+use crate::report::refuse_for;
 use crate::start::stop;
 use alloc::vec::Vec;
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
-use evisor_aarch64::{Crash, Kernel, gicv2, halt, set_kernel};
+use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel};
 use evisor_contract::{VmEvent, Words, tag};
 use evisor_kernel::{Attention, BoundVm, Bundle, Next};
 use evisor_manifest::{Outcome, VmPlan};
@@ -102,7 +103,10 @@ pub(crate) fn run(
 
 /// What core `core` does from when it is up: it runs the vCPU of its number.
 pub(crate) fn run_core(core: usize) -> ! {
-    gicv2::init_core(core);
+    if let Err(problem) = gic::init_core(core) {
+        refuse_for(&problem);
+        stop(1);
+    }
     init_core();
     let found = RUNNING.get().and_then(|running| running.vms.first());
     let block = found.and_then(|held| held.vcpus.get(core)?.lock().take());
@@ -134,8 +138,8 @@ impl Held {
     /// This core's own interrupts: nothing is left of them, and they may come.
     fn private_interrupts(&self) {
         for &intid in &self.bound.private {
-            gicv2::clear(intid as usize);
-            gicv2::enable(intid as usize, false);
+            gic::clear(intid as usize);
+            gic::enable(intid as usize, false);
         }
     }
 

@@ -8,11 +8,11 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::convert::Infallible;
-use evisor_aarch64::{Boot, Ram, cores, gicv2};
+use evisor_aarch64::{Boot, Ram, cores, gic};
 use evisor_contract::components;
 use evisor_fdt::Tree;
 use evisor_kernel::{Bundle, bind};
-use evisor_manifest::{BoardFacts, Deployment, GicVersion, LeftOut, Surroundings};
+use evisor_manifest::{BoardFacts, Deployment, LeftOut, Surroundings};
 use log::{error, info};
 
 /// What an image was built with: its build script writes it.
@@ -59,10 +59,8 @@ fn deploy(
     let mut hardware = (board.bring_up)(tree).map_err(|problem| refuse_for(&problem))?;
     info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
     check_registry(image)?;
-    if hardware.gic != Some(GicVersion::V2) {
-        return Err(refuse(format_args!(
-            "the board has no GICv2, and this version drives no other; start QEMU with gic-version=2"
-        )));
+    if hardware.gic.is_none() {
+        return Err(refuse(format_args!("the board has no GIC that this version drives")));
     }
     let (memory, archive) = claim_memory(tree, boot)?;
     // What is read here is never freed: after the last VM the machine stops.
@@ -79,13 +77,12 @@ fn deploy(
     let manifest = &*Box::leak(Box::new(manifest));
     let deployment = &*Box::leak(Box::new(read(manifest, image, &facts, bundle)?));
     let cores = core::mem::take(&mut hardware.cores);
+    gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
     let machine = Machine::new(hardware);
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
-    gicv2::init_distributor();
-    gicv2::init_core(0);
     let vms = load::place(deployment, manifest, bound.root, bound.vms, memory)?;
     for intid in bound.interrupts {
-        gicv2::enable(intid as usize, false);
+        gic::enable(intid as usize, false);
     }
     let used = deployment.vms.iter().map(|vm| vm.cpus.len()).max().unwrap_or(0);
     run::run(bound.root, bundle, vms, || {

@@ -134,6 +134,10 @@ impl<'a> Guest<'a> {
         let path = node.path();
         let vm = self.vm;
         if let Some(object) = vm.objects.iter().find(|object| object.path == path) {
+            // An interrupt controller can have less than its node lists.
+            if let Some((_, reg)) = object.properties.iter().find(|(name, _)| name == "reg") {
+                draft.set("reg", reg);
+            }
             self.ask(object, draft)?;
             if object.declaration.needs.interrupt_controller && draft.get("phandle").is_none() {
                 draft.set_cells("phandle", &[self.phandles.fresh()]);

@@ -12,6 +12,7 @@ extern crate alloc;
 mod chosen;
 mod cpus;
 mod error;
+mod gic;
 mod guest_tree;
 mod image;
 mod interrupts;

@@ -1,15 +1,13 @@
 //! From a node's `compatible` to the component that answers to it.
 
 use crate::error::Faults;
+use crate::gic;
 use crate::surroundings::{GicVersion, Surroundings};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use evisor_contract::Declaration;
 use evisor_fdt::Node;
-
-/// What stands for the interrupt controller that the board gives.
-const ANY_GIC: &str = "evisor,gic";
 
 /// The names that mean one version of it.
 const GICS: [(&str, GicVersion); 6] = [
@@ -50,8 +48,8 @@ fn answering(around: &Surroundings<'_>, string: &str) -> Option<&'static Declara
 /// `string`, or what the board makes of it.
 fn resolved<'s>(around: &Surroundings<'_>, string: &'s str) -> &'s str {
     match around.board.gic {
-        Some(GicVersion::V2) if string == ANY_GIC => "evisor,gic-v2",
-        Some(GicVersion::V3) if string == ANY_GIC => "evisor,gic-v3",
+        Some(GicVersion::V2) if string == gic::ANY => "evisor,gic-v2",
+        Some(GicVersion::V3) if string == gic::ANY => "evisor,gic-v3",
         _ => string,
     }
 }
@@ -66,7 +64,7 @@ fn gic_is_given(
 ) -> bool {
     let board = around.board;
     let named = strings.iter().find_map(|s| GICS.iter().find(|(name, _)| name == s));
-    if named.is_none() && !strings.contains(&ANY_GIC) {
+    if named.is_none() && !strings.contains(&gic::ANY) {
         return true;
     }
     let Some(given) = board.gic else {
@@ -76,7 +74,7 @@ fn gic_is_given(
     };
     let Some((name, _)) = named.filter(|(_, wanted)| *wanted != given) else { return true };
     let message = format!("\"{name}\" cannot be had: {} gives a {given}", board.name);
-    let remedy = format!("write \"{ANY_GIC}\" for what the board gives");
+    let remedy = format!("write \"{}\" for what the board gives", gic::ANY);
     faults.property(node, "compatible", message, remedy);
     false
 }

@@ -5,7 +5,7 @@ use crate::interrupts::Lines;
 use crate::plan::{ObjectPlan, WindowPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{matching, rights, words};
+use crate::{gic, matching, rights, words};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -73,6 +73,7 @@ pub(crate) fn plan<'t>(
     vm: Node<'t>,
     object: &Found<'t>,
     space: &mut Space<'t>,
+    vcpus: usize,
 ) -> ObjectPlan {
     let Found { node, declaration, is_cpu } = *object;
     if !is_cpu {
@@ -80,7 +81,13 @@ pub(crate) fn plan<'t>(
     }
     let rights = rights::read(faults, node);
     let regions = if is_cpu { None } else { space.claim(faults, vm, node) };
-    let windows = regions.map(|regions| windows(faults, object, &regions, rights));
+    let regions = regions.and_then(|regions| gic::pick(faults, object, regions, vcpus));
+    let reg = regions.as_deref().and_then(|windows| gic::reg_of_guest(object, windows));
+    let mut properties = properties_of(node);
+    if let Some((_, value)) = properties.iter_mut().find(|(name, _)| name == "reg") {
+        *value = reg.unwrap_or(core::mem::take(value));
+    }
+    let windows = regions.map(|regions| windows(faults, object, &regions, rights, vcpus));
     ObjectPlan {
         path: node.path(),
         name: node.name().to_string(),
@@ -89,7 +96,7 @@ pub(crate) fn plan<'t>(
         windows: windows.unwrap_or_default(),
         lines: Vec::new(),
         console: None,
-        properties: properties_of(node),
+        properties,
     }
 }
 
@@ -123,6 +130,7 @@ fn windows(
     object: &Found<'_>,
     regions: &[Region],
     rights: Rights,
+    vcpus: usize,
 ) -> Vec<WindowPlan> {
     let name = object.declaration.name;
     let needs = object.declaration.needs.windows;
@@ -132,7 +140,8 @@ fn windows(
         faults.property(object.node, "reg", message, format!("list {}", needs.len()));
     }
     let pairs = regions.iter().zip(needs);
-    pairs.map(|(region, need)| window(faults, object, *region, *need, rights)).collect()
+    let sized = |need: &WindowNeed| WindowNeed { size: need.size_for(vcpus), ..*need };
+    pairs.map(|(region, need)| window(faults, object, *region, sized(need), rights)).collect()
 }
 
 fn window(

@@ -121,7 +121,8 @@ pub struct ObjectPlan {
     /// The console that it talks to: an index into
     /// [`Deployment::root_objects`].
     pub console: Option<usize>,
-    /// All of its node's properties, eVisor's own too.
+    /// All of its node's properties, eVisor's own too. An interrupt controller's
+    /// `reg` is what of it the board gives.
     pub properties: Vec<(String, Vec<u8>)>,
 }
 

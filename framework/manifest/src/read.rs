@@ -86,7 +86,7 @@ fn root_object<'t>(
 /// What serves all VMs has no registers and no lines: there is no guest whose
 /// they could be.
 fn root_plan<'t>(faults: &Faults, root: Node<'t>, object: &Found<'t>) -> ObjectPlan {
-    objects::plan(faults, root, object, &mut Space::default())
+    objects::plan(faults, root, object, &mut Space::default(), 0)
 }
 
 /// dtc refuses two nodes of one name too, unless it is forced.

@@ -32,7 +32,9 @@ pub(crate) fn read<'t>(
     let cpus = cpus::read(faults, around, vm, &mut contents.objects);
     let mut space = Space::default();
     let memory = space::memory(faults, vm, &contents.memory, &mut space);
-    let objects = objects(faults, consoles, vm, contents, &mut space);
+    // That there is no cpu is told already.
+    let vcpus = cpus.len().max(1);
+    let objects = objects(faults, consoles, vm, contents, &mut space, vcpus);
     space.check_overlaps(faults);
     let boot = image::place(faults, around.files, vm, &memory);
     VmPlan {
@@ -56,6 +58,7 @@ fn objects<'t>(
     vm: Node<'t>,
     contents: Contents<'t>,
     space: &mut Space<'t>,
+    vcpus: usize,
 ) -> Vec<ObjectPlan> {
     let mut found = contents.objects;
     found.retain(|object| serves_a_vm(faults, object));
@@ -72,7 +75,7 @@ fn objects<'t>(
     let mut lines = Lines::new(faults, vm, &found, contents.incomplete);
     let default = vm.has(words::CONSOLE).then(|| named_console(faults, consoles, vm));
     let mut plan = |object: &Found<'t>| {
-        let plan = objects::plan(faults, vm, object, space);
+        let plan = objects::plan(faults, vm, object, space, vcpus);
         let plan = objects::with_lines(plan, object, &mut lines);
         let needed = object.declaration.needs.console;
         let console = needed.then(|| console(faults, consoles, default, object.node)).flatten();

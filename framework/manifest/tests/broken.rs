@@ -1,5 +1,6 @@
 //! Broken manifests: each is refused with exactly the messages that its source
 //! expects, in `// expect:` lines; or by dtc, with what its `// dtc:` line says.
+//! `// gic: 3` is for a board with a GICv3.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +14,7 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use support::{around, board, compile, compile_strictly, tests};
+use support::{around, board, board_with_gicv3, compile, compile_strictly, tests};
 
 fn sources() -> Vec<PathBuf> {
     let files = std::fs::read_dir(tests().join("broken")).unwrap();
@@ -33,7 +34,9 @@ fn header(source: &Path, word: &str) -> Vec<String> {
 fn messages(source: &Path) -> Vec<String> {
     let bytes = compile(source).unwrap();
     let tree = evisor_fdt::Tree::new(bytes.bytes()).unwrap();
-    match evisor_manifest::read(&tree, &around(&board())) {
+    let gicv3 = header(source, "gic").iter().any(|version| version == "3");
+    let board = if gicv3 { board_with_gicv3() } else { board() };
+    match evisor_manifest::read(&tree, &around(&board)) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
     }

@@ -16,7 +16,7 @@ use evisor_fdt::{Aligned, Tree};
 use evisor_manifest::{Deployment, ManifestError, Outcome, guest_tree, read};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use support::{around, board, compile_strictly, tests, text_of};
+use support::{around, board, board_with_gicv3, compile_strictly, tests, text_of};
 
 fn compiled(source: &Path) -> Aligned {
     compile_strictly(source).unwrap_or_else(|error| panic!("{source:?}: {error}"))
@@ -103,6 +103,26 @@ fn the_linux_guest_reads_this_tree() {
     let tree = Tree::new(bytes.bytes()).unwrap();
     let guest = guest_tree(&tree, &deployment(&bytes).vms[0], None).unwrap();
     insta::assert_snapshot!(text_of(&guest, "deployed-linux"));
+}
+
+/// Windows and the guest's `reg` of the GIC that machine.dtsi becomes.
+#[test]
+fn one_node_becomes_what_the_board_gives() {
+    let gicv2 = [(0x0800_0000, 0x1000), (0x0801_0000, 0x2000)];
+    let gicv3 = [(0x0800_0000, 0x1_0000), (0x080a_0000, 0x2_0000)];
+    for (board, windows) in [(board(), gicv2), (board_with_gicv3(), gicv3)] {
+        let bytes = compiled(&deployments().join("linux.dts"));
+        let tree = Tree::new(bytes.bytes()).unwrap();
+        let deployment = read(&tree, &around(&board)).unwrap();
+        let vm = &deployment.vms[0];
+        let plan: Vec<_> = vm.objects[0].windows.iter().map(|w| (w.ipa, w.size)).collect();
+        assert_eq!(plan, windows);
+        let guest = Aligned::copy(&guest_tree(&tree, vm, None).unwrap());
+        let guest = Tree::new(guest.bytes()).unwrap();
+        let node = guest.find("/interrupt-controller@8000000").unwrap();
+        let reg: Vec<_> = node.reg().unwrap().iter().map(|r| (r.address, r.size)).collect();
+        assert_eq!(reg, windows);
+    }
 }
 
 #[test]

@@ -137,13 +137,35 @@ fn call_through(
     capability.follow().call(function, registers, cx)
 }
 
-/// A read of a system register. Rare enough to be searched for each time.
+/// A read of a system register.
+#[inline(always)]
 pub fn read_register(
     cache: &mut Cache<dyn RegisterPort>,
     register: Register,
     cx: &mut Context,
 ) -> Words {
-    let (route, _) = cache.search(u64::from(register.key()));
+    match cache.hit(u64::from(register.key())) {
+        Some(found) => read_register_through(found, register, cx),
+        None => read_register_missed(cache, register, cx),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn read_register_missed(
+    cache: &mut Cache<dyn RegisterPort>,
+    register: Register,
+    cx: &mut Context,
+) -> Words {
+    read_register_through(cache.search(u64::from(register.key())), register, cx)
+}
+
+#[inline(always)]
+fn read_register_through(
+    (route, _): Found<dyn RegisterPort>,
+    register: Register,
+    cx: &mut Context,
+) -> Words {
     let capability = route.capability();
     if !capability.permits_bit(READ + Width::Doubleword as u32) {
         return Words::ABSENT;
@@ -151,14 +173,38 @@ pub fn read_register(
     capability.follow().read_register(register, cx)
 }
 
-/// A write of a system register.
+/// A write of `value` to a system register.
+#[inline(always)]
 pub fn write_register(
     cache: &mut Cache<dyn RegisterPort>,
     register: Register,
     value: u64,
     cx: &mut Context,
 ) -> Words {
-    let (route, _) = cache.search(u64::from(register.key()));
+    match cache.hit(u64::from(register.key())) {
+        Some(found) => write_register_through(found, register, value, cx),
+        None => write_register_missed(cache, register, value, cx),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_register_missed(
+    cache: &mut Cache<dyn RegisterPort>,
+    register: Register,
+    value: u64,
+    cx: &mut Context,
+) -> Words {
+    write_register_through(cache.search(u64::from(register.key())), register, value, cx)
+}
+
+#[inline(always)]
+fn write_register_through(
+    (route, _): Found<dyn RegisterPort>,
+    register: Register,
+    value: u64,
+    cx: &mut Context,
+) -> Words {
     let capability = route.capability();
     if !capability.permits_bit(WRITE + Width::Doubleword as u32) {
         return Words::ABSENT;

@@ -85,9 +85,9 @@ struct Choices {
 
 impl Choices {
     fn of(rig: &Rig) -> Self {
-        let parts = rig.parts();
+        let (parts, windows) = (rig.parts(), rig.declaration().needs.windows);
         Self {
-            file: rig.declaration().needs.windows.iter().map(|need| need.size).sum(),
+            file: windows.iter().map(|need| need.size_for(rig.vcpus())).sum(),
             registers: parts
                 .register_ranges
                 .iter()

@@ -227,7 +227,7 @@ pub(crate) struct World {
     pub(crate) serial: SerialEnd,
     pub(crate) linked: Vec<(usize, u32)>,
     lines: usize,
-    vcpus: usize,
+    pub(crate) vcpus: usize,
     control: bool,
     host_registers: BTreeMap<u32, u64>,
 }

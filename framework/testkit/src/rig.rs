@@ -70,6 +70,11 @@ impl Rig {
         self.declaration
     }
 
+    /// How many vCPUs there are.
+    pub(crate) fn vcpus(&self) -> usize {
+        self.world.vcpus
+    }
+
     /// The built object's facets and ranges.
     pub fn parts(&self) -> &Parts {
         &self.parts
@@ -306,8 +311,12 @@ fn build(declaration: &Declaration, setup: &Setup, world: &mut World) -> Parts {
         let own = name.starts_with("evisor,");
         assert!(!own || known.contains_key(name), "{name} is not declared");
     }
-    let reg: Vec<(u64, u64)> =
-        declaration.needs.windows.iter().map(|need| (0x1000_0000, need.size)).collect();
+    let reg: Vec<(u64, u64)> = declaration
+        .needs
+        .windows
+        .iter()
+        .map(|need| (0x1000_0000, need.size_for(setup.vcpus)))
+        .collect();
     let node = Node::new("/vm/node", &properties, &reg);
     let parts =
         (declaration.build)(&node, world).unwrap_or_else(|error| panic!("not built: {error}"));

@@ -52,6 +52,8 @@ event_loops! {
     smc: ".inst 0xd4000003";
     /// A 32-bit load from the operand.
     load: "ldr w0, [x20]";
+    /// A pair of them, whose syndrome does not say so.
+    load_pair: "ldp w0, w1, [x20]";
     /// A 32-bit store of the value to the operand.
     store: "str w1, [x20]";
     /// The same from a register that calls preserve.

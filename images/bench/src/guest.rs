@@ -25,6 +25,8 @@ const GICD_ISENABLER1: usize = map::GICD + 0x104;
 const UART_ENABLE_BIT: u64 = 1 << (map::UART_INTID % 32);
 const UARTDR: usize = map::UART;
 const UARTFR: usize = map::UART + 0x18;
+/// UARTIBRD, and UARTFBRD behind it.
+const UARTIBRD: usize = map::UART + 0x24;
 
 /// Served by the example device that lives outside the repository.
 const EXAMPLE_FUNCTION: u32 = 0xC600_0100;
@@ -90,6 +92,7 @@ fn accesses() {
     measure(name, access::store_preserved, EVENTS, isenabler, UART_ENABLE_BIT);
     gic::disable_interrupt(map::UART_INTID);
     read("uart_flag_read", UARTFR);
+    measure("uart_pair_read", access::load_pair, EVENTS, UARTIBRD as u64, 0);
     uart_write();
     if pl031::registers().is_some() {
         read("rtc_read", map::RTC);

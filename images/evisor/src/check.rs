@@ -4,8 +4,8 @@
 //! select, built for a workstation: what it accepts, eVisor accepts. The host
 //! command calls it and turns nodes into lines of source.
 //!
-//! `evisor-check BUNDLE --board BOARD` prints one JSON object a line: of each
-//! error `node`, `property`, `message`, `remedy`; or, if all is right,
+//! `evisor-check BUNDLE --board BOARD --gic VERSION` prints one JSON object a line:
+//! of each error `node`, `property`, `message`, `remedy`; or, if all is right,
 //! `features`: the components that the manifest needs. Status 0 if it is right, 1
 //! if not, 2 if it could not be read.
 
@@ -55,23 +55,25 @@ mod hosted {
     pub fn check() -> Result<bool, Problem> {
         link();
         let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let [path, option, board] = arguments.as_slice() else {
-            return Err("usage: evisor-check BUNDLE --board BOARD".into());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let [path, "--board", board, "--gic", gic] = arguments.as_slice() else {
+            return Err("usage: evisor-check BUNDLE --board BOARD --gic VERSION".into());
         };
-        let board = board_facts(board).filter(|_| option == "--board");
-        let board = board.ok_or("the board is not one of: qemu-virt")?;
+        let board = board_facts(board, gic);
+        let board = board.ok_or("board and GIC are not one of: qemu-virt 2, qemu-virt 3")?;
         let archive = fs::read(path)?;
         let bundle = Bundle::read(&archive).map_err(|error| error.to_string())?;
         Ok(report(examine(&bundle, &board)?))
     }
 
     /// What `evisor run` gives QEMU, less what eVisor and a bundle take up.
-    fn board_facts(name: &str) -> Option<BoardFacts> {
-        let (memory, cores) = match name {
-            "qemu-virt" => (vec![(0x4020_0000, 0x3400_0000)], 4),
+    fn board_facts(name: &str, gic: &str) -> Option<BoardFacts> {
+        let (memory, cores, gic) = match (name, gic) {
+            ("qemu-virt", "2") => (vec![(0x4020_0000, 0x3400_0000)], 4, GicVersion::V2),
+            ("qemu-virt", "3") => (vec![(0x4020_0000, 0x3400_0000)], 4, GicVersion::V3),
             _ => return None,
         };
-        Some(BoardFacts { name: name.to_string(), gic: Some(GicVersion::V2), memory, cores })
+        Some(BoardFacts { name: name.to_string(), gic: Some(gic), memory, cores })
     }
 
     fn examine(
@@ -82,15 +84,19 @@ mod hosted {
         let aligned = Aligned::copy(bundle.manifest());
         let tree = Tree::new(aligned.bytes()).map_err(|error| format!("the manifest: {error}"))?;
         let around = Surroundings { registry, left_out: LEFT_OUT, board, files: bundle };
-        Ok(read(&tree, &around).and_then(|deployment| build(&tree, deployment)))
+        Ok(read(&tree, &around).and_then(|deployment| build(&tree, deployment, board)))
     }
 
     /// Builds everything, as eVisor does when it starts.
-    fn build(tree: &Tree<'_>, deployment: Deployment) -> Result<Deployment, Vec<ManifestError>> {
+    fn build(
+        tree: &Tree<'_>,
+        deployment: Deployment,
+        board: &BoardFacts,
+    ) -> Result<Deployment, Vec<ManifestError>> {
         for vm in &deployment.vms {
             guest_tree(tree, vm, None).map_err(|error| vec![*error])?;
         }
-        bind(&deployment, PretendedHost::new()).map_err(|error| vec![*error])?;
+        bind(&deployment, PretendedHost::new(board.gic)).map_err(|error| vec![*error])?;
         Ok(deployment)
     }
 

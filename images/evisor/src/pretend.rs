@@ -1,21 +1,27 @@
 //! A machine that is not there, for binding a deployment on a workstation.
 
-use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
+use evisor_contract::{
+    Entropy, HostRegister, HostSerial, Register, SystemInterface, VirtualInterface,
+};
 use evisor_kernel::Host;
+use evisor_manifest::GicVersion;
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// It has what every board has, and nothing happens on it.
 pub struct PretendedHost {
+    gic: Option<GicVersion>,
     serial_taken: AtomicBool,
 }
 
 impl PretendedHost {
-    pub fn new() -> &'static Self {
-        Box::leak(Box::new(Self { serial_taken: AtomicBool::new(false) }))
+    pub fn new(gic: Option<GicVersion>) -> &'static Self {
+        Box::leak(Box::new(Self { gic, serial_taken: AtomicBool::new(false) }))
     }
 }
+
+const NOTHING: HostRegister = HostRegister { read: || 0, write: |_| {} };
 
 struct Silence;
 
@@ -49,12 +55,24 @@ impl Host for PretendedHost {
         Some(0)
     }
     fn virtual_interface(&self) -> Option<VirtualInterface> {
+        self.gic.filter(|gic| *gic == GicVersion::V2)?;
         let registers: Vec<ReadPureWrite<u32>> = (0..0x400).map(|_| ReadPureWrite(0)).collect();
         let control = UniqueMmioPointer::from(Box::leak(registers.into_boxed_slice()));
         Some(VirtualInterface { control, list_registers: 4 })
     }
+    /// Four list registers, 32 priorities (ICH_VTR_EL2).
     fn system_interface(&self) -> Option<SystemInterface> {
-        None
+        self.gic.filter(|gic| *gic == GicVersion::V3)?;
+        Some(SystemInterface {
+            lists: &[NOTHING; 4],
+            hcr: NOTHING,
+            vmcr: NOTHING,
+            active_priorities: &[NOTHING; 2],
+            vtr: 4 << 29 | 4 << 26 | 3,
+            misr: || 0,
+            eisr: || 0,
+            elrsr: || 0xf,
+        })
     }
     fn entropy(&self) -> Option<&'static dyn Entropy> {
         None

@@ -99,8 +99,7 @@ fn beyond_the_cpu_interface() -> Outcome {
     external(exception::attempt(|| mmio::load32(beyond)), beyond, false)
 }
 
-/// The syndrome of these names no register (ISV is 0), so nothing could emulate
-/// them; the answer is the same.
+/// The syndrome of these names no register (ISV is 0); the answer is the same.
 fn load_pair() -> Outcome {
     // SAFETY: the abort is expected.
     let pair = exception::attempt(|| unsafe {

@@ -5,13 +5,13 @@ use evisor_guest::{call, cores, gic, println};
 use crate::check::{Check, Tally};
 use crate::{
     abort, attributes, cache, cpu, distributor, gicv2, gicv3, identification, interrupts, ipi,
-    level, physical_timer, pl011, pl031, power, psci, route, sgi, smccc, system_register, timer,
-    transfer, traps, trng,
+    level, no_syndrome, physical_timer, pl011, pl031, power, psci, route, sgi, smccc,
+    system_register, timer, transfer, traps, trng,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 24] = [
+const AREAS: [&[Check]; 25] = [
     cpu::CHECKS,
     identification::CHECKS,
     system_register::CHECKS,
@@ -23,6 +23,7 @@ const AREAS: [&[Check]; 24] = [
     psci::CHECKS,
     abort::CHECKS,
     transfer::CHECKS,
+    no_syndrome::CHECKS,
     distributor::CHECKS,
     gicv2::CHECKS,
     gicv3::CHECKS,

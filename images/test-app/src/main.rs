@@ -39,6 +39,8 @@ mod level;
 #[cfg(target_os = "none")]
 mod lines;
 #[cfg(target_os = "none")]
+mod no_syndrome;
+#[cfg(target_os = "none")]
 mod physical_timer;
 #[cfg(target_os = "none")]
 mod pl011;

@@ -26,12 +26,15 @@ pub struct Build {
     /// The board that it is to boot on
     #[arg(long, value_enum, default_value_t = Board::QemuVirt)]
     board: Board,
+    /// Version of the board's interrupt controller; the image drives either
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    gic: u8,
 }
 
 impl Build {
     pub fn carry_out(self) -> Result<u8> {
         let deployment = Deployment::load(&self.manifest)?;
-        let mut needed = check::examine(&deployment, self.board, &Features::Default)?;
+        let mut needed = check::examine(&deployment, self.board, self.gic, &Features::Default)?;
         let (features, components) = if self.minimal {
             // No manifest names a board.
             needed.push(self.board.feature());

@@ -31,6 +31,9 @@ pub struct Check {
     /// The board that it is to boot on
     #[arg(long, value_enum, default_value_t = Board::QemuVirt)]
     board: Board,
+    /// Version of the board's interrupt controller
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    gic: u8,
     /// Check against an image that has only these components
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     features: Option<Vec<String>>,
@@ -40,7 +43,7 @@ impl Check {
     pub fn carry_out(self) -> Result<u8> {
         let deployment = Deployment::load(&self.manifest)?;
         let features = self.features.map_or(Features::Default, Features::Only);
-        examine(&deployment, self.board, &features)?;
+        examine(&deployment, self.board, self.gic, &features)?;
         say(&format!("{} is right", self.manifest.display()));
         Ok(0)
     }
@@ -48,12 +51,19 @@ impl Check {
 
 /// Has the manifest checked for a board and an image with these features; returns
 /// the features that it needs.
-pub fn examine(deployment: &Deployment, board: Board, features: &Features) -> Result<Vec<String>> {
+pub fn examine(
+    deployment: &Deployment,
+    board: Board,
+    gic: u8,
+    features: &Features,
+) -> Result<Vec<String>> {
     let checker = build(features)?;
     let bundle = checker.with_file_name(format!("bundle-{}.cpio", std::process::id()));
     fs::write(&bundle, deployment.bundle()?)
         .with_context(|| format!("cannot write {}", bundle.display()))?;
-    let output = Command::new(&checker).arg(&bundle).args(["--board", board.name()]).output();
+    let mut command = Command::new(&checker);
+    command.arg(&bundle).args(["--board", board.name(), "--gic", &gic.to_string()]);
+    let output = command.output();
     fs::remove_file(&bundle).with_context(|| format!("cannot remove {}", bundle.display()))?;
     let output = output.context("cannot run the checker")?;
     let report = String::from_utf8_lossy(&output.stdout);

@@ -79,7 +79,7 @@ fn at_a_terminal() -> bool {
 /// Builds everything that a deployment needs, and refuses a wrong one.
 pub fn prepare(manifest: &Path, machine: &Machine) -> Result<Files> {
     let deployment = Deployment::load(manifest)?;
-    check::examine(&deployment, machine.board, &Features::Default)?;
+    check::examine(&deployment, machine.board, machine.gic, &Features::Default)?;
     let image = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?;
     let folder = results(&deployment.manifest.path);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

@@ -28,9 +28,9 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 }
 
 const WORDS: WindowNeed =
-    WindowNeed { size: 0x1000, access: Rights::READ32.union(Rights::WRITE32) };
+    WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 9] = [
+pub static REGISTRY: [Declaration; 11] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -68,6 +68,27 @@ pub static REGISTRY: [Declaration; 9] = [
             Ok(())
         },
     ),
+    component(
+        "vgic-v3",
+        &["evisor,gic-v3", "arm,gic-v3"],
+        Needs {
+            interrupt_controller: true,
+            ..device(
+                &[
+                    WindowNeed::new(0x10000),
+                    WindowNeed { per_vcpu: true, ..WindowNeed::new(0x20000) },
+                ],
+                0,
+            )
+        },
+        &[],
+        |_, guest| {
+            guest.set_strings("compatible", &["arm,gic-v3"]);
+            guest.set_flag("interrupt-controller");
+            guest.set_cells("#interrupt-cells", &[3]);
+            Ok(())
+        },
+    ),
     component("arch-timer", &["arm,armv8-timer"], device(&[], 1), &[], |_, guest| {
         guest.set_strings("interrupt-names", &["virt"]);
         Ok(())
@@ -78,6 +99,13 @@ pub static REGISTRY: [Declaration; 9] = [
     }),
     component("smccc-services", &["evisor,smccc"], Needs::NONE, &[], |_, _| Ok(())),
     component("id-registers", &["arm,armv8"], Needs::NONE, &["evisor,hide"], |_, _| Ok(())),
+    component(
+        "banked",
+        &["example,banked"],
+        device(&[WindowNeed { per_vcpu: true, ..WORDS }], 0),
+        &[],
+        |_, _| Ok(()),
+    ),
     component("other-cpu", &["example,cpu"], Needs::NONE, &[], |_, _| Ok(())),
     component(
         "console",
@@ -88,8 +116,7 @@ pub static REGISTRY: [Declaration; 9] = [
     ),
 ];
 
-pub const LEFT_OUT: &[LeftOut<'_>] =
-    &[("sp805", &["arm,sp805"]), ("vgic-v3", &["evisor,gic-v3", "arm,gic-v3"])];
+pub const LEFT_OUT: &[LeftOut<'_>] = &[("sp805", &["arm,sp805"])];
 
 /// The start of a kernel as Debian's: no text offset, 32 MiB with its bss.
 const KERNEL: [u8; 64] = header(0, 32 << 20);
@@ -143,6 +170,11 @@ pub fn board() -> BoardFacts {
         memory: vec![(0x4800_0000, 0x3800_0000), (0x8000_0000, 0x0800_0000)],
         cores: 2,
     }
+}
+
+/// The same with a GICv3.
+pub fn board_with_gicv3() -> BoardFacts {
+    BoardFacts { gic: Some(GicVersion::V3), ..board() }
 }
 
 pub fn around(board: &BoardFacts) -> Surroundings<'_> {

@@ -17,8 +17,8 @@ component! {
     compatible: ["example,@NAME@"],
     needs: Needs {
         windows: &[WindowNeed {
-            size: spec::WINDOW,
             access: Rights::READ32.union(Rights::WRITE32),
+            ..WindowNeed::new(spec::WINDOW)
         }],
         ..Needs::NONE
     },

@@ -1,0 +1,173 @@
+//! The physical interrupt controller, whichever version the board has.
+//!
+//! A board maps one, [`gicv2::map`] or [`gicv3::map`], which chooses. What is not
+//! on the path of an interrupt asks at run time which it is; an exit does not:
+//! each version has its own ([`CpuInterface`]), and a table of vectors that leads
+//! there, which [`init_core`] puts in place.
+
+use crate::{gicv2, gicv3, vcpu};
+use core::sync::atomic::{AtomicU64, Ordering};
+use evisor_contract::{SystemInterface, VirtualInterface};
+use spin::Once;
+
+/// The two that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    V2,
+    V3,
+}
+
+static VERSION: Once<Version> = Once::new();
+
+/// This is the one that the board has.
+pub(crate) fn choose(version: Version) {
+    VERSION.call_once(|| version);
+}
+
+/// Which it is; any, before a board has chosen: nothing here is called then.
+pub(crate) fn version() -> Version {
+    VERSION.get().copied().unwrap_or(Version::V2)
+}
+
+/// How many cores can be told apart by [`kick`].
+pub const CORES: usize = 16;
+
+/// What has to be written to send core n an interrupt; 0 before it is up.
+static TARGETS: [AtomicU64; CORES] = [const { AtomicU64::new(0) }; CORES];
+
+/// Everything off, and to this core. Once, by the first core, before anything
+/// else here.
+///
+/// # Errors
+/// The firmware keeps it from this core.
+pub fn init_distributor() -> Result<(), &'static str> {
+    match version() {
+        Version::V2 => gicv2::init_distributor(),
+        Version::V3 => gicv3::init_distributor()?,
+    }
+    Ok(())
+}
+
+/// What is this core's own; from now on it can be reached by [`kick`] as number
+/// `core`, and takes its interrupts to the exits of its GIC.
+///
+/// # Errors
+/// The firmware keeps it from this core, or the board's tree has not all of it.
+pub fn init_core(core: usize) -> Result<(), &'static str> {
+    let target = match version() {
+        Version::V2 => gicv2::init_core(),
+        Version::V3 => gicv3::init_core()?,
+    };
+    let entry = TARGETS.get(core).ok_or("the board has more cores than can be told apart")?;
+    entry.store(target, Ordering::Release);
+    vcpu::set_vectors();
+    Ok(())
+}
+
+/// Lets `intid` come; `edge` says how a shared one is signalled. A shared one goes
+/// to the core that called [`init_distributor`], a private one to this.
+pub fn enable(intid: usize, edge: bool) {
+    match version() {
+        Version::V2 => gicv2::enable(intid, edge),
+        Version::V3 => gicv3::enable(intid, edge),
+    }
+}
+
+/// Ends what is left of a private interrupt `intid` on this core from the guest
+/// that had it: active or pending. For a VM that starts anew.
+pub fn clear(intid: usize) {
+    match version() {
+        Version::V2 => gicv2::clear(intid),
+        Version::V3 => gicv3::clear(intid),
+    }
+}
+
+/// Sends software-generated interrupt 0 to core number `core`, if it is up.
+pub fn kick(core: usize) {
+    let target = TARGETS.get(core).map_or(0, |target| target.load(Ordering::Acquire));
+    match version() {
+        _ if target == 0 => {}
+        Version::V2 => gicv2::kick(target),
+        Version::V3 => gicv3::kick(target),
+    }
+}
+
+/// Has the controller look at its lines again, where it has to be asked: see
+/// [`trap_wfi`](crate::vcpu::trap_wfi).
+pub(crate) fn look_again() {
+    if version() == Version::V2 {
+        gicv2::look_again();
+    }
+}
+
+/// Whether a list register of this core holds an interrupt that its guest has not
+/// acknowledged.
+pub(crate) fn has_virtual_interrupt() -> bool {
+    match version() {
+        Version::V2 => gicv2::has_virtual_interrupt(),
+        Version::V3 => gicv3::has_virtual_interrupt(),
+    }
+}
+
+/// Nothing is signalled to a guest on this core any more: its vCPU is off. The
+/// VM's interrupt controller turns it on again when the vCPU starts.
+pub(crate) fn quiet_guest() {
+    match version() {
+        Version::V2 => gicv2::quiet_guest(),
+        Version::V3 => gicv3::quiet_guest(),
+    }
+}
+
+/// What a starting guest relies on of this core, beyond what its interrupt
+/// controller sets up.
+pub(crate) fn reset_guest() {
+    if version() == Version::V3 {
+        gicv3::reset_guest();
+    }
+}
+
+/// The guest's half, where it is memory-mapped: a GICv2's.
+pub fn virtual_interface() -> Option<VirtualInterface> {
+    match version() {
+        Version::V2 => gicv2::virtual_interface(),
+        Version::V3 => None,
+    }
+}
+
+/// The guest's half, where it is made of system registers: a GICv3's.
+pub fn system_interface() -> Option<SystemInterface> {
+    match version() {
+        Version::V2 => None,
+        Version::V3 => Some(gicv3::system_interface()),
+    }
+}
+
+/// What a core acknowledged: what the register said, whatever it was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledged(pub u32);
+
+impl Acknowledged {
+    /// Nothing.
+    pub const NONE: Self = Self(SPURIOUS as u32);
+}
+
+/// There is none (INTID 1023). From 1020 on they are not interrupts; what comes
+/// behind those, LPIs and extended ranges, is off.
+const SPURIOUS: usize = 1023;
+
+/// The CPU interface of one version, as the exits use it. Priority drop and
+/// deactivation are apart (EOImode 1): an interrupt handed to a guest stays active
+/// until the guest deactivates it.
+pub(crate) trait CpuInterface {
+    /// Acknowledges what is signalled to this core. What was written before the
+    /// interrupt was sent is seen by what is read after this.
+    fn acknowledge() -> Acknowledged;
+    /// Which it is.
+    fn intid(acknowledged: Acknowledged) -> usize;
+    /// Lets others of its priority come. Not for numbers that are no interrupts.
+    fn drop_priority(acknowledged: Acknowledged);
+    /// It has been dealt with.
+    fn deactivate(acknowledged: Acknowledged);
+    /// Keeps `intid` from coming.
+    fn disable(intid: usize);
+}
