@@ -31,7 +31,8 @@ use tock_registers::interfaces::{Readable, Writeable};
 
 /// Why an access is not carried out.
 enum Stop {
-    /// The guest's tables have changed: it executes the instruction again.
+    /// The guest's tables have changed, or the object does not know yet: the guest
+    /// executes the instruction again.
     Again,
     /// External abort, on the address in FAR_EL2.
     Refused,
@@ -158,6 +159,9 @@ fn each_element(
     for value in values.iter_mut().take(count) {
         let ipa = element_ipa(access, address, at)?;
         let status = element(vcpu, ipa, width, value);
+        if status == Status::Again {
+            return Err(Stop::Again);
+        }
         if status != Status::Done {
             quarantine_route(vcpu, ipa, status);
             FAR_EL2.set(at);

@@ -242,7 +242,8 @@ mod class {
 }
 
 /// Everything that the fast path does not do. `status` is zero, or what an object
-/// answered to an access that the fast path already made.
+/// answered to an access that the fast path already made. Of one that is to be
+/// tried again, nothing is done: the guest is still at its instruction.
 #[unsafe(no_mangle)]
 extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
     let esr = ESR_EL2.get();
@@ -251,6 +252,7 @@ extern "C" fn exit_rare(vcpu: &mut Vcpu, status: u64) {
     }
     match esr >> 26 {
         class::DATA_ABORT if status == 0 => data_abort(vcpu, esr),
+        class::DATA_ABORT if status == Status::Again as u64 => {}
         class::DATA_ABORT => refuse_memory(vcpu, esr),
         class::INSTRUCTION_ABORT => instruction_abort(vcpu, esr),
         class::HVC if status != 0 => set_operand(vcpu, 0, u64::MAX),
@@ -308,6 +310,9 @@ fn data_abort(vcpu: &mut Vcpu, esr: u64) {
     }
     let store = esr & 1 << 6 != 0;
     let reply = if store { exit_write(vcpu, esr) } else { exit_read(vcpu, esr) };
+    if reply.status() == Status::Again {
+        return;
+    }
     if reply.status() != Status::Done {
         quarantine_failed(vcpu, esr, reply.status());
         return refuse_memory(vcpu, esr);

@@ -3,7 +3,7 @@
 /// The width of a memory access, as the syndrome's SAS field encodes it
 /// (Arm ARM DDI 0487, ESR_EL2, ISS of a Data Abort).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
+#[repr(u32)]
 pub enum Width {
     /// 8 bits.
     Byte = 0,

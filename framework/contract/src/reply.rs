@@ -18,6 +18,10 @@ pub enum Status {
     /// The component found itself in a state that it cannot be in. The kernel
     /// quarantines the object: from now on its capabilities answer as absent.
     Failed = 3,
+    /// The answer is not known yet, since another vCPU has to come out of its guest
+    /// for it: the guest executes the instruction again. Only the load of a register
+    /// in memory is answered so, and only until the other one was kicked and looked.
+    Again = 4,
 }
 
 /// What an object answers: two words, so that they come back in registers.
@@ -40,6 +44,9 @@ impl Reply {
     pub const ABSENT: Self = Self { status: Status::Absent, value: 0 };
     /// The object is broken.
     pub const FAILED: Self = Self { status: Status::Failed, value: 0 };
+
+    /// To be tried again.
+    pub const AGAIN: Self = Self { status: Status::Again, value: 0 };
 
     /// Done, with what was read. It must fit the width of the access: a guest's
     /// register is written with all of it.
@@ -72,6 +79,7 @@ impl Words {
             0 => Status::Done,
             1 => Status::Held,
             2 => Status::Absent,
+            4 => Status::Again,
             _ => Status::Failed,
         }
     }
@@ -109,7 +117,7 @@ mod tests {
 
     #[test]
     fn words_carry_every_reply() {
-        for status in [Status::Done, Status::Held, Status::Absent, Status::Failed] {
+        for status in [Status::Done, Status::Held, Status::Absent, Status::Failed, Status::Again] {
             let reply = Reply { status, value: 0xfedc_ba98_7654_3210 };
             assert_eq!(Reply::from(Words::from(reply)), reply);
         }

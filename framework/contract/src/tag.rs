@@ -20,9 +20,16 @@ pub const CONSOLE_READY: u32 = FIRST + 3;
 /// The interrupt of the host device that the object drives.
 pub const HOST_INTERRUPT: u32 = FIRST + 4;
 /// To an interrupt controller: the vCPU in the context is about to go on, and
-/// something may have become pending for it since it was last here. The value is
-/// 1 if the vCPU starts anew: its CPU interface is as after a reset then.
+/// something may have become pending for it since it was last here; or one of the
+/// values below. It comes on the vCPU's own core.
 pub const REFRESH: u32 = FIRST + 5;
+/// A value of [`REFRESH`]: the vCPU starts anew. Its CPU interface is as after a
+/// reset, and its private physical interrupts have been deactivated.
+pub const STARTS: u64 = 1;
+/// A value of [`REFRESH`]: the vCPU does not go on but leaves: it goes off, or its
+/// VM is about to be saved. What its core holds of its interrupts goes back to the
+/// controller, and what is shared goes to others.
+pub const LEAVES: u64 = 2;
 /// To an interrupt controller: the maintenance interrupt of this core's virtual
 /// interface (IHI 0048B.b §5.3.4) fired.
 pub const MAINTENANCE: u32 = FIRST + 6;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel};
-use evisor_contract::{VmEvent, Words, tag};
+use evisor_contract::{Power, VcpuControl, VmEvent, Words, tag};
 use evisor_kernel::{Attention, BoundVm, Bundle, Next};
 use evisor_manifest::{Outcome, VmPlan};
 use evisor_router::Space;
@@ -49,13 +49,20 @@ impl Kernel for Running {
     }
 
     fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool {
-        if attention & (Attention::REFRESH | Attention::START) != 0
-            && let Some(controller) = self.of(vcpu).and_then(|held| held.bound.controller)
+        let Some(bound) = self.of(vcpu).map(|held| &held.bound) else { return true };
+        let leaves = attention & Attention::LEAVE != 0;
+        let turned_off = leaves && bound.vm.power(vcpu.context.vcpu()) == Power::Off;
+        if let Some(controller) = bound.controller
+            && (turned_off || attention & (Attention::REFRESH | Attention::START) != 0)
         {
-            let anew = u64::from(attention & Attention::START != 0);
-            let _: Words = controller.notify(tag::REFRESH, anew, &mut vcpu.context);
+            let why = match attention & Attention::START {
+                _ if turned_off => tag::LEAVES,
+                0 => 0,
+                _ => tag::STARTS,
+            };
+            let _: Words = controller.notify(tag::REFRESH, why, &mut vcpu.context);
         }
-        attention & Attention::LEAVE != 0
+        leaves
     }
 
     fn crash(&self, vcpu: &mut Vcpu, crash: Crash) {

@@ -271,7 +271,10 @@ impl Rig {
     /// Checks what the contract demands and delivers the effects.
     fn settle(&mut self, reply: Reply) {
         assert!(!self.cx.take_overflow(), "too many effects in one invocation");
-        assert!(matches!(reply.status, Status::Done | Status::Absent), "answered {reply:?}");
+        assert!(
+            matches!(reply.status, Status::Done | Status::Absent | Status::Again),
+            "answered {reply:?}"
+        );
         while let Some(effect) = self.cx.pop() {
             if effect.to.rights().contains(effect.right) {
                 let _ = effect.to.follow().notify(effect.tag, effect.value, &mut self.cx);

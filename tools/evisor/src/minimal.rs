@@ -64,7 +64,7 @@ fn boot(image: &Path, bundle: &Path) -> Result<(End, String)> {
 
 fn refused_by_check() -> Result<()> {
     let mut command = myself("check");
-    command.args(["--features", "console,id-registers,pl011,psci,smccc-services,vgic-v2"]);
+    command.args(["--features", "console,id-registers,pl011,psci,smccc-services,vgic"]);
     let output = command.arg(WHOLE).current_dir(workspace::root()).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(1), "its status is {}", output.status);

@@ -1,40 +1,35 @@
 //! Interrupts coming in: lines, physical interrupts, SGIs.
 
 use crate::Vgic;
-use crate::spec::{GICD_SGIR, PRIVATE, SGIS};
+use crate::interface::Interface;
+use crate::list_registers::Change;
+use crate::spec::{PRIVATE, SGIS};
 use crate::state::{INTIDS, NOWHERE, Slot, bits};
 use evisor_contract::{Context, LineState, Reply, tag};
 
-impl Vgic {
-    /// GICD_SGIR (IHI 0048B.b §4.3.15), from vCPU `vcpu`.
-    pub(crate) fn send_sgi(&mut self, value: u32, vcpu: usize, cx: &Context) {
-        let sgi = GICD_SGIR::SGIINTID.read(value) as usize & (SGIS - 1);
-        let all = u32::MAX >> (32 - self.state.vcpus);
-        let targets = match GICD_SGIR::TARGET_LIST_FILTER.read(value) {
-            0 => GICD_SGIR::CPU_TARGET_LIST.read(value) & all,
-            1 => all & !(1 << vcpu),
-            2 => 1 << vcpu,
-            _ => 0,
-        };
-        for target in bits(targets) {
-            let target = target as usize;
-            let sources = self.state.sources(target, sgi) | 1 << vcpu;
-            self.state.set_sources(target, sgi, sources);
-            self.offer(Slot::new(target, sgi), cx);
+impl<I: Interface> Vgic<I> {
+    /// A notification; first the private physical interrupt of a running guest.
+    #[inline(always)]
+    pub(crate) fn notify(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
+        const PHYSICAL: u64 = LineState::Physical(0).encode();
+        let ppi = tag.wrapping_sub(SGIS as u32) < (PRIVATE - SGIS) as u32;
+        // A private physical interrupt comes by way of the space of the vCPU that
+        // is on the core: it is here.
+        if ppi & (value & 3 == PHYSICAL) && self.again(cx.vcpu(), tag as usize) {
+            return Reply::HELD;
         }
+        self.notified(tag, value, cx)
     }
 
     /// Everything that the short way does not take.
-    pub(crate) fn notified(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
+    #[cold]
+    #[inline(never)]
+    fn notified(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
         let here = cx.vcpu();
         match tag {
             tag::REFRESH | tag::MAINTENANCE => {
                 if here < self.state.vcpus && self.vcpus.is_here(here, cx) {
-                    if value == 1 && tag == tag::REFRESH {
-                        self.restart(here);
-                    }
-                    self.flush(here);
-                    self.look(here);
+                    self.look(tag, value, here);
                 }
                 Reply::DONE
             }
@@ -45,6 +40,16 @@ impl Vgic {
                 }
                 _ => Reply::ABSENT,
             },
+        }
+    }
+
+    fn look(&mut self, tag: u32, value: u64, here: usize) {
+        match (tag, value) {
+            (tag::MAINTENANCE, _) if self.state.bank(here).awake => self.flush(here),
+            (tag::MAINTENANCE, _) => {}
+            (_, tag::STARTS) => self.change(here, Change::Start),
+            (_, tag::LEAVES) => self.change(here, Change::Leave),
+            _ => self.refresh(here),
         }
     }
 
@@ -78,20 +83,32 @@ impl Vgic {
         }
     }
 
+    /// Whether the list registers of this core are those of `vcpu`, and in use.
+    fn is_here(&self, vcpu: usize, cx: &Context) -> bool {
+        self.vcpus.is_here(vcpu, cx) && self.state.bank(vcpu).awake
+    }
+
     /// `slot` became pending: into a list register if its vCPU is here and it may
     /// be delivered; or that vCPU is told.
-    fn offer(&mut self, slot: Slot, cx: &Context) {
+    pub(crate) fn offer(&mut self, slot: Slot, cx: &Context) {
         if self.state.word(slot.word()).open() & slot.bit() == 0 {
             return;
         }
         // Where it is still being handled comes first: there its end is watched.
-        let Some(vcpu) = self.state.interrupt(slot).holder().or(self.state.target(slot)) else {
+        let holder = self.state.interrupt(slot).holder();
+        let target = self.state.target(slot);
+        let Some(vcpu) = holder.or(target) else {
             return;
         };
-        if !self.vcpus.is_here(vcpu, cx) {
+        if self.is_here(vcpu, cx) {
+            if target != Some(vcpu) || !self.place(vcpu, slot) {
+                self.flush(vcpu);
+            }
+        } else if target == Some(vcpu) {
+            self.state.bank_mut(vcpu).arrived |= 1 << (slot.intid() / PRIVATE);
             self.vcpus.kick(vcpu);
-        } else if self.state.target(slot) != Some(vcpu) || !self.place(vcpu, slot) {
-            self.flush(vcpu);
+        } else {
+            self.tell(1 << vcpu);
         }
     }
 
@@ -101,18 +118,31 @@ impl Vgic {
         let Some(vcpu) = interrupt.holder() else {
             return;
         };
-        let n = usize::from(interrupt.place) & (crate::state::LISTS - 1);
-        if !self.vcpus.is_here(vcpu, cx) {
-            self.vcpus.kick(vcpu);
-        } else if self.interface.list(n) & crate::list_registers::IS_PENDING != 0 {
+        if !self.is_here(vcpu, cx) {
+            self.tell(1 << vcpu);
+        } else if self.interface.list(interrupt.list()) & I::PENDING != 0 {
             self.flush(vcpu);
+        }
+    }
+
+    /// Sets the enable bits that are not set yet, of the word at `at`.
+    #[inline(always)]
+    pub(crate) fn enable(&mut self, at: usize, value: u32, cx: &Context) {
+        let word = self.state.word_mut(at);
+        let fresh = value & !word.enabled;
+        if fresh == 0 {
+            return;
+        }
+        word.enabled |= fresh;
+        if fresh & word.pending() != 0 {
+            self.enabled(at, fresh, cx);
         }
     }
 
     /// Interrupts of the word at `at` were just enabled and some are pending.
     #[cold]
     #[inline(never)]
-    pub(crate) fn enabled(&mut self, at: usize, value: u32, cx: &Context) {
+    fn enabled(&mut self, at: usize, value: u32, cx: &Context) {
         let ready = self.state.word(at).pending() & self.state.word(at).open() & value;
         for bit in bits(ready) {
             let slot = Slot::in_word(at, bit);

@@ -3,8 +3,8 @@
 
 use tock_registers::register_bitfields;
 
-/// The Distributor's register map: §4.1.2, table 4-1. Offsets in bytes; a
-/// register with a number is the first of its row.
+/// The Distributor's register map: §4.1.2, table 4-1. Offsets in bytes. The files
+/// that GICv3 has too are in [`files`](crate::spec::files).
 pub mod gicd {
     /// §4.3.1
     pub const CTLR: u64 = 0x000;
@@ -12,26 +12,6 @@ pub mod gicd {
     pub const TYPER: u64 = 0x004;
     /// §4.3.3
     pub const IIDR: u64 = 0x008;
-    /// §4.3.4
-    pub const IGROUPR: u64 = 0x080;
-    /// §4.3.5
-    pub const ISENABLER: u64 = 0x100;
-    /// §4.3.6
-    pub const ICENABLER: u64 = 0x180;
-    /// §4.3.7
-    pub const ISPENDR: u64 = 0x200;
-    /// §4.3.8
-    pub const ICPENDR: u64 = 0x280;
-    /// §4.3.9
-    pub const ISACTIVER: u64 = 0x300;
-    /// §4.3.10
-    pub const ICACTIVER: u64 = 0x380;
-    /// §4.3.11
-    pub const IPRIORITYR: u64 = 0x400;
-    /// §4.3.12
-    pub const ITARGETSR: u64 = 0x800;
-    /// §4.3.13
-    pub const ICFGR: u64 = 0xc00;
     /// §4.3.14; present with the Security Extensions only.
     #[cfg(test)]
     pub const NSACR: u64 = 0xe00;
@@ -43,8 +23,6 @@ pub mod gicd {
     pub const SPENDSGIR: u64 = 0xf20;
     /// §4.3.18
     pub const IDENTIFICATION: u64 = 0xfd0;
-    /// How many rows of 32 registers of a word, and which offset is in which.
-    pub const ROW: u32 = 7;
 }
 
 /// The virtual interface control registers: §5.3, table 5-2. Offsets in words.
@@ -127,16 +105,15 @@ register_bitfields![u32,
     ],
 ];
 
-/// How many SGIs there are: INTIDs from 0 (§2.2.1).
-pub const SGIS: usize = 16;
-/// INTIDs below this are banked, one of each for every CPU interface (§2.2.1).
-pub const PRIVATE: usize = 32;
-/// CPU interfaces that GICv2 allows (§1.3.1).
-pub const CPUS: usize = 8;
 /// The bits of a priority that a list register can carry (§5.3.8).
-pub const PRIORITY_MASK: u32 = 0xf8;
+pub const PRIORITY_MASK: u8 = 0xf8;
 /// The identification registers from 0xFD0 to 0xFFC: only ICPIDR2's ArchRev is
 /// architecture (§4.3.18); the rest is as in GIC-400 (DDI 0471B §3.3, table
 /// 3-3), which the guest's tree names.
 pub const IDENTIFICATION: [u8; 12] =
     [0x04, 0, 0, 0, 0x90, 0xb4, 0x2b, 0x00, 0x0d, 0xf0, 0x05, 0xb1];
+
+/// What saved state begins with.
+pub const STATE_TAG: [u8; 8] = *b"vgic-v2\0";
+/// The version of saved state.
+pub const STATE_VERSION: u32 = 2;

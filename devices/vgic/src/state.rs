@@ -7,7 +7,8 @@
 //! All arrays have a power of two of elements and are indexed by masking, so that
 //! no number that a guest makes up can be out of bounds and nothing is checked.
 
-use crate::spec::{CPUS, GICH_LR, PRIVATE, SGIS};
+use crate::interface::{GuestState, Interface};
+use crate::spec::{CPUS, PRIVATE, SGIS};
 
 /// INTIDs, with the private ones.
 pub const INTIDS: usize = 256;
@@ -113,6 +114,10 @@ pub struct Word {
     pub edge: u32,
     /// Active, and not in a list register.
     pub active: u32,
+    /// In Group 1.
+    pub group1: u32,
+    /// To a power of two, so that finding a word takes a shift.
+    pad: [u32; 7],
 }
 
 impl Word {
@@ -127,6 +132,13 @@ impl Word {
         self.line = line;
         self.edge = edge;
         self.level = line & !edge;
+    }
+
+    /// Works out [`forwarded`](Self::forwarded) from GICD_CTLR.
+    pub const fn forward(&mut self, control: u32) {
+        let group0 = if control & 1 != 0 { !self.group1 } else { 0 };
+        let group1 = if control & 2 != 0 { self.group1 } else { 0 };
+        self.forwarded = (group0 | group1) & !self.active;
     }
 
     /// Ready to be given to a vCPU.
@@ -144,35 +156,28 @@ pub const NOWHERE: u8 = 0xff;
 #[repr(C)]
 pub struct Interrupt {
     /// A list register's value for it: pending, with INTID, priority and group.
-    pub template: u32,
-    /// GICD_ITARGETSR; for an SPI only.
+    pub template: u64,
+    /// The physical interrupt, while [`Word::physical`] says that it waits.
+    pub physical: u16,
+    /// The vCPUs that it may go to, as bits; for an SPI only.
     pub targets: u8,
     /// The vCPU and the list register that it is in, as `vcpu * 16 + register`, or
     /// [`NOWHERE`]. The guest may have emptied that since.
     pub place: u8,
-    /// The physical interrupt, while [`Word::physical`] says that it waits.
-    pub physical: u16,
+    /// Its priority.
+    pub priority: u8,
 }
 
 impl Interrupt {
-    const fn new(intid: usize, targets: u8) -> Self {
-        let template = intid as u32 | GICH_LR::STATE::Pending.value;
-        Self { template, targets, place: NOWHERE, physical: 0 }
-    }
-
-    /// Its priority, as in GICD_IPRIORITYR.
-    pub fn priority(&self) -> u32 {
-        GICH_LR::PRIORITY.read(self.template) << 3
-    }
-
-    /// Whether it is in Group 1.
-    pub fn group1(&self) -> bool {
-        GICH_LR::GRP1.is_set(self.template)
-    }
-
     /// The vCPU whose list registers it is in.
     pub const fn holder(&self) -> Option<usize> {
         if self.place == NOWHERE { None } else { Some(self.place as usize / LISTS) }
+    }
+
+    /// The list register that it is in, if it is in one.
+    #[inline(always)]
+    pub const fn list(&self) -> usize {
+        self.place as usize & (LISTS - 1)
     }
 }
 
@@ -184,13 +189,11 @@ pub struct Bank {
     /// (which the guest may have emptied), open, nothing else of them pending, and
     /// no overflow. Cleared whenever one of that changes.
     pub quick: u32,
+    /// What is written to GICD_SGIR to send it an SGI: the target list.
+    pub own: u32,
     /// The list registers that nothing was put in. (Of the others, the guest may
     /// have emptied some.)
     pub free: u32,
-    /// Something is pending that found no list register.
-    pub overflow: bool,
-    /// Its list registers hold what was there before a reset.
-    pub stale: bool,
     /// The list registers whose interrupt is pending not only by its line.
     pub latched: u32,
     /// The list registers whose interrupt shall not be pending any more, as
@@ -198,45 +201,102 @@ pub struct Bank {
     pub cancel: u32,
     /// The same for active.
     pub deactivate: u32,
-    /// What each list register was last known to hold.
-    pub image: [u32; LISTS],
+    /// The list registers whose interrupt shall be active, as another vCPU said.
+    pub activate: u32,
+    /// The words with interrupts that came for the vCPU since it last looked: bit
+    /// 0 for the private ones, bit n for INTIDs from `32 * n`.
+    pub arrived: u8,
+    /// More than that has changed, or somebody wants to know what its list
+    /// registers hold.
+    pub dirty: bool,
+    /// Something is pending that found no list register.
+    pub overflow: bool,
+    /// Its list registers hold what was there before a reset.
+    pub stale: bool,
+    /// It has to do with interrupts: neither off nor about to be saved.
+    pub awake: bool,
+    /// It reads something that other vCPUs have to tell first: of the word at this
+    /// less one.
+    pub asks: u8,
+    /// The word, likewise, that it read last: of a load of two words the first is
+    /// read again when the second has to be tried again.
+    pub answered: u8,
     /// Which vCPUs sent each SGI that is pending, and not in a list register.
     pub sources: [u8; SGIS],
-    /// GICH_VMCR and GICH_APR, as the vCPU's last refresh found them.
-    pub vmcr: u32,
-    /// See [`vmcr`](Self::vmcr).
-    pub apr: u32,
-    /// To a power of two, so that finding a bank takes a shift.
-    pad: [u32; 4],
+    /// The list register of each private interrupt in [`quick`](Self::quick).
+    list_of: [u8; PRIVATE],
+    /// What each list register was last known to hold.
+    pub image: [u64; LISTS],
+    /// What the guest had changed when the vCPU last left.
+    pub guest: GuestState,
+    /// To a power of two, as [`Word`].
+    pad: [u32; 1],
 }
 
-const _: () = assert!(size_of::<Bank>() == 128 && size_of::<Word>() == 32);
+const _: () = assert!(size_of::<Bank>() == 256 && size_of::<Word>() == 64);
+const _: () = assert!(size_of::<Interrupt>() == 16);
 
 impl Bank {
     const RESET: Self = Self {
         quick: 0,
+        own: 0,
         free: 0,
-        overflow: false,
-        stale: true,
         latched: 0,
         cancel: 0,
         deactivate: 0,
-        image: [0; LISTS],
+        activate: 0,
+        arrived: 0,
+        dirty: false,
+        overflow: false,
+        stale: true,
+        awake: false,
+        asks: 0,
+        answered: 0,
         sources: [0; SGIS],
-        vmcr: 0,
-        apr: 0,
-        pad: [0; 4],
+        list_of: [0; PRIVATE],
+        image: [0; LISTS],
+        guest: GuestState { vmcr: 0, active_priorities: [0; _] },
+        pad: [0; _],
     };
+
+    /// The list register that private interrupt `intid` was in last.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    pub const fn list_of(&self, intid: usize) -> usize {
+        self.list_of[intid & (PRIVATE - 1)] as usize & (LISTS - 1)
+    }
+
+    /// Remembers it.
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    pub const fn set_list_of(&mut self, intid: usize, n: usize) {
+        self.list_of[intid & (PRIVATE - 1)] = n as u8;
+    }
+
+    /// What list register `n` was last known to hold.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    pub const fn image(&self, n: usize) -> u64 {
+        self.image[n & (LISTS - 1)]
+    }
+
+    /// Remembers it.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+    pub const fn set_image(&mut self, n: usize, value: u64) {
+        self.image[n & (LISTS - 1)] = value;
+    }
 }
 
 /// All of it.
 #[derive(Clone)]
 #[repr(C)]
 pub struct State {
-    words: [Word; CPUS + WORDS],
     banks: [Bank; CPUS],
+    words: [Word; CPUS + WORDS],
     interrupts: [Interrupt; SLOTS],
-    /// GICD_CTLR.
+    /// For each vCPU a byte of those whose list registers it waits to know.
+    pub awaited: u64,
+    /// The group enables of GICD_CTLR.
     pub control: u32,
     /// How many vCPUs there are.
     pub vcpus: usize,
@@ -244,24 +304,27 @@ pub struct State {
 
 #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
 impl State {
-    /// After a reset, for so many vCPUs.
-    pub fn new(vcpus: usize) -> Self {
-        // With one processor every SPI goes to it (IHI 0048B.b §4.3.12).
-        let targets = u8::from(vcpus == 1);
+    /// After a reset, for so many vCPUs; SPIs go to `targets`.
+    pub fn new<I: Interface>(vcpus: usize, targets: u8) -> Self {
+        let none = Interrupt { template: 0, physical: 0, targets, place: NOWHERE, priority: 0 };
         let mut state = Self {
-            banks: [Bank::RESET; CPUS],
             words: [Word::default(); CPUS + WORDS],
-            interrupts: [Interrupt::new(0, targets); SLOTS],
+            banks: [Bank::RESET; CPUS],
+            interrupts: [none; SLOTS],
+            awaited: 0,
             control: 0,
             vcpus,
         };
         for (at, interrupt) in state.interrupts.iter_mut().enumerate() {
-            *interrupt = Interrupt::new(Slot(at).intid(), targets);
+            interrupt.template = I::pending(Slot(at).intid(), 0, false);
+        }
+        for (vcpu, bank) in state.banks.iter_mut().enumerate() {
+            bank.own = 1 << 16 << vcpu;
         }
         for word in state.words.iter_mut().take(CPUS) {
-            // SGIs are edge-triggered and always enabled.
+            // SGIs are edge-triggered; a GICv2's are always enabled.
             word.set_lines(0, SGI_BITS);
-            word.enabled = SGI_BITS;
+            word.enabled = I::ENABLED;
         }
         state
     }
@@ -311,39 +374,46 @@ impl State {
         word.latch = if sources == 0 { word.latch & !slot.bit() } else { word.latch | slot.bit() };
     }
 
-    /// The vCPU that `slot` goes to: of an SPI's targets the lowest (§3.2.3
-    /// leaves the choice to the implementation).
+    /// The vCPU that `slot` goes to: of an SPI's targets the lowest that is awake
+    /// (IHI 0048B.b §3.2.3 leaves the choice to the implementation).
     pub fn target(&self, slot: Slot) -> Option<usize> {
         if !slot.is_shared() {
             return Some(slot.word());
         }
-        let target = self.interrupt(slot).targets.trailing_zeros() as usize;
-        (target < self.vcpus).then_some(target)
+        let targets = u32::from(self.interrupt(slot).targets);
+        let awake = bits(targets).find(|vcpu| self.bank(*vcpu as usize).awake);
+        awake.or_else(|| bits(targets).next()).map(|vcpu| vcpu as usize)
     }
 
-    /// Works out [`Word::forwarded`] anew after GICD_CTLR, a group, or what is
-    /// active changed.
+    /// Works out anew what is forwarded of the word at `at`, after GICD_CTLR, a
+    /// group, or what is active changed.
     pub fn forward(&mut self, at: usize) {
         let control = self.control;
-        let open = |i: &Interrupt| control >> u32::from(i.group1()) & 1;
-        let forwarded =
-            (0..32).fold(0, |all, bit| all | open(self.interrupt(Slot::in_word(at, bit))) << bit);
-        let word = self.word_mut(at);
-        word.forwarded = forwarded & !word.active;
+        self.word_mut(at).forward(control);
         if at < CPUS {
             self.bank_mut(at).quick = 0;
         }
     }
 
+    /// Sets an interrupt's priority and group to what is written there.
+    pub fn set_template<I: Interface>(&mut self, slot: Slot) {
+        let group1 = self.word(slot.word()).group1 & slot.bit() != 0;
+        let interrupt = self.interrupt_mut(slot);
+        interrupt.template = I::pending(slot.intid(), interrupt.priority, group1);
+    }
+
     /// Each of a bank's list registers that something was put in, with what its
     /// image says.
-    pub fn held(&self, vcpu: usize, all: u32) -> impl Iterator<Item = (usize, u32, Slot)> {
+    pub fn held<I: Interface>(
+        &self,
+        vcpu: usize,
+        all: u32,
+    ) -> impl Iterator<Item = (usize, u64, Slot)> {
         let bank = self.bank(vcpu);
         let used = if bank.stale { 0 } else { all & !bank.free };
         bits(used).map(move |n| {
-            let n = n as usize & (LISTS - 1);
-            let image = bank.image[n];
-            (n, image, Slot::new(vcpu, GICH_LR::VIRTUAL_ID.read(image) as usize))
+            let image = bank.image(n as usize);
+            (n as usize, image, Slot::new(vcpu, I::intid(image)))
         })
     }
 }

@@ -1,0 +1,480 @@
+//! What is pending, put into list registers and taken back.
+//!
+//! The registers are those of the core that runs this code, and hold the
+//! interrupts of the vCPU that is there, which every function calls `here`. What a
+//! list register holds is moved there: its pending bits in the software state are
+//! cleared, and set again when it is taken back. So an interrupt is pending in one
+//! place.
+//!
+//! The short way puts one interrupt into a free register ([`Vgic::place`]). All
+//! else takes everything back that the guest has not acknowledged
+//! ([`Vgic::recall`]), changes what is to be changed, and fills the registers in
+//! the order of priority ([`Vgic::fill`]).
+
+use crate::Vgic;
+use crate::interface::{GuestState, Interface};
+use crate::spec::PRIVATE;
+use crate::state::{LISTS, NOWHERE, Slot, bits, words_of};
+
+/// The vCPU leaves its core, or starts anew there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It goes off, or its VM is about to be saved.
+    Leave,
+    /// Its CPU interface is as after a reset.
+    Start,
+}
+
+impl<I: Interface> Vgic<I> {
+    /// A list register for `slot`: the one that it was in, if the guest is done
+    /// with it, or a free one. None if it is still there, or if what is pending
+    /// has to be put in order first.
+    fn claim(&mut self, here: usize, slot: Slot) -> Option<usize> {
+        let interrupt = self.state.interrupt(slot);
+        let bank = self.state.bank(here);
+        if interrupt.place == NOWHERE {
+            let n = bank.free.trailing_zeros() as usize;
+            if bank.free == 0 {
+                return None;
+            }
+            self.state.bank_mut(here).free &= !(1 << n);
+            self.state.interrupt_mut(slot).place = (here * LISTS + n) as u8;
+            return Some(n);
+        }
+        let n = interrupt.list();
+        let elsewhere = interrupt.holder() != Some(here);
+        if elsewhere || bank.overflow || self.interface.list(n) & I::STATE != 0 {
+            return None;
+        }
+        Some(n)
+    }
+
+    fn put(&mut self, here: usize, n: usize, value: u64) {
+        self.state.bank_mut(here).set_image(n, value);
+        self.interface.set_list(n, value);
+    }
+
+    /// Moves the pending `slot` into a list register; false if there is none.
+    pub(crate) fn place(&mut self, here: usize, slot: Slot) -> bool {
+        let Some(n) = self.claim(here, slot) else {
+            return false;
+        };
+        let value = if I::SOURCES && slot.is_sgi() {
+            self.take_source(here, slot)
+        } else {
+            self.take_pending(here, slot, n)
+        };
+        self.put(here, n, value);
+        if !slot.is_shared() {
+            self.allow_quick(here, n, slot, value);
+        }
+        true
+    }
+
+    /// The short way for a private interrupt whose list register will be written
+    /// alike when it comes again: an SGI to oneself, a physical interrupt.
+    fn allow_quick(&mut self, here: usize, n: usize, slot: Slot, value: u64) {
+        let alike = match slot.is_sgi() {
+            true => !I::SOURCES || I::source(value) == here,
+            false => value & I::HW != 0,
+        };
+        let word = self.state.word(slot.word());
+        let alike = alike && word.open() & !word.pending() & slot.bit() != 0;
+        let bank = self.state.bank_mut(here);
+        bank.quick &= !slot.bit();
+        if alike && !bank.overflow {
+            bank.quick |= slot.bit();
+            bank.set_list_of(slot.intid(), n);
+        }
+    }
+
+    /// Puts private interrupt `intid` into the list register that it was in last
+    /// once more, if the guest is done with it and nothing stands in the way; false
+    /// if that is not so.
+    ///
+    /// This is what an interrupt of a running guest costs.
+    #[inline(always)]
+    pub(crate) fn again(&mut self, here: usize, intid: usize) -> bool {
+        let bank = self.state.bank(here);
+        if bank.quick >> (intid & (PRIVATE - 1)) & 1 == 0 {
+            return false;
+        }
+        let n = bank.list_of(intid);
+        self.interface.refill(n, bank.image(n))
+    }
+
+    /// One source of a pending SGI. While others wait, its end is told.
+    fn take_source(&mut self, here: usize, slot: Slot) -> u64 {
+        let sgi = slot.intid();
+        let sources = self.state.sources(here, sgi);
+        let rest = sources & sources.wrapping_sub(1);
+        self.state.set_sources(here, sgi, rest);
+        let eoi = if rest == 0 { 0 } else { I::EOI };
+        self.state.interrupt(slot).template
+            | I::from_source(sources.trailing_zeros() as usize)
+            | eoi
+    }
+
+    /// Any other interrupt. The end of one with a level line is told, so that the
+    /// line is looked at again.
+    fn take_pending(&mut self, here: usize, slot: Slot, n: usize) -> u64 {
+        let (interrupt, bit) = (*self.state.interrupt(slot), slot.bit());
+        let word = self.state.word_mut(slot.word());
+        let (latched, linked) = (word.latch & bit != 0, word.physical & bit != 0);
+        let eoi = if word.edge & bit == 0 { I::EOI } else { 0 };
+        word.latch &= !bit;
+        word.physical &= !bit;
+        let bank = self.state.bank_mut(here);
+        bank.cancel &= !(1 << n);
+        bank.deactivate &= !(1 << n);
+        bank.latched = bank.latched & !(1 << n) | u32::from(latched) << n;
+        interrupt.template | if linked { I::link(interrupt.physical) } else { eoi }
+    }
+
+    /// Empties list register `n`.
+    fn release(&mut self, here: usize, n: usize, slot: Slot) {
+        self.state.interrupt_mut(slot).place = NOWHERE;
+        self.state.bank_mut(here).free |= 1 << n;
+        self.interface.set_list(n, 0);
+    }
+
+    /// Takes back from the list registers what is pending, and forgets what the
+    /// guest is done with. What is active stays. Gives the vCPUs that are to
+    /// look, since an interrupt of theirs was here.
+    pub(crate) fn recall(&mut self, here: usize) -> u32 {
+        if self.state.bank(here).stale {
+            self.start(here);
+        }
+        let bank = self.state.bank_mut(here);
+        bank.quick = 0;
+        bank.arrived = 0;
+        bank.dirty = false;
+        let mut kicks = 0;
+        for n in bits(self.interface.all() & !self.state.bank(here).free) {
+            let n = n as usize;
+            let slot = self.slot_in(here, n);
+            self.recall_one(here, n, slot);
+            kicks |= self.owed(here, slot);
+        }
+        let bank = self.state.bank_mut(here);
+        bank.cancel = 0;
+        bank.deactivate = 0;
+        bank.activate = 0;
+        self.known(here);
+        kicks
+    }
+
+    /// Which interrupt was put into list register `n`.
+    fn slot_in(&self, here: usize, n: usize) -> Slot {
+        Slot::new(here, I::intid(self.state.bank(here).image(n)))
+    }
+
+    fn recall_one(&mut self, here: usize, n: usize, slot: Slot) {
+        let value = self.interface.list(n);
+        if value & I::ACTIVE != 0 {
+            if self.state.bank(here).deactivate >> n & 1 != 0 {
+                return self.deactivate(here, n, slot);
+            }
+            return self.state.bank_mut(here).set_image(n, value);
+        }
+        self.release(here, n, slot);
+        if value & I::PENDING != 0 {
+            self.take_back(here, n, slot, value);
+        }
+        if self.state.bank(here).activate >> n & 1 != 0 {
+            self.state.word_mut(slot.word()).active |= slot.bit();
+            self.state.forward(slot.word());
+        }
+    }
+
+    /// The vCPU, as a bit, that `slot` is now for instead of `here`.
+    fn owed(&self, here: usize, slot: Slot) -> u32 {
+        let interrupt = self.state.interrupt(slot);
+        let word = self.state.word(slot.word());
+        let waits = (word.pending() | word.active) & slot.bit() != 0;
+        match self.state.target(slot) {
+            Some(target) if waits && interrupt.place == NOWHERE && target != here => 1 << target,
+            _ => 0,
+        }
+    }
+
+    /// What was pending in list register `n` is pending in software again.
+    fn take_back(&mut self, here: usize, n: usize, slot: Slot, value: u64) {
+        let bank = self.state.bank(here);
+        let (latched, cancel) = (bank.latched >> n & 1 != 0, bank.cancel >> n & 1 != 0);
+        if value & I::HW != 0 {
+            self.state.interrupt_mut(slot).physical = I::linked(value);
+            self.state.word_mut(slot.word()).physical |= slot.bit();
+        } else if I::SOURCES && slot.is_sgi() {
+            let sources = self.state.sources(here, slot.intid()) | 1 << (I::source(value) & 7);
+            self.state.set_sources(here, slot.intid(), sources);
+        } else if latched && !cancel {
+            self.state.word_mut(slot.word()).latch |= slot.bit();
+        }
+    }
+
+    /// Ends the active interrupt in list register `n`. One that is linked to
+    /// hardware has to be deactivated there, which only the guest's own end of
+    /// interrupt does: it becomes pending once more.
+    pub(crate) fn deactivate(&mut self, here: usize, n: usize, slot: Slot) {
+        let value = self.interface.list(n);
+        self.release(here, n, slot);
+        if value & I::HW != 0 {
+            self.take_back(here, n, slot, value);
+        }
+    }
+
+    /// Fills the list registers, the highest priority first.
+    fn fill(&mut self, here: usize) {
+        self.place_active(here);
+        let mut overflow = false;
+        while let Some(slot) = self.best(here) {
+            if !self.place(here, slot) {
+                overflow = true;
+                break;
+            }
+        }
+        self.watch(here, overflow);
+        if overflow != self.state.bank(here).overflow {
+            self.state.bank_mut(here).overflow = overflow;
+            self.interface.set_overflow(overflow);
+        }
+        if overflow {
+            self.state.bank_mut(here).quick = 0;
+        }
+    }
+
+    /// Takes back and fills again.
+    pub(crate) fn flush(&mut self, here: usize) {
+        let kicks = self.recall(here);
+        self.settle(here, kicks);
+    }
+
+    /// Fills, and tells the vCPUs in `kicks` to do the same.
+    pub(crate) fn settle(&mut self, here: usize, kicks: u32) {
+        self.fill(here);
+        self.tell(kicks & !(1 << here));
+    }
+
+    /// Has the vCPUs in `kicks` take back and fill again.
+    pub(crate) fn tell(&mut self, kicks: u32) {
+        for vcpu in bits(kicks) {
+            self.state.bank_mut(vcpu as usize).dirty = true;
+            self.vcpus.kick(vcpu as usize);
+        }
+    }
+
+    /// Asks to be told of the end of what is active and pending again; in an
+    /// overflow of everything, since each end makes room. What is linked to
+    /// hardware cannot be asked of (IHI 0048B.b §5.3.8): for it there is the
+    /// underflow.
+    fn watch(&mut self, here: usize, overflow: bool) {
+        for n in bits(self.interface.all() & !self.state.bank(here).free) {
+            let n = n as usize;
+            let image = self.state.bank(here).image(n);
+            let slot = Slot::new(here, I::intid(image));
+            let again = self.state.word(slot.word()).pending() & slot.bit() != 0;
+            if (again || overflow) && image & (I::HW | I::EOI) == 0 {
+                self.put(here, n, image | I::EOI);
+            }
+        }
+    }
+
+    /// What the guest made active, so that it can end it.
+    fn place_active(&mut self, here: usize) {
+        for word in words_of(here) {
+            for bit in bits(self.state.word(word).active) {
+                let slot = Slot::in_word(word, bit);
+                if self.state.target(slot) != Some(here) {
+                    continue;
+                }
+                let Some(n) = self.claim(here, slot) else {
+                    return;
+                };
+                let template = self.state.interrupt(slot).template;
+                self.put(here, n, template & !I::STATE | I::ACTIVE | I::EOI);
+                self.state.word_mut(word).active &= !slot.bit();
+                self.state.forward(word);
+            }
+        }
+    }
+
+    /// The pending interrupt to be given next: of the highest priority the
+    /// lowest INTID.
+    fn best(&self, here: usize) -> Option<Slot> {
+        let mut best = None;
+        let mut best_priority = u32::MAX;
+        for word in words_of(here) {
+            let ready = self.state.word(word).pending() & self.state.word(word).open();
+            for bit in bits(ready) {
+                let slot = Slot::in_word(word, bit);
+                let interrupt = self.state.interrupt(slot);
+                let is_here = self.state.target(slot) == Some(here) && interrupt.place == NOWHERE;
+                if is_here && u32::from(interrupt.priority) < best_priority {
+                    best_priority = interrupt.priority.into();
+                    best = Some(slot);
+                }
+            }
+        }
+        best
+    }
+
+    /// The interface as after a reset, or as it was saved.
+    fn start(&mut self, here: usize) {
+        let all = self.interface.all();
+        let bank = self.state.bank_mut(here);
+        bank.free = all;
+        bank.stale = false;
+        bank.awake = true;
+        bank.overflow = false;
+        self.interface.start(&bank.guest);
+    }
+
+    /// The vCPU is about to go on, and something may have changed for it.
+    pub(crate) fn refresh(&mut self, here: usize) {
+        let bank = self.state.bank(here);
+        if bank.dirty || bank.stale || bank.overflow || !bank.awake || !self.take_arrived(here) {
+            self.state.bank_mut(here).awake = true;
+            self.flush(here);
+        }
+    }
+
+    /// Places what came in from other cores; false if not all of it could be.
+    fn take_arrived(&mut self, here: usize) -> bool {
+        let arrived = core::mem::take(&mut self.state.bank_mut(here).arrived);
+        for n in bits(arrived.into()) {
+            let word = crate::state::word_of(here, n as usize);
+            let ready = self.state.word(word).pending() & self.state.word(word).open();
+            for bit in bits(ready) {
+                let slot = Slot::in_word(word, bit);
+                if self.state.target(slot) == Some(here) && !self.place(here, slot) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes everything back that software can hold: all but what is active and
+    /// linked to hardware, unless the vCPU starts anew. Private physical interrupts
+    /// are inactive then; whoever starts a vCPU sees to it.
+    pub(crate) fn change(&mut self, here: usize, change: Change) {
+        let kicks = self.recall(here);
+        for n in bits(self.interface.all() & !self.state.bank(here).free) {
+            let (n, slot) = (n as usize, self.slot_in(here, n as usize));
+            let linked = self.interface.list(n) & I::HW != 0;
+            match change {
+                Change::Leave if linked => continue,
+                _ if linked => self.deactivate(here, n, slot),
+                _ => {
+                    self.release(here, n, slot);
+                    self.state.word_mut(slot.word()).active |= slot.bit();
+                }
+            }
+            self.state.forward(slot.word());
+        }
+        self.state.bank_mut(here).guest = match change {
+            Change::Leave => self.interface.guest_state(),
+            Change::Start => GuestState::default(),
+        };
+        let bank = self.state.bank_mut(here);
+        bank.awake = change == Change::Start;
+        bank.overflow = false;
+        self.interface.set_overflow(false);
+        if change == Change::Start {
+            self.state.word_mut(here).physical = 0;
+            self.start(here);
+            return self.settle(here, kicks);
+        }
+        self.tell(kicks | self.left_to_others(here));
+    }
+
+    /// The vCPUs, as bits, that can take what is shared and waits for `here`.
+    fn left_to_others(&self, here: usize) -> u32 {
+        let waits = words_of(here).skip(1).flat_map(|at| {
+            let word = self.state.word(at);
+            bits(word.pending() | word.active).map(move |bit| Slot::in_word(at, bit))
+        });
+        waits.fold(0, |all, slot| all | self.owed(here, slot))
+    }
+
+    /// What `here` has in list registers is as the images say.
+    fn known(&mut self, here: usize) {
+        self.state.awaited &= !(0x0101_0101_0101_0101 << (here & 7));
+    }
+
+    /// Whether what other vCPUs have in list registers of the word at `at` is
+    /// known well enough for a read. If not, they are told to look, and the read
+    /// is to be tried again.
+    ///
+    /// A guest that is interrupted between the tries and never comes back leaves
+    /// its question behind; the next access that asks something else takes it away.
+    pub(crate) fn others_are_known(&mut self, here: usize, at: usize) -> bool {
+        let shift = 8 * (here as u32 & 7);
+        let question = at as u8 + 1;
+        let bank = self.state.bank_mut(here);
+        if bank.asks != question {
+            if bank.asks != 0 && bank.answered == question {
+                bank.answered = 0;
+                return true;
+            }
+            self.forget_question(here);
+            self.state.bank_mut(here).asks = question;
+            let holders = self.holders(here, at);
+            self.state.awaited |= u64::from(holders) << shift;
+            self.tell(holders);
+        }
+        let awaited = bits((self.state.awaited >> shift) as u32 & 0xff);
+        let running =
+            awaited.filter(|vcpu| self.vcpus.power(*vcpu as usize) == evisor_contract::Power::On);
+        let known = running.count() == 0;
+        if known {
+            self.forget_question(here);
+            self.state.bank_mut(here).answered = question;
+        }
+        known
+    }
+
+    /// `here` asks no more.
+    pub(crate) fn forget_question(&mut self, here: usize) {
+        self.state.bank_mut(here).asks = 0;
+        self.state.awaited &= !(0xff << (8 * (here as u32 & 7)));
+    }
+
+    /// The other vCPUs, as bits, with interrupts of the word at `at` in their list
+    /// registers.
+    fn holders(&self, here: usize, at: usize) -> u32 {
+        let others = (0..self.state.vcpus).filter(|vcpu| *vcpu != here);
+        let holds = |vcpu: &usize| {
+            let mut held = self.state.held::<I>(*vcpu, self.interface.all());
+            held.any(|(_, _, slot)| slot.word() == at)
+        };
+        others.filter(holds).fold(0, |all, vcpu| all | 1 << vcpu)
+    }
+
+    /// The bits of the word at `at` that are in `state` in a list register: in
+    /// those of `here` as they are, in others' as they were last known and have
+    /// been changed since.
+    pub(crate) fn in_lists(&self, here: usize, at: usize, state: u64) -> u32 {
+        let mut found = 0;
+        for vcpu in 0..self.state.vcpus {
+            let bank = self.state.bank(vcpu);
+            for (n, image, slot) in self.state.held::<I>(vcpu, self.interface.all()) {
+                let mut value = if vcpu == here { self.interface.list(n) } else { image };
+                if bank.cancel >> n & 1 != 0 && value & I::HW == 0 {
+                    value &= !I::PENDING;
+                }
+                if bank.deactivate >> n & 1 != 0 {
+                    value &= !I::ACTIVE;
+                }
+                if bank.activate >> n & 1 != 0 {
+                    value |= I::ACTIVE;
+                }
+                if slot.word() == at && value & state != 0 {
+                    found |= slot.bit();
+                }
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,417 @@
+//! Interrupts from where they come in to where the guest ends them.
+
+use super::{Acknowledged, Controller, Rig};
+use crate::spec::files;
+use evisor_contract::{LineState, Reply, Status, Width, tag};
+
+const TIMER: u32 = 27;
+const UART: u32 = 33;
+/// GICD_CTLR.
+const CTLR: u64 = 0;
+
+super::both! {
+    a_physical_interrupt_is_linked,
+    a_physical_interrupt_waits_until_it_is_enabled,
+    disabled_while_pending_is_pulled_back,
+    nothing_is_forwarded_while_the_distributor_is_off,
+    a_level_line_comes_again_until_it_drops,
+    an_edge_while_active_comes_once_more,
+    set_and_cleared_by_software,
+    active_by_software,
+    deactivated_while_linked_comes_again,
+    more_than_there_are_list_registers_in_order_of_priority,
+    an_interrupt_that_comes_again_in_overflow_waits_its_turn,
+    a_shared_interrupt_goes_where_it_is_targeted,
+    what_another_vcpu_changes_is_pulled_back_at_the_next_refresh,
+    another_vms_vcpu_is_never_here,
+    what_another_vcpu_acknowledged_reads_back,
+    a_forgotten_question_is_asked_anew,
+    active_is_set_and_cleared_from_elsewhere,
+    a_vcpu_that_leaves_keeps_nothing,
+    a_vcpu_starts_anew_with_what_was_active,
+    nothing_comes_to_a_vcpu_that_left,
+    many_that_come_from_elsewhere,
+    two_words_at_once,
+}
+
+fn physical<G: Controller>(rig: &mut Rig<G>, intid: u32) {
+    assert_eq!(rig.line(intid, LineState::Physical(intid as u16)), Reply::HELD);
+}
+
+fn a_physical_interrupt_is_linked<G: Controller>() {
+    // §5.2.2: the guest's end deactivates the physical one.
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, TIMER);
+    for _ in 0..3 {
+        physical(&mut rig, TIMER);
+        assert!(rig.is_set(files::ISPENDR, TIMER));
+        let taken = rig.acknowledge().unwrap();
+        assert_eq!((taken.intid, taken.physical), (27, Some(27)));
+        assert!(rig.is_set(files::ISACTIVER, TIMER) && !rig.is_set(files::ISPENDR, TIMER));
+        rig.end(taken);
+        assert!(!rig.is_set(files::ISACTIVER, TIMER));
+        assert_eq!(rig.acknowledge(), None);
+    }
+}
+
+fn a_physical_interrupt_waits_until_it_is_enabled<G: Controller>() {
+    let mut rig = Rig::<G>::started(1, 4);
+    physical(&mut rig, TIMER);
+    assert!(rig.is_set(files::ISPENDR, TIMER));
+    assert_eq!(rig.acknowledge(), None);
+    rig.bit(files::ISENABLER, TIMER);
+    assert_eq!(rig.acknowledge().unwrap().physical, Some(27));
+}
+
+fn disabled_while_pending_is_pulled_back<G: Controller>() {
+    let mut rig = Rig::<G>::started(1, 4);
+    for _ in 0..2 {
+        rig.bit(files::ISENABLER, TIMER);
+        rig.bit(files::ISENABLER, UART);
+        physical(&mut rig, TIMER);
+        let _ = rig.line(UART, LineState::Pulse);
+        rig.bit(files::ICENABLER, TIMER);
+        rig.bit(files::ICENABLER, UART);
+        assert_eq!(rig.acknowledge(), None);
+        assert!(rig.is_set(files::ISPENDR, TIMER) && rig.is_set(files::ISPENDR, UART));
+        rig.bit(files::ISENABLER, UART);
+        assert_eq!(rig.take(), Some(33));
+        rig.bit(files::ISENABLER, TIMER);
+        let taken = rig.acknowledge().unwrap();
+        assert_eq!(taken.physical, Some(27));
+        rig.end(taken);
+    }
+}
+
+fn nothing_is_forwarded_while_the_distributor_is_off<G: Controller>() {
+    // §4.3.1
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, TIMER);
+    physical(&mut rig, TIMER);
+    rig.write(CTLR, 0);
+    assert_eq!(rig.acknowledge(), None);
+    // Group 1 only: the interrupt is in Group 0.
+    rig.write(CTLR, 2);
+    assert_eq!(rig.acknowledge(), None);
+    rig.bit(files::IGROUPR, TIMER);
+    assert_eq!(rig.take(), Some(27));
+}
+
+fn a_level_line_comes_again_until_it_drops<G: Controller>() {
+    // §4.2.4 (figure 4-1), and §5.3.4: the end is told.
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, UART);
+    let _ = rig.line(UART, LineState::High);
+    assert_eq!(rig.take(), Some(33));
+    assert_eq!(rig.take(), Some(33));
+    let taken = rig.acknowledge().unwrap();
+    let _ = rig.line(UART, LineState::Low);
+    rig.end(taken);
+    assert_eq!(rig.acknowledge(), None);
+
+    // Up and down before anybody looked.
+    let _ = rig.line(UART, LineState::High);
+    let _ = rig.line(UART, LineState::Low);
+    assert_eq!(rig.acknowledge(), None);
+
+    // Down and up again while active.
+    let _ = rig.line(UART, LineState::High);
+    let taken = rig.acknowledge().unwrap();
+    let _ = rig.line(UART, LineState::Low);
+    let _ = rig.line(UART, LineState::High);
+    assert_eq!(rig.acknowledge(), None);
+    rig.end(taken);
+    assert_eq!(rig.take(), Some(33));
+}
+
+fn an_edge_while_active_comes_once_more<G: Controller>() {
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.edge(UART);
+    rig.bit(files::ISENABLER, UART);
+    let _ = rig.line(UART, LineState::High);
+    let taken = rig.acknowledge().unwrap();
+    let _ = rig.line(UART, LineState::Low);
+    assert_eq!(rig.acknowledge(), None);
+    let _ = rig.line(UART, LineState::High);
+    let _ = rig.line(UART, LineState::Pulse);
+    assert!(rig.is_set(files::ISPENDR, UART) && rig.is_set(files::ISACTIVER, UART));
+    assert_eq!(rig.acknowledge(), None);
+    rig.end(taken);
+    // The line is still up, which means nothing for an edge.
+    assert_eq!(rig.take_all(), [33]);
+}
+
+fn set_and_cleared_by_software<G: Controller>() {
+    // §4.3.7, §4.3.8
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, 40);
+    rig.bit(files::ISPENDR, 40);
+    assert!(rig.is_set(files::ISPENDR, 40));
+    rig.bit(files::ICPENDR, 40);
+    assert!(!rig.is_set(files::ISPENDR, 40));
+    assert_eq!(rig.acknowledge(), None);
+    rig.bit(files::ISPENDR, 40);
+    assert_eq!(rig.take_all(), [40]);
+    // A line that is up stays pending.
+    let _ = rig.line(40, LineState::High);
+    rig.bit(files::ICPENDR, 40);
+    assert!(rig.is_set(files::ISPENDR, 40));
+}
+
+fn active_by_software<G: Controller>() {
+    // §4.3.9, §4.3.10: an active interrupt is not given again.
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, 40);
+    rig.bit(files::ISACTIVER, 40);
+    let _ = rig.line(40, LineState::Pulse);
+    assert_eq!(rig.acknowledge(), None);
+    assert!(rig.is_set(files::ISACTIVER, 40) && rig.is_set(files::ISPENDR, 40));
+    rig.bit(files::ICACTIVER, 40);
+    assert_eq!(rig.take_all(), [40]);
+    // The guest may end it too.
+    rig.bit(files::ISACTIVER, 40);
+    let _ = rig.line(40, LineState::Pulse);
+    rig.end(Acknowledged { intid: 40, source: 0, physical: None });
+    assert_eq!(rig.take_all(), [40]);
+}
+
+fn deactivated_while_linked_comes_again<G: Controller>() {
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, TIMER);
+    physical(&mut rig, TIMER);
+    rig.acknowledge().unwrap();
+    rig.bit(files::ICACTIVER, TIMER);
+    // Only so is the physical interrupt deactivated.
+    assert_eq!(rig.acknowledge().unwrap().physical, Some(27));
+}
+
+fn more_than_there_are_list_registers_in_order_of_priority<G: Controller>() {
+    for lists in [2, 4, 16] {
+        let mut rig = Rig::<G>::started(1, lists);
+        let mut expected = alloc::vec::Vec::new();
+        for n in 0..24 {
+            let (intid, priority) = (40 + n, (n * 7 % 24) as u8 * 8);
+            rig.bit(files::ISENABLER, intid);
+            rig.priority(intid, priority);
+            let _ = rig.line(intid, LineState::Pulse);
+            expected.push((priority, intid as usize));
+        }
+        expected.sort_unstable();
+        let expected: alloc::vec::Vec<_> = expected.into_iter().map(|(_, intid)| intid).collect();
+        assert_eq!(rig.take_all(), expected, "{lists}");
+        assert!(!rig.gic.underflow());
+    }
+}
+
+fn an_interrupt_that_comes_again_in_overflow_waits_its_turn<G: Controller>() {
+    let mut rig = Rig::<G>::started(1, 2);
+    rig.bit(files::ISENABLER, TIMER);
+    rig.priority(TIMER, 0xf8);
+    physical(&mut rig, TIMER);
+    assert_eq!(rig.take(), Some(27));
+    for intid in 40..44 {
+        rig.bit(files::ISENABLER, intid);
+        let _ = rig.line(intid, LineState::Pulse);
+    }
+    physical(&mut rig, TIMER);
+    assert_eq!(rig.take_all(), [40, 41, 42, 43, 27]);
+}
+
+fn a_shared_interrupt_goes_where_it_is_targeted<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.bit(files::ISENABLER, UART);
+    rig.target(UART, 1);
+    let _ = rig.line(UART, LineState::High);
+    assert_eq!(rig.acknowledge(), None);
+    rig.switch(1);
+    let taken = rig.acknowledge().unwrap();
+    // While it is handled there, it is retargeted; its end is what matters.
+    rig.switch(0);
+    rig.target(UART, 0);
+    assert_eq!(rig.acknowledge(), None);
+    rig.switch(1);
+    rig.end(taken);
+    assert_eq!(rig.acknowledge(), None);
+    rig.switch(0);
+    assert_eq!(rig.take(), Some(33));
+}
+
+fn what_another_vcpu_changes_is_pulled_back_at_the_next_refresh<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    for (register, again) in [(files::ICENABLER, true), (files::ICPENDR, false)] {
+        rig.switch(0);
+        rig.bit(files::ISENABLER, UART);
+        let _ = rig.line(UART, LineState::Pulse);
+        rig.switch(1);
+        rig.bit(register, UART);
+        rig.switch(0);
+        assert_eq!(rig.acknowledge(), None);
+        rig.switch(1);
+        rig.bit(files::ISENABLER, UART);
+        rig.switch(0);
+        assert_eq!(rig.take().is_some(), again);
+    }
+    // The line drops while its interrupt is in the other's list register.
+    let _ = rig.line(UART, LineState::High);
+    rig.switch(1);
+    let _ = rig.line(UART, LineState::Low);
+    rig.switch(0);
+    assert_eq!(rig.acknowledge(), None);
+}
+
+fn another_vms_vcpu_is_never_here<G: Controller>() {
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, UART);
+    let mut other = evisor_contract::Context::of_vm(3, 5);
+    let reply = evisor_contract::Notify::notify(&mut rig.gic, UART, 1, &mut other);
+    assert_eq!(reply, Reply::DONE);
+    assert_eq!(rig.list(0), 0);
+    assert_eq!(rig.take(), Some(33));
+}
+
+/// Reading what another vCPU has in its list registers asks it first.
+fn what_another_vcpu_acknowledged_reads_back<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.edge(UART);
+    rig.bit(files::ISENABLER, UART);
+    let _ = rig.line(UART, LineState::Pulse);
+    let taken = rig.acknowledge().unwrap();
+    rig.switch(1);
+    let reply = rig.gic.read(rig.word(files::ISACTIVER, UART), Width::Word, &mut rig.cx());
+    assert_eq!(reply.status, Status::Again);
+    assert!(rig.is_set(files::ISACTIVER, UART) && !rig.is_set(files::ISPENDR, UART));
+    rig.switch(0);
+    rig.end(taken);
+    rig.switch(1);
+    assert!(!rig.is_set(files::ISACTIVER, UART));
+    // Nobody has anything: it is known at once.
+    let reply = rig.gic.read(rig.word(files::ISACTIVER, UART), Width::Word, &mut rig.cx());
+    assert_eq!(reply, Reply::value(0));
+}
+
+/// A question that is never asked again is not answered with what was known then.
+fn a_forgotten_question_is_asked_anew<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.bit(files::ISENABLER, UART);
+    rig.bit(files::ISPENDR, UART);
+    rig.switch(1);
+    let word = rig.word(files::ISACTIVER, UART);
+    let read = |rig: &mut Rig<G>| rig.gic.read(word, Width::Word, &mut rig.cx());
+    assert_eq!(read(&mut rig).status, Status::Again);
+    rig.refresh_all();
+    rig.priority(200, 8);
+    rig.switch(0);
+    rig.acknowledge().unwrap();
+    rig.switch(1);
+    assert_eq!(read(&mut rig).status, Status::Again);
+    assert!(rig.is_set(files::ISACTIVER, UART));
+}
+
+/// Written for an interrupt that another vCPU has.
+fn active_is_set_and_cleared_from_elsewhere<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.edge(UART);
+    rig.bit(files::ISENABLER, UART);
+    let _ = rig.line(UART, LineState::Pulse);
+    rig.switch(1);
+    rig.bit(files::ISACTIVER, UART);
+    assert!(rig.is_set(files::ISACTIVER, UART) && rig.is_set(files::ISPENDR, UART));
+    rig.switch(0);
+    assert_eq!(rig.acknowledge(), None);
+    rig.switch(1);
+    rig.bit(files::ICACTIVER, UART);
+    assert!(!rig.is_set(files::ISACTIVER, UART));
+    rig.switch(0);
+    assert_eq!(rig.take_all(), [33]);
+}
+
+/// A vCPU goes off: what is shared goes to others, what is private waits.
+fn a_vcpu_that_leaves_keeps_nothing<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.bit(files::ISENABLER, TIMER);
+    for intid in [UART, 34] {
+        rig.edge(intid);
+        rig.bit(files::ISENABLER, intid);
+    }
+    rig.send(5, 1);
+    physical(&mut rig, TIMER);
+    let _ = rig.line(UART, LineState::Pulse);
+    rig.leave();
+    rig.switch(1);
+    // Pending still, and known without asking who cannot answer.
+    assert!(rig.is_set(files::ISPENDR, UART));
+    rig.target(UART, 1);
+    assert_eq!(rig.take_all(), [33]);
+    let _ = rig.line(34, LineState::Pulse);
+    rig.switch(0);
+    // The physical interrupt was deactivated with the start; the SGI waited.
+    rig.start();
+    assert_eq!(rig.take_all(), [5, 34]);
+}
+
+/// IHI 0048B.b §4.1.4: the Distributor keeps what is active when a CPU interface
+/// is reset.
+fn a_vcpu_starts_anew_with_what_was_active<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.bit(files::ISENABLER, TIMER);
+    rig.bit(files::ISPENDR, TIMER);
+    let taken = rig.acknowledge().unwrap();
+    rig.leave();
+    rig.start();
+    assert!(rig.is_set(files::ISACTIVER, TIMER));
+    assert_eq!(rig.acknowledge(), None);
+    rig.end(taken);
+    assert!(!rig.is_set(files::ISACTIVER, TIMER));
+}
+
+/// The maintenance interrupt of a vCPU that left brings nothing back.
+fn nothing_comes_to_a_vcpu_that_left<G: Controller>() {
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, UART);
+    rig.leave();
+    let _ = rig.line(UART, LineState::High);
+    let _ = rig.notify(tag::MAINTENANCE, 0);
+    assert_eq!(rig.acknowledge(), None);
+    rig.start();
+    assert_eq!(rig.take(), Some(33));
+}
+
+/// From another core, without taking back what is there.
+fn many_that_come_from_elsewhere<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    for intid in 40..46 {
+        rig.edge(intid);
+        rig.bit(files::ISENABLER, intid);
+        rig.priority(intid, 8 * (46 - intid) as u8);
+    }
+    rig.switch(1);
+    for intid in [40, 45, 41, 44, 42, 43] {
+        let _ = rig.line(intid, LineState::Pulse);
+        rig.refresh_all();
+    }
+    rig.send(1, 1);
+    rig.switch(0);
+    assert_eq!(rig.take_all(), [1, 45, 44, 43, 42, 41, 40]);
+}
+
+/// A load of two words is tried again as a whole.
+fn two_words_at_once<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    for intid in [UART, 64] {
+        rig.edge(intid);
+        rig.bit(files::ISENABLER, intid);
+        let _ = rig.line(intid, LineState::Pulse);
+        rig.acknowledge().unwrap();
+    }
+    rig.switch(1);
+    let words = [rig.word(files::ISACTIVER, UART), rig.word(files::ISACTIVER, 64)];
+    for _ in 0..4 {
+        let replies = words.map(|word| rig.gic.read(word, Width::Word, &mut rig.cx()));
+        if replies.iter().all(|reply| reply.status == Status::Done) {
+            assert_eq!(replies.map(|reply| reply.value), [2, 1]);
+            return;
+        }
+        rig.refresh_all();
+    }
+    panic!("it is never read");
+}
