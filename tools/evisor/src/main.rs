@@ -11,6 +11,7 @@ mod console;
 mod debian_guest;
 mod deployment;
 mod diagnostic;
+mod faults;
 mod image;
 mod include;
 mod initramfs;
@@ -29,6 +30,7 @@ mod sources;
 mod steps;
 mod test;
 mod toolchain;
+mod torture;
 mod verdict;
 mod workspace;
 

@@ -4,17 +4,19 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::say;
-use crate::{mutants, outside, steps};
+use crate::{faults, mutants, outside, steps, torture};
 
 type Step = (&'static str, &'static str, fn(&mut Count) -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     ("format", "the source is formatted", steps::format),
     ("lint", "clippy has nothing to say", steps::lint),
     ("host", "the tests that run on this machine", steps::host),
     ("build", "every image builds with every toolchain here", steps::build),
     ("check", "each broken manifest gives its one error", steps::check),
     ("system", "real guests, driven through their consoles", steps::system),
+    ("torture", "no guest brings eVisor down, nor keeps it busy", torture::step),
+    ("faults", "faults seeded into the models are caught; all of them, if named", faults::step),
     ("mutants", "no broken manifest stops eVisor from ending by itself", mutants::step),
     ("outside", "a device crate that lives elsewhere works, and costs no more", outside::step),
     ("budgets", "no event costs more than it may", steps::budgets),
@@ -22,7 +24,8 @@ const STEPS: [Step; 9] = [
 
 #[derive(Args)]
 pub struct Test {
-    /// Only these steps: format, lint, host, build, check, system, mutants, outside, budgets
+    /// Only these steps: format, lint, host, build, check, system, torture, faults, mutants,
+    /// outside, budgets
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,
 }
@@ -30,6 +33,8 @@ pub struct Test {
 /// What passed and what did not.
 #[derive(Default)]
 pub struct Count {
+    /// The steps were named: a step that only takes a sample otherwise does all.
+    pub named: bool,
     passed: u32,
     failed: Vec<String>,
 }
@@ -51,7 +56,7 @@ impl Count {
 
 impl Test {
     pub fn carry_out(&self) -> Result<u8> {
-        let mut count = Count::default();
+        let mut count = Count { named: !self.steps.is_empty(), ..Count::default() };
         let wanted = |name: &str| self.steps.is_empty() || self.steps.iter().any(|s| s == name);
         for (name, what, step) in STEPS.into_iter().filter(|(name, ..)| wanted(name)) {
             println!("\n== {name}: {what}");
