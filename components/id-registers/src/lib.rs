@@ -1,6 +1,6 @@
 //! The identification registers that a guest sees (HCR_EL2.TID3 traps them), as
-//! an allow-list; and quiet answers for the debug and control registers that
-//! EL2 keeps a guest from.
+//! an allow-list; and answers for the debug and control registers that EL2 keeps a
+//! guest from.
 //!
 //! What the guest is told is worked out once, when the object is built; a read
 //! is an index. The README has every register with its answer.
@@ -8,13 +8,20 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod debug;
 mod spec;
 #[cfg(test)]
 mod tests;
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ops::RangeInclusive;
+use debug::Debug;
 use evisor_contract::{
-    Context, Grants, Needs, Object, Parts, Register, Registers, Reply, component,
+    Context, Grants, Needs, Object, Parts, Register, Registers, Reply, Restore, RestoreError, Save,
+    component,
 };
 
 component! {
@@ -32,57 +39,42 @@ component! {
     },
 }
 
-/// Keys order by Op2 before CRn and CRm: a range is some CRm of one Op2.
-const fn range(op0: u32, op1: u32, crn: u32, op2: u32, crm: [u32; 2]) -> RangeInclusive<Register> {
-    let [first, last] = crm;
-    Register::new(op0, op1, crn, first, op2)..=Register::new(op0, op1, crn, last, op2)
+/// The registers of one Op2 from `first` to `last`, each CRn and CRm: keys order by
+/// Op2 before the rest.
+const fn range(op0: u32, op2: u32, first: [u32; 3], last: [u32; 3]) -> RangeInclusive<Register> {
+    let ([first_op1, first_crn, first_crm], [last_op1, last_crn, last_crm]) = (first, last);
+    Register::new(op0, first_op1, first_crn, first_crm, op2)
+        ..=Register::new(op0, last_op1, last_crn, last_crm, op2)
 }
 
-const IDENTIFICATION: [u32; 2] = [spec::FIRST_CRM, spec::LAST_CRM];
+const fn identification(op2: u32) -> RangeInclusive<Register> {
+    range(3, op2, [0, 0, spec::FIRST_CRM], [0, 0, spec::LAST_CRM])
+}
 
-const RANGES: [RangeInclusive<Register>; 19] = [
-    range(3, 0, 0, 0, IDENTIFICATION),
-    range(3, 0, 0, 1, IDENTIFICATION),
-    range(3, 0, 0, 2, IDENTIFICATION),
-    range(3, 0, 0, 3, IDENTIFICATION),
-    range(3, 0, 0, 4, IDENTIFICATION),
-    range(3, 0, 0, 5, IDENTIFICATION),
-    range(3, 0, 0, 6, IDENTIFICATION),
-    range(3, 0, 0, 7, IDENTIFICATION),
-    range(3, 0, 1, 1, [0, 0]),  // ACTLR_EL1
-    range(2, 0, 0, 0, [2, 2]),  // MDCCINT_EL1
-    range(2, 0, 0, 2, [0, 6]),  // OSDTRRX_EL1, MDSCR_EL1, OSDTRTX_EL1, OSECCR_EL1
-    range(2, 0, 0, 4, [0, 15]), // DBGBVR<n>_EL1
-    range(2, 0, 0, 5, [0, 15]), // DBGBCR<n>_EL1
-    range(2, 0, 0, 6, [0, 15]), // DBGWVR<n>_EL1
-    range(2, 0, 0, 7, [0, 15]), // DBGWCR<n>_EL1
-    range(2, 0, 1, 0, [0, 0]),  // MDRAR_EL1
-    range(2, 0, 1, 4, [0, 4]),  // OSLAR_EL1, OSLSR_EL1, OSDLR_EL1, DBGPRCR_EL1
-    range(2, 0, 7, 6, [8, 14]), // DBGCLAIMSET_EL1, DBGCLAIMCLR_EL1, DBGAUTHSTATUS_EL1
-    range(2, 3, 0, 0, [1, 5]),  // MDCCSR_EL0, DBGDTR_EL0, DBGDTRRX_EL0, DBGDTRTX_EL0
+/// Of the debug registers as few ranges as hold them all: what lies between is
+/// UNDEFINED, trace registers among it.
+const RANGES: [RangeInclusive<Register>; 15] = [
+    range(2, 0, [0, 0, 2], [3, 0, 5]), // MDCCINT_EL1 … MDRAR_EL1 … DBGDTRRX_EL0
+    range(2, 2, [0, 0, 0], [0, 0, 6]), // OSDTRRX_EL1, MDSCR_EL1, OSDTRTX_EL1, OSECCR_EL1
+    range(2, 4, [0, 0, 0], [0, 1, 4]), // DBGBVR<n>_EL1, OSLAR_EL1 … DBGPRCR_EL1
+    range(2, 5, [0, 0, 0], [0, 0, 15]), // DBGBCR<n>_EL1
+    range(2, 6, [0, 0, 0], [0, 7, 14]), // DBGWVR<n>_EL1, DBGCLAIMSET_EL1 … DBGAUTHSTATUS_EL1
+    range(2, 7, [0, 0, 0], [0, 0, 15]), // DBGWCR<n>_EL1
+    identification(0),
+    identification(1),
+    range(3, 1, [0, 1, 0], [0, 1, 0]), // ACTLR_EL1
+    identification(2),
+    identification(3),
+    identification(4),
+    identification(5),
+    identification(6),
+    identification(7),
 ];
-
-/// OSLSR_EL1: the lock is there and open (OSLM = 0b10, OSLK = 0).
-const OS_LOCK_OPEN: u64 = 1 << 3;
-
-/// How many breakpoints and how many watchpoints ID_AA64DFR0_EL1 admits.
-const POINTS: u32 = 2;
 
 struct IdRegisters {
     values: [u64; spec::COUNT],
-}
-
-/// What there is to say to a register.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Reads as this; not writable.
-    Fixed(u64),
-    /// Reads as this; writes are ignored.
-    Quiet(u64),
-    /// Only writable, and ignored.
-    Sink,
-    /// UNDEFINED.
-    Undefined,
+    /// By vCPU.
+    debug: Vec<Debug>,
 }
 
 impl IdRegisters {
@@ -97,59 +89,58 @@ impl IdRegisters {
             let fields = spec::fields(crm, op2).iter().chain(more);
             *value = fields.fold(0, |told, field| told | field.of(host));
         }
-        Self { values }
+        Self { values, debug: vec![Debug::RESET; grants.vcpu_count()] }
     }
 
-    fn kind(&self, register: Register) -> Kind {
-        match register.fields() {
-            (3, 0, 0, crm @ spec::FIRST_CRM..=spec::LAST_CRM, op2) => self.identification(crm, op2),
-            (3, 0, 1, 0, 1) => Kind::Quiet(0),
-            (2, op1, crn, crm, op2) => debug(op1, crn, crm, op2),
-            _ => Kind::Undefined,
-        }
+    fn identification(&self, crm: u32, op2: u32) -> Option<u64> {
+        let row = crm.checked_sub(spec::FIRST_CRM)?;
+        self.values.get((row * 8 + op2) as usize).copied()
     }
-
-    fn identification(&self, crm: u32, op2: u32) -> Kind {
-        let index = (crm - spec::FIRST_CRM) * 8 + op2;
-        Kind::Fixed(self.values.get(index as usize).copied().unwrap_or(0))
-    }
-}
-
-/// The debug registers (DDI 0487 §D19.3): all there, none doing anything. An
-/// operating system resets them as it boots.
-fn debug(op1: u32, crn: u32, crm: u32, op2: u32) -> Kind {
-    match (op1, crn, crm, op2) {
-        (0, 0, 0..POINTS, 4..=7) => Kind::Quiet(0),
-        (0, 0, 2, 0) | (0, 0, 0 | 2 | 3 | 6, 2) => Kind::Quiet(0),
-        (0, 1, 0, 0) => Kind::Fixed(0),
-        (0, 1, 0, 4) => Kind::Sink,
-        (0, 1, 1, 4) => Kind::Fixed(OS_LOCK_OPEN),
-        (0, 1, 3 | 4, 4) => Kind::Quiet(0),
-        (0, 7, 8 | 9, 6) => Kind::Quiet(0),
-        (0, 7, 14, 6) => Kind::Fixed(0),
-        (3, 0, 1, 0) => Kind::Fixed(0),
-        (3, 0, 4 | 5, 0) => Kind::Quiet(0),
-        _ => Kind::Undefined,
-    }
-}
-
-impl Object for IdRegisters {
-    /// There is no state.
-    fn reset(&mut self) {}
 }
 
 impl Registers for IdRegisters {
-    fn read_register(&mut self, register: Register, _cx: &mut Context) -> Reply {
-        match self.kind(register) {
-            Kind::Fixed(value) | Kind::Quiet(value) => Reply::value(value),
-            Kind::Sink | Kind::Undefined => Reply::ABSENT,
-        }
+    fn read_register(&mut self, register: Register, cx: &mut Context) -> Reply {
+        let value = match register.fields() {
+            (3, 0, 0, crm, op2) => self.identification(crm, op2),
+            (3, 0, 1, 0, 1) => Some(0),
+            (2, op1, crn, crm, op2) => {
+                self.debug.get(cx.vcpu()).and_then(|debug| debug.read((op1, crn, crm, op2)))
+            }
+            _ => None,
+        };
+        value.map_or(Reply::ABSENT, Reply::value)
     }
 
-    fn write_register(&mut self, register: Register, _value: u64, _cx: &mut Context) -> Reply {
-        match self.kind(register) {
-            Kind::Quiet(_) | Kind::Sink => Reply::DONE,
-            Kind::Fixed(_) | Kind::Undefined => Reply::ABSENT,
+    fn write_register(&mut self, register: Register, value: u64, cx: &mut Context) -> Reply {
+        match (register.fields(), self.debug.get_mut(cx.vcpu())) {
+            ((3, 0, 1, 0, 1), _) => Reply::DONE,
+            ((2, op1, crn, crm, op2), Some(debug)) => debug.write((op1, crn, crm, op2), value),
+            _ => Reply::ABSENT,
         }
+    }
+}
+
+const TAG: [u8; 8] = *b"idregs\0\0";
+const VERSION: u32 = 1;
+
+impl Object for IdRegisters {
+    fn reset(&mut self) {
+        self.debug.fill(Debug::RESET);
+    }
+
+    /// What the guest is told is the host's, and no part of it.
+    #[expect(clippy::cast_possible_truncation, reason = "a VM has few vCPUs")]
+    fn save(&self, to: &mut Save) {
+        to.begin(TAG, VERSION);
+        to.word(self.debug.len() as u32);
+        self.debug.iter().for_each(|debug| debug.save(to));
+    }
+
+    fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
+        from.begin(TAG, VERSION)?;
+        if from.word()? as usize != self.debug.len() {
+            return Err(RestoreError::Impossible);
+        }
+        self.debug.iter_mut().try_for_each(|debug| debug.restore(from))
     }
 }

@@ -101,6 +101,16 @@ const AA64PFR1: &[Field] = &[
 /// (each field is one less), one of which knows contexts.
 const AA64DFR0: &[Field] = &[Always(0, 6), Always(12, 1), Always(20, 1), Always(28, 0)];
 
+/// How many breakpoints and how many watchpoints that is.
+pub const POINTS: u32 = 2;
+
+/// OSLSR_EL1.OSLM: the OS lock is there.
+pub const OS_LOCK_THERE: u64 = 1 << 3;
+/// OSLSR_EL1.OSLK.
+pub const OS_LOCKED: u64 = 1 << 1;
+/// DBGCLAIMSET_EL1.CLAIM: always eight tags.
+pub const CLAIM_TAGS: u64 = 0xff;
+
 const AA64ISAR0: &[Field] = &[
     AtMost(4, 2),  // AES
     AtMost(8, 1),  // SHA1

@@ -1,7 +1,7 @@
 //! Checked against DDI 0487 §D19.2 and §D19.3.
 
 use evisor_contract::{Register, Reply};
-use evisor_testkit::{Rig, Setup, describe};
+use evisor_testkit::{Rig, Setup, describe, refuses_foreign_state, save_and_restore};
 
 /// Op0 = 3, Op1 = 0, CRn = 0.
 fn id(crm: u32, op2: u32) -> Register {
@@ -108,14 +108,11 @@ fn debug_and_control_registers() {
         (2, 0, 0, 0, 2), // OSDTRRX_EL1
         (2, 0, 0, 3, 2), // OSDTRTX_EL1
         (2, 0, 0, 6, 2), // OSECCR_EL1
-        (2, 0, 1, 3, 4), // OSDLR_EL1
         (2, 0, 1, 4, 4), // DBGPRCR_EL1
         (2, 0, 0, 1, 4), // DBGBVR1_EL1
         (2, 0, 0, 1, 5), // DBGBCR1_EL1
         (2, 0, 0, 1, 6), // DBGWVR1_EL1
         (2, 0, 0, 0, 7), // DBGWCR0_EL1
-        (2, 0, 7, 8, 6), // DBGCLAIMSET_EL1
-        (2, 0, 7, 9, 6), // DBGCLAIMCLR_EL1
         (2, 3, 0, 4, 0), // DBGDTR_EL0
         (2, 3, 0, 5, 0), // DBGDTRRX_EL0, DBGDTRTX_EL0
     ];
@@ -126,7 +123,6 @@ fn debug_and_control_registers() {
         assert_eq!(rig.read_register(register), Reply::value(0), "{register:?}");
     }
     let read_only = [
-        (Register::new(2, 0, 1, 1, 4), 8),  // OSLSR_EL1
         (Register::new(2, 0, 1, 0, 0), 0),  // MDRAR_EL1
         (Register::new(2, 0, 7, 14, 6), 0), // DBGAUTHSTATUS_EL1
         (Register::new(2, 3, 0, 1, 0), 0),  // MDCCSR_EL0
@@ -135,25 +131,115 @@ fn debug_and_control_registers() {
         assert_eq!(rig.read_register(register), Reply::value(value), "{register:?}");
         assert_eq!(rig.write_register(register, 0), Reply::ABSENT, "{register:?}");
     }
-    let os_lock = Register::new(2, 0, 1, 0, 4);
-    assert_eq!(rig.write_register(os_lock, 1), Reply::DONE);
-    assert_eq!(rig.read_register(os_lock), Reply::ABSENT, "OSLAR_EL1 is write-only");
+}
+
+const OSLAR: Register = Register::new(2, 0, 1, 0, 4);
+const OSLSR: Register = Register::new(2, 0, 1, 1, 4);
+const OSDLR: Register = Register::new(2, 0, 1, 3, 4);
+const CLAIMSET: Register = Register::new(2, 0, 7, 8, 6);
+const CLAIMCLR: Register = Register::new(2, 0, 7, 9, 6);
+
+/// OSLAR_EL1, OSLSR_EL1: locked after a cold reset; only bit 0 is looked at.
+#[test]
+fn os_lock() {
+    let mut rig = a72();
+    assert_eq!(rig.read_register(OSLSR), Reply::value(0xa), "after reset");
+    for (written, status) in [(0, 8), (1, 0xa), (0xfffe, 8), (u64::MAX, 0xa)] {
+        assert_eq!(rig.write_register(OSLAR, written), Reply::DONE, "{written:#x}");
+        assert_eq!(rig.read_register(OSLSR), Reply::value(status), "{written:#x}");
+    }
+    assert_eq!(rig.read_register(OSLAR), Reply::ABSENT, "write-only");
+    assert_eq!(rig.write_register(OSLSR, 0), Reply::ABSENT, "read-only");
+}
+
+/// OSDLR_EL1: one bit (ID_AA64DFR0_EL1.DoubleLock is 0: it is there).
+#[test]
+fn os_double_lock() {
+    let mut rig = a72();
+    for (written, read) in [(0, 0), (u64::MAX, 1), (2, 0)] {
+        assert_eq!(rig.write_register(OSDLR, written), Reply::DONE, "{written:#x}");
+        assert_eq!(rig.read_register(OSDLR), Reply::value(read), "{written:#x}");
+    }
+}
+
+/// DBGCLAIMSET_EL1 says which tags there are, DBGCLAIMCLR_EL1 which are set.
+#[test]
+fn claim_tags() {
+    let mut rig = a72();
+    for (register, written, claim) in [
+        (CLAIMSET, 0x1_0f, 0x0f),
+        (CLAIMSET, 0x30, 0x3f),
+        (CLAIMCLR, 0x1_11, 0x2e),
+        (CLAIMCLR, 0, 0x2e),
+    ] {
+        assert_eq!(rig.write_register(register, written), Reply::DONE, "{written:#x}");
+        assert_eq!(rig.read_register(CLAIMSET), Reply::value(0xff), "{written:#x}");
+        assert_eq!(rig.read_register(CLAIMCLR), Reply::value(claim), "{written:#x}");
+    }
+}
+
+#[test]
+fn locks_and_tags_are_a_vcpus_own() {
+    let mut rig = Rig::with("arm,armv8", &Setup { vcpus: 2, ..Setup::default() });
+    for (register, value) in [(OSLAR, 0), (OSDLR, 1), (CLAIMSET, 1)] {
+        assert_eq!(rig.write_register(register, value), Reply::DONE);
+    }
+    for (vcpu, expected) in [(0, [8, 1, 1]), (1, [0xa, 0, 0])] {
+        rig.switch_to(vcpu);
+        let read = [OSLSR, OSDLR, CLAIMCLR].map(|register| rig.read_register(register).value);
+        assert_eq!(read, expected, "vCPU {vcpu}");
+    }
+    rig.reset();
+    rig.switch_to(0);
+    assert_eq!(rig.read_register(OSLSR), Reply::value(0xa));
+    rig.switch_to(2);
+    assert_eq!(rig.read_register(OSLSR), Reply::ABSENT, "there is no such vCPU");
+}
+
+#[test]
+fn saved_and_restored_it_goes_on_alike() {
+    let setup = Setup { vcpus: 2, ..Setup::default() };
+    save_and_restore("arm,armv8", &setup);
+    refuses_foreign_state("arm,armv8", &setup);
 }
 
 #[test]
 fn what_is_not_there_is_undefined() {
     let mut rig = a72();
     let undefined = [
-        Register::new(2, 0, 0, 2, 4),   // DBGBVR2_EL1
-        Register::new(2, 0, 0, 15, 7),  // DBGWCR15_EL1
-        Register::new(2, 0, 0, 4, 2),   // reserved
-        Register::new(3, 3, 9, 12, 0),  // PMCR_EL0
-        Register::new(3, 0, 1, 0, 3),   // reserved
-        Register::new(3, 0, 12, 12, 5), // ICC_SRE_EL1
+        ("DBGBVR2_EL1", (2, 0, 0, 2, 4)),
+        ("DBGWCR15_EL1", (2, 0, 0, 15, 7)),
+        ("reserved", (2, 0, 0, 4, 2)),
+        ("TRCPRGCTLR", (2, 1, 0, 1, 0)),
+        ("TRCSTATR", (2, 1, 0, 3, 0)),
+        ("TRCOSLSR", (2, 1, 1, 1, 4)),
+        ("TRCCLAIMSET", (2, 1, 7, 8, 6)),
+        ("BRBCR_EL1", (2, 1, 9, 0, 0)),
+        ("DBGVCR32_EL2", (2, 4, 0, 7, 0)),
+        ("PMCR_EL0", (3, 3, 9, 12, 0)),
+        ("PMCNTENSET_EL0", (3, 3, 9, 12, 1)),
+        ("PMCCNTR_EL0", (3, 3, 9, 13, 0)),
+        ("PMUSERENR_EL0", (3, 3, 9, 14, 0)),
+        ("PMINTENSET_EL1", (3, 0, 9, 14, 1)),
+        ("PMCCFILTR_EL0", (3, 3, 14, 15, 7)),
+        ("PMSCR_EL1", (3, 0, 9, 9, 0)),
+        ("TRFCR_EL1", (3, 0, 1, 2, 1)),
+        ("LORC_EL1", (3, 0, 10, 4, 3)),
+        ("LORID_EL1", (3, 0, 10, 4, 7)),
+        ("ERRIDR_EL1", (3, 0, 5, 3, 0)),
+        ("AMCR_EL0", (3, 3, 13, 2, 0)),
+        ("AMEVCNTR00_EL0", (3, 3, 13, 4, 0)),
+        ("SCXTNUM_EL1", (3, 0, 13, 0, 7)),
+        ("SCXTNUM_EL0", (3, 3, 13, 0, 7)),
+        ("ZCR_EL1", (3, 0, 1, 2, 0)),
+        ("GCR_EL1", (3, 0, 1, 0, 6)),
+        ("IMPLEMENTATION DEFINED", (3, 1, 15, 2, 0)),
+        ("reserved", (3, 0, 1, 0, 3)),
     ];
-    for register in undefined {
-        assert_eq!(rig.read_register(register), Reply::ABSENT, "{register:?}");
-        assert_eq!(rig.write_register(register, 0), Reply::ABSENT, "{register:?}");
+    for (name, (op0, op1, crn, crm, op2)) in undefined {
+        let register = Register::new(op0, op1, crn, crm, op2);
+        assert_eq!(rig.read_register(register), Reply::ABSENT, "{name}");
+        assert_eq!(rig.write_register(register, 0), Reply::ABSENT, "{name}");
     }
 }
 

@@ -11,10 +11,14 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 mod spec;
 #[cfg(test)]
 mod tests;
 
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 use evisor_contract::{
     CallRegisters, Calls, Context, Needs, Object, Parts, Power, Reply, VcpuControl, VmControl,
     VmEvent, component,
@@ -26,7 +30,12 @@ component! {
     needs: Needs::NONE,
     properties: [],
     build: |_node, grants| {
-        let psci = Psci { vm: grants.vm()?, vcpus: grants.vcpus()?, count: grants.vcpu_count() };
+        let psci = Psci {
+            vm: grants.vm()?,
+            vcpus: grants.vcpus()?,
+            count: grants.vcpu_count(),
+            addresses: grants.addresses(),
+        };
         let narrow = function::VERSION..=function::LAST;
         let wide = narrow.start() | function::SMC64..=narrow.end() | function::SMC64;
         Ok(Parts::new(psci).calls(&[narrow, wide]).done())
@@ -42,6 +51,8 @@ struct Psci {
     vm: VmControl,
     vcpus: &'static dyn VcpuControl,
     count: usize,
+    /// Where a vCPU may start.
+    addresses: Vec<RangeInclusive<u64>>,
 }
 
 impl Object for Psci {
@@ -67,10 +78,7 @@ impl Psci {
         }
         let [_, x1, x2, x3, ..] = registers.map(|value| narrow(function, value));
         match function & !function::SMC64 {
-            function::CPU_SUSPEND => {
-                self.vcpus.wait(cx);
-                code::SUCCESS
-            }
+            function::CPU_SUSPEND => self.suspend(x1, cx),
             function::CPU_OFF => {
                 self.vcpus.stop_caller(cx);
                 code::INTERNAL_FAILURE
@@ -80,6 +88,7 @@ impl Psci {
             function::MIGRATE_INFO_TYPE => spec::NO_TRUSTED_OS,
             function::SYSTEM_OFF => self.end(VmEvent::Off, cx),
             function::SYSTEM_RESET => self.end(VmEvent::Reset, cx),
+            function::SYSTEM_RESET2 => self.reset(x1, cx),
             function::FEATURES => self.features(registers),
             _ => code::NOT_SUPPORTED,
         }
@@ -93,6 +102,7 @@ impl Psci {
             | function::MIGRATE_INFO_TYPE
             | function::FEATURES => true,
             function::SYSTEM_OFF | function::SYSTEM_RESET => self.vm.permitted(),
+            _ if function & !function::SMC64 == function::SYSTEM_RESET2 => self.vm.permitted(),
             _ => matches!(
                 function & !function::SMC64,
                 function::CPU_SUSPEND | function::CPU_ON | function::AFFINITY_INFO
@@ -118,13 +128,23 @@ impl Psci {
         (0..self.count).find(named).filter(|_| target & !spec::MPIDR == 0)
     }
 
-    /// CPU_ON. The entry point is an address in AArch64 state, so it is aligned;
-    /// whether there is memory the vCPU finds out by itself.
+    /// CPU_SUSPEND. Every state is a standby, which the implementation may choose in
+    /// place of a deeper one: the caller comes back, and not through its entry point.
+    fn suspend(&self, power_state: u64, cx: &mut Context) -> u64 {
+        if power_state & spec::POWER_STATE_RESERVED != 0 {
+            return code::INVALID_PARAMETERS;
+        }
+        self.vcpus.wait(cx);
+        code::SUCCESS
+    }
+
+    /// CPU_ON. The entry point is an address in AArch64 state, so it is aligned; and
+    /// something is there.
     fn start(&self, target: u64, entry: u64, context: u64) -> u64 {
         let Some(index) = self.find(target) else {
             return code::INVALID_PARAMETERS;
         };
-        if entry & 3 != 0 {
+        if entry & 3 != 0 || !self.addresses.iter().any(|range| range.contains(&entry)) {
             return code::INVALID_ADDRESS;
         }
         match self.vcpus.start(index, entry, context) {
@@ -144,6 +164,14 @@ impl Psci {
             },
             _ => code::INVALID_PARAMETERS,
         }
+    }
+
+    /// SYSTEM_RESET2. A warm reset is a reset, and the vendor has no types of its own.
+    fn reset(&self, reset_type: u64, cx: &mut Context) -> u64 {
+        if reset_type & 0xffff_ffff != spec::SYSTEM_WARM_RESET {
+            return code::INVALID_PARAMETERS;
+        }
+        self.end(VmEvent::Reset, cx)
     }
 
     /// The VM ends or restarts; its caller does not come back to see an answer.

@@ -19,6 +19,7 @@ pub mod function {
     pub const SYSTEM_OFF: u32 = 0x8400_0008;
     pub const SYSTEM_RESET: u32 = 0x8400_0009;
     pub const FEATURES: u32 = 0x8400_000a;
+    pub const SYSTEM_RESET2: u32 = 0x8400_0012;
     /// The last id that is kept for PSCI.
     pub const LAST: u32 = 0x8400_001f;
     /// Not PSCI's own, but PSCI_FEATURES must know it.
@@ -43,6 +44,13 @@ pub mod affinity {
     pub const OFF: u64 = 1;
     pub const ON_PENDING: u64 = 2;
 }
+
+/// The bits of CPU_SUSPEND's power_state that are reserved in its original format:
+/// what is not the power level, the state's type and its id.
+pub const POWER_STATE_RESERVED: u64 = 0xfcfe_0000;
+
+/// SYSTEM_RESET2's one architectural type. Those with bit 31 set are the vendor's.
+pub const SYSTEM_WARM_RESET: u64 = 0;
 
 /// MIGRATE_INFO_TYPE: there is no Trusted OS to migrate.
 pub const NO_TRUSTED_OS: u64 = 2;

@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod processor;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod tests;
 use evisor_contract::{
     CallRegisters, Calls, Context, Needs, Object, Parts, Reply, VmControl, VmEvent, component,
 };
+use processor::Processor;
 use spec::{code, function};
 
 component! {
@@ -23,7 +25,7 @@ component! {
     needs: Needs::NONE,
     properties: [],
     build: |_node, grants| {
-        let services = Services { vm: grants.vm()? };
+        let services = Services { vm: grants.vm()?, processor: Processor::new(grants) };
         let architecture = function::VERSION..=function::ARCH_LAST;
         // The rest of the hypervisor's range is free for other components.
         let general = function::GENERAL..=function::GENERAL_LAST;
@@ -36,6 +38,7 @@ component! {
 
 struct Services {
     vm: VmControl,
+    processor: Processor,
 }
 
 impl Object for Services {
@@ -45,8 +48,7 @@ impl Object for Services {
 impl Calls for Services {
     fn call(&mut self, function: u32, registers: &mut CallRegisters, cx: &mut Context) -> Reply {
         Reply::value(match function {
-            function::VERSION => spec::VERSION_1_2,
-            function::ARCH_FEATURES => features(registers[1]),
+            function::VERSION..=function::ARCH_LAST => self.architecture(function, registers[1]),
             function::UID => uid(registers),
             function::REVISION => revision(registers),
             function::VERDICT if self.vm.permitted() => self.verdict(registers[1], cx),
@@ -56,6 +58,36 @@ impl Calls for Services {
 }
 
 impl Services {
+    /// Arm architecture calls.
+    #[inline(never)]
+    fn architecture(&self, function: u32, asked: u64) -> u64 {
+        match function {
+            function::VERSION => spec::VERSION_1_2,
+            function::ARCH_FEATURES => self.features(asked),
+            // Who calls it without need has what it wants.
+            function::ARCH_WORKAROUND_1 if self.processor.is_safe_from_variant_2() => code::SUCCESS,
+            function::ARCH_WORKAROUND_3 if self.processor.is_safe_from_bhb() => code::SUCCESS,
+            _ => code::NOT_SUPPORTED,
+        }
+    }
+
+    /// §7.3. The workarounds are firmware's, and a guest's calls are not passed on to
+    /// it: what the core does not need is said to be so, the rest is not there.
+    #[expect(clippy::cast_possible_truncation, reason = "the argument has 32 bits")]
+    fn features(&self, asked: u64) -> u64 {
+        match asked as u32 {
+            function::VERSION | function::ARCH_FEATURES => code::SUCCESS,
+            function::ARCH_WORKAROUND_1 if self.processor.is_safe_from_variant_2() => {
+                code::UNAFFECTED
+            }
+            function::ARCH_WORKAROUND_2 if self.processor.is_safe_from_variant_4() => {
+                code::NOT_REQUIRED
+            }
+            function::ARCH_WORKAROUND_3 if self.processor.is_safe_from_bhb() => code::UNAFFECTED,
+            _ => code::NOT_SUPPORTED,
+        }
+    }
+
     fn verdict(&self, verdict: u64, cx: &mut Context) -> u64 {
         match u8::try_from(verdict) {
             Ok(verdict) => {
@@ -64,16 +96,6 @@ impl Services {
             }
             Err(_) => code::INVALID_PARAMETER,
         }
-    }
-}
-
-/// §7.3. The workarounds for Spectre variants 2 and 4 and for Spectre-BHB (§7.5
-/// and on) are firmware's; eVisor offers none, and says so.
-#[expect(clippy::cast_possible_truncation, reason = "the argument has 32 bits")]
-fn features(asked: u64) -> u64 {
-    match asked as u32 {
-        function::VERSION | function::ARCH_FEATURES => code::SUCCESS,
-        _ => code::NOT_SUPPORTED,
     }
 }
 

@@ -12,6 +12,12 @@ pub mod function {
     pub const VERSION: u32 = 0x8000_0000;
     /// SMCCC_ARCH_FEATURES (§7.3).
     pub const ARCH_FEATURES: u32 = 0x8000_0001;
+    /// SMCCC_ARCH_WORKAROUND_3 (§7.7): Spectre-BHB, CVE-2022-23960.
+    pub const ARCH_WORKAROUND_3: u32 = 0x8000_3fff;
+    /// SMCCC_ARCH_WORKAROUND_2 (§7.6): Spectre variant 4, CVE-2018-3639.
+    pub const ARCH_WORKAROUND_2: u32 = 0x8000_7fff;
+    /// SMCCC_ARCH_WORKAROUND_1 (§7.5): Spectre variant 2, CVE-2017-5715.
+    pub const ARCH_WORKAROUND_1: u32 = 0x8000_8000;
     /// The last of the 32-bit Arm architecture calls (§6.1).
     pub const ARCH_LAST: u32 = 0x8000_ffff;
     /// The first of the vendor-specific hypervisor service calls (§6.1) that are
@@ -37,7 +43,11 @@ pub mod function {
 pub mod code {
     pub const SUCCESS: u64 = 0;
     pub const NOT_SUPPORTED: u64 = -1i64 as u64;
+    pub const NOT_REQUIRED: u64 = -2i64 as u64;
     pub const INVALID_PARAMETER: u64 = -3i64 as u64;
+    /// SMCCC_ARCH_FEATURES of workarounds 1 and 3: they may be called, and this
+    /// core does not need them (§7.5, §7.7).
+    pub const UNAFFECTED: u64 = 1;
 }
 
 /// Who answers the hypervisor service calls:

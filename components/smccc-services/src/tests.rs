@@ -1,6 +1,6 @@
 //! Checked against DEN 0028; section numbers are issue D's.
 
-use evisor_contract::VmEvent;
+use evisor_contract::{Register, VmEvent};
 use evisor_testkit::{Event, Rig, Setup, describe};
 
 const NOT_SUPPORTED: u64 = u64::MAX;
@@ -18,9 +18,10 @@ fn discovery() {
         (0x8000_0000, 0),
         (0x8000_0001, 0),
         (0x8000_0002, NOT_SUPPORTED), // SMCCC_ARCH_SOC_ID
-        (0x8000_3fff, NOT_SUPPORTED), // SMCCC_ARCH_WORKAROUND_3
+        (0x8000_3fff, NOT_SUPPORTED), // SMCCC_ARCH_WORKAROUND_3, of an unknown core
         (0x8000_7fff, NOT_SUPPORTED), // SMCCC_ARCH_WORKAROUND_2
         (0x8000_8000, NOT_SUPPORTED), // SMCCC_ARCH_WORKAROUND_1
+        (0x1_8000_0000, 0),           // the upper half is not an argument's
         (0x8400_0000, NOT_SUPPORTED),
     ];
     for (function, answer) in asked {
@@ -28,6 +29,39 @@ fn discovery() {
     }
     for function in [0x8000_0002, 0x8000_3fff, 0x8000_7fff, 0x8000_8000] {
         assert_eq!(rig.call(function, &[])[0], NOT_SUPPORTED, "{function:#x}");
+    }
+}
+
+/// §7.5 to §7.7: (core, MIDR_EL1, ID_AA64PFR0_EL1.CSV2, ID_AA64PFR1_EL1.SSBS, and
+/// SMCCC_ARCH_FEATURES of workarounds 1, 2 and 3). 1 is "not affected", -2 "not
+/// required".
+#[test]
+fn workarounds_by_core() {
+    let cores: [(&str, u64, u64, u64, [i64; 3]); 11] = [
+        ("Cortex-A53 r0p4", 0x410f_d034, 0, 0, [1, -2, 1]),
+        ("Cortex-A35", 0x410f_d040, 0, 0, [1, -2, 1]),
+        ("Cortex-A55 r2p0", 0x412f_d050, 1, 0, [1, -2, 1]),
+        ("Cortex-A57 r1p0", 0x411f_d070, 0, 0, [-1, -1, -1]),
+        ("Cortex-A72 r0p3", 0x410f_d083, 0, 0, [-1, -1, -1]),
+        ("Cortex-A72 r1p0", 0x411f_d080, 1, 0, [1, -1, -1]),
+        ("Cortex-A76 r4p1", 0x414f_d0b1, 1, 1, [1, -2, -1]),
+        ("Neoverse-N1 r4p1", 0x414f_d0c1, 1, 2, [1, -2, -1]),
+        ("a core with FEAT_CSV2_3", 0x410f_d840, 3, 2, [1, -2, 1]),
+        ("another's part 0xd03", 0x610f_d034, 0, 0, [-1, -1, -1]),
+        ("an unknown core", 0x000f_0510, 2, 0, [1, -1, -1]),
+    ];
+    for (name, midr, csv2, ssbs, expected) in cores {
+        let registers = [((0, 0), midr), ((4, 0), csv2 << 56), ((4, 1), ssbs << 4)];
+        let host_registers =
+            registers.map(|((crm, op2), value)| (Register::new(3, 0, 0, crm, op2), value)).to_vec();
+        let mut rig = Rig::with("evisor,smccc", &Setup { host_registers, ..Setup::default() });
+        let workarounds = [0x8000_8000_u32, 0x8000_7fff, 0x8000_3fff];
+        let told = workarounds.map(|id| rig.call(0x8000_0001, &[u64::from(id)])[0].cast_signed());
+        assert_eq!(told, expected, "{name}");
+        for (id, told) in workarounds.into_iter().zip(told) {
+            let answer = if told >= 0 { 0 } else { NOT_SUPPORTED };
+            assert_eq!(rig.call(id, &[])[0], answer, "{name}: {id:#x}");
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod inject;
 pub mod layout;
 pub mod maintenance;
 mod map;
+pub mod random;
 pub mod registers;
 pub mod smc;
 pub mod stage2;

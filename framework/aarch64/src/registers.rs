@@ -63,10 +63,20 @@ pub fn affinity() -> u64 {
     read!("mpidr_el1") & 0xff_00ff_ffff
 }
 
+/// Bit `bit` of a trap control, if this core has the feature that the field at
+/// `shift` of the identification register (`crm`, `op2`) says it has: the control
+/// is RES0 otherwise.
+pub(crate) fn trap(crm: u32, op2: u32, shift: u32, bit: u32) -> u64 {
+    let register = identification(Register::new(3, 0, 0, crm, op2)).unwrap_or(0);
+    u64::from(register >> shift & 0xf != 0) << bit
+}
+
 /// Debug, OS lock and performance registers trap (MDCR_EL2: TDRA, TDOSA, TDA,
-/// TPM, TPMCR); the counters stay the host's (HPMN).
+/// TPM, TPMCR), and so do profiling and trace filters where they are there (TPMS,
+/// TTRF); the counters stay the host's (HPMN).
 pub fn trap_debug_and_pmu() {
     let traps: u64 = 1 << 11 | 1 << 10 | 1 << 9 | 1 << 6 | 1 << 5;
+    let traps = traps | trap(5, 0, 32, 14) | trap(5, 0, 40, 19);
     let pmu = read!("id_aa64dfr0_el1") >> 8 & 0xf;
     let counters = if pmu == 0 || pmu == 0xf { 0 } else { read!("pmcr_el0") >> 11 & 0x1f };
     // SAFETY: 1. only what a guest at EL1 or EL0 does changes.

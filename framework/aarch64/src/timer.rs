@@ -21,6 +21,12 @@ pub fn frequency() -> u64 {
     CNTFRQ_EL0.get()
 }
 
+/// How long `counts` are, rounded down.
+pub fn nanoseconds(counts: u64) -> u64 {
+    let nanoseconds = u128::from(counts) * 1_000_000_000 / u128::from(frequency().max(1));
+    u64::try_from(nanoseconds).unwrap_or(u64::MAX)
+}
+
 /// Fires [`INTID`] on this core when the count reaches `count`; never for
 /// `u64::MAX`.
 #[inline(always)]

@@ -187,12 +187,17 @@ pub fn init_core() {
     // vCPUs may be on. TSC, TID3, TIDCP, TACR: calls, identification registers,
     // implementation-defined registers and ACTLR go through the router.
     let wait = u64::from(TRAP_WFI.load(Ordering::Relaxed)) << 13;
-    HCR_EL2.set(wait | HCR_EL2.get() | 1 << 9 | 0b01 << 10 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21);
-    // RES1, SVE, SME and trace registers trap; floating point is the guest's.
-    CPTR_EL2.set(0x33ff | 1 << 20);
+    let traps = wait | 1 << 9 | 0b01 << 10 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21;
+    // TLOR, TERR: LORegions and error records, which no guest is told of.
+    let hidden = registers::trap(7, 1, 16, 35) | registers::trap(4, 0, 28, 36);
+    HCR_EL2.set(HCR_EL2.get() | traps | hidden);
+    // RES1, SVE, SME, trace registers and activity monitors (TAM) trap; floating
+    // point is the guest's.
+    CPTR_EL2.set(0x33ff | 1 << 20 | registers::trap(4, 0, 44, 30));
     registers::trap_debug_and_pmu();
-    // The physical counter can be read; the physical timer cannot be used.
-    CNTHCTL_EL2.set(1);
+    // The physical count and timer are their component's: the host's count is not
+    // the VM's, and the host's timer is nobody's.
+    CNTHCTL_EL2.set(0);
     registers::set_vpidr(MIDR_EL1.get());
 }
 

@@ -31,6 +31,8 @@ pub struct Needs {
     pub windows: &'static [WindowNeed],
     /// How many interrupts `interrupts` lists.
     pub lines: usize,
+    /// How many more it may list.
+    pub optional_lines: usize,
     /// It talks to a console: `evisor,console`, or the VM's own.
     pub console: bool,
     /// It is an interrupt controller: other nodes' lines may lead to it.
@@ -41,8 +43,14 @@ pub struct Needs {
 
 impl Needs {
     /// Nothing; to be used as `..Needs::NONE`.
-    pub const NONE: Self =
-        Self { windows: &[], lines: 0, console: false, interrupt_controller: false, root: false };
+    pub const NONE: Self = Self {
+        windows: &[],
+        lines: 0,
+        optional_lines: 0,
+        console: false,
+        interrupt_controller: false,
+        root: false,
+    };
 }
 
 /// One register window.

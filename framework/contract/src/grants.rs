@@ -8,7 +8,9 @@ use crate::context::{Bytes, Context, Effect};
 use crate::node::BuildError;
 use crate::port::NotifyPort;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 /// A way to notify one tag of another object.
 #[derive(Clone, Copy)]
@@ -338,6 +340,12 @@ pub trait Grants {
 
     /// How many vCPUs the VM has.
     fn vcpu_count(&self) -> usize;
+
+    /// Where the VM has memory or registers, guest-physical. What is elsewhere can
+    /// only abort. Everywhere, if that is not known.
+    fn addresses(&self) -> Vec<RangeInclusive<u64>> {
+        Vec::from([0..=u64::MAX])
+    }
 
     /// The VM's time.
     fn clock(&self) -> &'static dyn Clock;

@@ -173,7 +173,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         waiting: Vec::new(),
     };
     for object in &plan.objects {
-        under.object(common, vm, control, plan.cpus.len(), object)?;
+        under.object(common, vm, control, plan, object)?;
     }
     under.kernels_own(common, plan)?;
     Ok(BoundVm {
@@ -203,10 +203,10 @@ impl Under {
         common: &mut Common,
         vm: &'static Vm,
         control: &'static dyn NotifyPort,
-        vcpus: usize,
+        vm_plan: &VmPlan,
         plan: &ObjectPlan,
     ) -> Result<(), Box<ManifestError>> {
-        let owner = Owner { vm, control, built: &self.built, vcpus };
+        let owner = Owner { vm, control, built: &self.built, plan: vm_plan };
         let mut binder = Binder::new(common, Some(owner), plan);
         let parts = build(&mut binder)?;
         let waiting = connect(&mut binder, &parts)?;

@@ -6,12 +6,13 @@ use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 use evisor_contract::{
     BuildError, Capability, Clock, ConsolePort, Deadline, Entropy, Grants, HostSerial, Line,
     NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
     VirtualInterface, VmControl,
 };
-use evisor_manifest::ObjectPlan;
+use evisor_manifest::{ObjectPlan, VmPlan};
 
 /// What all objects of the deployment share while they are bound.
 pub(crate) struct Common {
@@ -29,7 +30,7 @@ pub(crate) struct Owner<'a> {
     pub control: &'static dyn NotifyPort,
     /// The objects built so far, in the order of the plan.
     pub built: &'a [Parts],
-    pub vcpus: usize,
+    pub plan: &'a VmPlan,
 }
 
 /// One object's grants, and what has to be done about them once it is built.
@@ -141,7 +142,15 @@ impl Grants for Binder<'_> {
     }
 
     fn vcpu_count(&self) -> usize {
-        self.owner.as_ref().map_or(0, |owner| owner.vcpus)
+        self.owner.as_ref().map_or(0, |owner| owner.plan.cpus.len())
+    }
+
+    fn addresses(&self) -> Vec<RangeInclusive<u64>> {
+        let Some(Owner { plan, .. }) = &self.owner else { return Vec::new() };
+        let memory = plan.memory.iter().map(|region| (region.ipa, region.size));
+        let windows = plan.objects.iter().flat_map(|object| &object.windows);
+        let all = memory.chain(windows.map(|window| (window.ipa, window.size)));
+        all.map(|(ipa, size)| ipa..=ipa + (size - 1)).collect()
     }
 
     fn clock(&self) -> &'static dyn Clock {

@@ -66,7 +66,8 @@ impl Timers {
     fn set(&mut self, tag: u32, count: u64, core: usize) -> Reply {
         let Some(slot) = self.slots.get_mut(tag as usize) else { return Reply::ABSENT };
         slot.core = core;
-        slot.deadline = if count == u64::MAX { count } else { count.wrapping_add(slot.offset) };
+        // A count that the host's never reaches is never, not long ago.
+        slot.deadline = count.saturating_add(slot.offset);
         let deadline = slot.deadline;
         if deadline < self.armed[core & (MAX_CORES - 1)] {
             self.arm(core, deadline);

@@ -2,7 +2,7 @@
 
 use crate::board::Hardware;
 use alloc::boxed::Box;
-use evisor_aarch64::{gic, registers, timer};
+use evisor_aarch64::{gic, random, registers, timer};
 use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
 use evisor_kernel::Host;
 use spin::Mutex;
@@ -66,7 +66,7 @@ impl Host for Machine {
     }
 
     fn entropy(&self) -> Option<&'static dyn Entropy> {
-        None
+        random::source()
     }
 
     fn maintenance_interrupt(&self) -> Option<u32> {

@@ -6,7 +6,7 @@ use crate::start::stop;
 use alloc::vec::Vec;
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
-use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel};
+use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
 use evisor_contract::{Power, VcpuControl, VmEvent, Words, tag};
 use evisor_kernel::{Attention, BoundVm, Bundle, Next};
 use evisor_manifest::{Outcome, VmPlan};
@@ -154,7 +154,9 @@ impl Held {
     fn start(&self, bundle: &Bundle<'_>) {
         match self.placed.lock().fill(bundle, &self.bound) {
             Ok(entry) => {
-                info!("{}: starts", self.plan.name);
+                let began = timer::nanoseconds(self.bound.vm.offset());
+                let name = &self.plan.name;
+                info!("{name}: starts; its time is the machine's less {began} ns");
                 self.bound.vm.changed(Some(entry));
             }
             // Why was said there.

@@ -44,11 +44,16 @@ impl<'f, 't> Lines<'f, 't> {
             return Vec::new();
         }
         let interrupts = self.cells(node);
-        let (has, needs) = (interrupts.len(), object.declaration.needs.lines);
-        if has != needs {
+        let (has, needs) = (interrupts.len(), &object.declaration.needs);
+        let most = needs.lines + needs.optional_lines;
+        if !(needs.lines..=most).contains(&has) {
             let name = object.declaration.name;
-            let message = format!("lists {has} interrupts, and {name} takes {needs}");
-            self.faults.property(node, "interrupts", message, format!("list {needs}"));
+            let takes = match needs.optional_lines {
+                0 => format!("{most}"),
+                _ => format!("{} to {most}", needs.lines),
+            };
+            let message = format!("lists {has} interrupts, and {name} takes {takes}");
+            self.faults.property(node, "interrupts", message, format!("list {takes}"));
             return Vec::new();
         }
         let controller = if has == 0 { None } else { self.controller(node) };

@@ -23,6 +23,8 @@ pub enum Action {
     Notify(u32, u64),
     /// Time passes.
     Advance(u64),
+    /// Another vCPU does what follows.
+    Vcpu(usize),
 }
 
 /// What answers an action: a reply, or x0 to x3 of a call.
@@ -81,6 +83,7 @@ struct Choices {
     registers: Vec<(u32, u32)>,
     calls: Vec<(u32, u32)>,
     notify: bool,
+    vcpus: usize,
 }
 
 impl Choices {
@@ -95,6 +98,7 @@ impl Choices {
                 .collect(),
             calls: parts.call_ranges.iter().map(|range| (*range.start(), *range.end())).collect(),
             notify: parts.notify.is_some(),
+            vcpus: rig.vcpus(),
         }
     }
 
@@ -112,6 +116,9 @@ impl Choices {
                 }
                 0..=5 if !self.calls.is_empty() => return self.call(from),
                 6 if self.notify => return notification(from),
+                7 if self.vcpus > 1 && from.take(1)? & 1 == 0 => {
+                    return Some(Action::Vcpu(from.take(1)? as usize % self.vcpus));
+                }
                 7 => return Some(Action::Advance(from.take(2)?)),
                 _ => {}
             }
@@ -209,6 +216,10 @@ fn perform(rig: &mut Rig, action: &Action) -> Answer {
             rig.advance(counts);
             Answer::Nothing
         }
+        Action::Vcpu(index) => {
+            rig.switch_to(index);
+            Answer::Nothing
+        }
     }
 }
 
@@ -262,8 +273,12 @@ fn restored(first: &mut Rig, compatible: &str, setup: &Setup) -> Rig {
     assert_eq!(second.restore(&state), Ok(()));
     assert_eq!(second.save(), state, "what was restored is not what was saved");
     for rig in [first, &mut second] {
-        if rig.parts().notify.is_some() {
-            let _ = rig.notify(tag::DEADLINE, 0);
+        // The first vCPU last: it goes on.
+        for vcpu in (0..setup.vcpus).rev() {
+            rig.switch_to(vcpu);
+            if rig.parts().notify.is_some() {
+                let _ = rig.notify(tag::DEADLINE, 0);
+            }
         }
         rig.events();
     }

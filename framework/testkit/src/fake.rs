@@ -8,8 +8,12 @@ use evisor_contract::{
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// All that the VM's addresses lead to.
+pub const MEMORY: RangeInclusive<u64> = 0x4000_0000..=0x4fff_ffff;
 
 /// Something that a component did to the world outside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,10 +126,34 @@ impl Clock for FakeClock {
     }
 }
 
-/// vCPUs with the affinities 0, 1, 2…; the first is on.
-struct FakeVcpus {
+/// Gives what a test put in.
+struct FakeEntropy(Mutex<VecDeque<u64>>);
+
+impl FakeEntropy {
+    fn new(words: Vec<u64>) -> &'static Self {
+        Box::leak(Box::new(Self(Mutex::new(words.into()))))
+    }
+}
+
+impl Entropy for FakeEntropy {
+    fn word(&self) -> Option<u64> {
+        lock(&self.0).pop_front()
+    }
+}
+
+/// vCPUs with the affinities 0, 1, 2…; the first is on. One that is started is
+/// pending until a test says that it came.
+pub(crate) struct FakeVcpus {
     on: Mutex<Vec<Power>>,
     log: Arc<Mutex<Vec<Event>>>,
+}
+
+impl FakeVcpus {
+    pub(crate) fn arrive(&self, index: usize) {
+        if let Some(power) = lock(&self.on).get_mut(index) {
+            *power = Power::On;
+        }
+    }
 }
 
 impl VcpuControl for FakeVcpus {
@@ -138,8 +166,9 @@ impl VcpuControl for FakeVcpus {
     fn start(&self, index: usize, entry: u64, context: u64) -> Power {
         let mut on = lock(&self.on);
         let Some(power) = on.get_mut(index) else { return Power::On };
-        let before = core::mem::replace(power, Power::On);
+        let before = *power;
         if before == Power::Off {
+            *power = Power::Pending;
             lock(&self.log).push(Event::Started { index, entry, context });
         }
         before
@@ -226,10 +255,12 @@ pub(crate) struct World {
     pub(crate) clock: &'static FakeClock,
     pub(crate) serial: SerialEnd,
     pub(crate) linked: Vec<(usize, u32)>,
+    pub(crate) power: Option<&'static FakeVcpus>,
     lines: usize,
     pub(crate) vcpus: usize,
     control: bool,
     host_registers: BTreeMap<u32, u64>,
+    entropy: Option<&'static FakeEntropy>,
 }
 
 /// What of the world a test may choose.
@@ -238,6 +269,7 @@ pub(crate) struct WorldSetup {
     pub(crate) vcpus: usize,
     pub(crate) control: bool,
     pub(crate) host_registers: BTreeMap<u32, u64>,
+    pub(crate) entropy: Option<Vec<u64>>,
 }
 
 impl World {
@@ -248,10 +280,12 @@ impl World {
             clock: Box::leak(Box::new(clock)),
             serial: SerialEnd::new(),
             linked: Vec::new(),
+            power: None,
             lines: setup.lines,
             vcpus: setup.vcpus,
             control: setup.control,
             host_registers: setup.host_registers,
+            entropy: setup.entropy.map(FakeEntropy::new),
         }
     }
 
@@ -304,11 +338,15 @@ impl Grants for World {
         let power = |index| if index == 0 { Power::On } else { Power::Off };
         let on = (0..self.vcpus).map(power).collect();
         let vcpus = FakeVcpus { on: Mutex::new(on), log: Arc::clone(&self.log) };
-        Ok(Box::leak(Box::new(vcpus)))
+        Ok(*self.power.insert(Box::leak(Box::new(vcpus))))
     }
 
     fn vcpu_count(&self) -> usize {
         self.vcpus
+    }
+
+    fn addresses(&self) -> Vec<RangeInclusive<u64>> {
+        vec![MEMORY]
     }
 
     fn clock(&self) -> &'static dyn Clock {
@@ -324,7 +362,7 @@ impl Grants for World {
     }
 
     fn entropy(&self) -> Option<&'static dyn Entropy> {
-        None
+        self.entropy.map(|entropy| entropy as &dyn Entropy)
     }
 
     fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {

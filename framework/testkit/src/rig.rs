@@ -13,17 +13,29 @@ use std::sync::atomic::Ordering;
 pub struct Setup {
     /// The node's properties besides `compatible`, `reg` and `interrupts`.
     pub properties: Vec<(&'static str, Vec<u8>)>,
+    /// How many interrupts the node lists: all that it may, if not said.
+    pub lines: Option<usize>,
     /// How many vCPUs the VM has.
     pub vcpus: usize,
     /// Whether the node has the control right over its VM.
     pub control: bool,
     /// The host's identification registers.
     pub host_registers: Vec<(Register, u64)>,
+    /// What the host's source of random numbers gives, in order, and after that
+    /// nothing; or the host has none.
+    pub entropy: Option<Vec<u64>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { properties: Vec::new(), vcpus: 1, control: true, host_registers: Vec::new() }
+        Self {
+            properties: Vec::new(),
+            lines: None,
+            vcpus: 1,
+            control: true,
+            host_registers: Vec::new(),
+            entropy: None,
+        }
     }
 }
 
@@ -33,7 +45,8 @@ pub struct Rig {
     parts: Parts,
     world: World,
     cx: Context,
-    deadline: Option<u64>,
+    /// By vCPU, for it comes where it was asked for.
+    deadlines: BTreeMap<usize, u64>,
     lines: BTreeSet<u32>,
     events: Vec<Event>,
 }
@@ -47,11 +60,13 @@ impl Rig {
     /// The component that answers to `compatible`.
     pub fn with(compatible: &str, setup: &Setup) -> Self {
         let declaration = declaration(compatible);
+        let needs = &declaration.needs;
         let mut world = World::new(WorldSetup {
-            lines: declaration.needs.lines,
+            lines: setup.lines.unwrap_or(needs.lines + needs.optional_lines),
             vcpus: setup.vcpus,
             control: setup.control,
             host_registers: setup.host_registers.iter().map(|(r, v)| (r.key(), *v)).collect(),
+            entropy: setup.entropy.clone(),
         });
         let parts = build(declaration, setup, &mut world);
         Self {
@@ -59,7 +74,7 @@ impl Rig {
             parts,
             world,
             cx: Context::new(0),
-            deadline: None,
+            deadlines: BTreeMap::new(),
             lines: BTreeSet::new(),
             events: Vec::new(),
         }
@@ -78,6 +93,11 @@ impl Rig {
     /// The built object's facets and ranges.
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// From now on it is vCPU `index`, on a core of its own, that does things.
+    pub fn switch_to(&mut self, index: usize) {
+        self.cx = Context::new(u16::try_from(index).expect("few vCPUs"));
     }
 
     /// A load by the guest.
@@ -173,10 +193,14 @@ impl Rig {
         use evisor_contract::Clock as _;
         let now = self.world.clock.now().saturating_add(counts);
         self.world.clock.set(now);
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.deadline = None;
+        let here = self.cx.vcpu();
+        let due = self.deadlines.iter().filter(|(_, deadline)| **deadline <= now);
+        for vcpu in due.map(|(vcpu, _)| *vcpu).collect::<Vec<_>>() {
+            self.deadlines.remove(&vcpu);
+            self.switch_to(vcpu);
             let _ = self.notify(tag::DEADLINE, now);
         }
+        self.switch_to(here);
     }
 
     /// Counts of the clock a second.
@@ -205,9 +229,9 @@ impl Rig {
         self.lines.contains(&index)
     }
 
-    /// The deadline that is asked for.
+    /// The deadline that the vCPU has asked for.
     pub fn deadline(&self) -> Option<u64> {
-        self.deadline
+        self.deadlines.get(&self.cx.vcpu()).copied()
     }
 
     /// What the component did since this was last asked.
@@ -224,10 +248,15 @@ impl Rig {
         bytes.flatten().collect()
     }
 
+    /// vCPU `index`, which was started, comes to its first instruction.
+    pub fn arrive(&self, index: usize) {
+        self.world.power.expect("a component that has the vCPUs").arrive(index);
+    }
+
     /// The VM restarts.
     pub fn reset(&mut self) {
         self.parts.object.with(&mut |object| object.reset());
-        self.deadline = None;
+        self.deadlines.clear();
         self.lines.clear();
         self.events.clear();
     }
@@ -290,7 +319,8 @@ impl Rig {
         match &event {
             Event::Line { index, state: LineState::High } => drop(self.lines.insert(*index)),
             Event::Line { index, state: LineState::Low } => drop(self.lines.remove(index)),
-            Event::Deadline(deadline) => self.deadline = *deadline,
+            Event::Deadline(Some(count)) => drop(self.deadlines.insert(self.cx.vcpu(), *count)),
+            Event::Deadline(None) => drop(self.deadlines.remove(&self.cx.vcpu())),
             _ => {}
         }
         self.events.push(event);

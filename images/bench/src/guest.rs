@@ -1,10 +1,8 @@
 //! The events, in order.
 
-use aarch64_cpu::registers::{CNTPCT_EL0, CNTVCT_EL0};
 use evisor_guest::call::{NOT_SUPPORTED, hvc};
 use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, timer};
 use smccc::psci::PSCI_VERSION;
-use tock_registers::interfaces::Readable;
 
 use crate::{access, interrupt};
 
@@ -57,15 +55,10 @@ fn measure(name: &str, event: EventLoop, number: u64, operand: u64, value: u64) 
     report(name, with_event.wrapping_sub(without) as i64, number, 0);
 }
 
-/// What passed from reset to the guest's first instruction. The guest read the
-/// virtual counter then; the physical one runs ahead of it by a constant that
-/// only the hypervisor knows, unless it lets the guest read both.
+/// What passed before the guest's first instruction since its time began. eVisor
+/// says when that was, and the host command adds it.
 fn boot() {
-    let offset = exception::attempt(|| CNTPCT_EL0.get().wrapping_sub(CNTVCT_EL0.get()));
-    // Two reads in a row are up to a few counts apart: no offset at all.
-    let offset = offset.ok().filter(|offset| *offset > 64).unwrap_or(0);
-    let counts = count_at_entry().wrapping_add(offset);
-    report("boot", counts as i64, 1, 0);
+    report("boot", count_at_entry() as i64, 1, 0);
 }
 
 fn calls() {

@@ -406,12 +406,14 @@ fn two_words_at_once<G: Controller>() {
     rig.switch(1);
     let words = [rig.word(files::ISACTIVER, UART), rig.word(files::ISACTIVER, 64)];
     for _ in 0..4 {
-        let replies = words.map(|word| rig.gic.read(word, Width::Word, &mut rig.cx()));
-        if replies.iter().all(|reply| reply.status == Status::Done) {
-            assert_eq!(replies.map(|reply| reply.value), [2, 1]);
+        let read = |word: &u64| rig.gic.read(*word, Width::Word, &mut rig.cx());
+        let replies: alloc::vec::Vec<_> =
+            words.iter().map(read).take_while(|reply| reply.status == Status::Done).collect();
+        if let [first, second] = replies.as_slice() {
+            assert_eq!((first.value, second.value), (2, 1));
             return;
         }
         rig.refresh_all();
     }
-    panic!("it is never read");
+    panic!("they are never read");
 }

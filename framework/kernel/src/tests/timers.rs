@@ -116,6 +116,17 @@ fn more_than_the_queue_holds_are_told_the_next_time() {
     assert!((0..many).all(|waiter| rig.told(waiter).len() == 1));
 }
 
+/// Past the host's last count is never; wrapped around it would be due at once,
+/// and again whenever it is asked for.
+#[test]
+fn a_count_that_never_comes_is_never() {
+    let mut rig = Rig::new(&[1000]);
+    rig.set(0, u64::MAX - 10);
+    rig.at(2000);
+    assert_eq!(rig.told(0), []);
+    assert_eq!(rig.armed(), u64::MAX);
+}
+
 #[test]
 fn each_core_is_told_of_what_was_asked_for_on_it() {
     let mut rig = Rig::new(&[0, 0]);

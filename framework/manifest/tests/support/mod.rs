@@ -30,7 +30,7 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 11] = [
+pub static REGISTRY: [Declaration; 12] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -89,15 +89,22 @@ pub static REGISTRY: [Declaration; 11] = [
             Ok(())
         },
     ),
-    component("arch-timer", &["arm,armv8-timer"], device(&[], 1), &[], |_, guest| {
-        guest.set_strings("interrupt-names", &["virt"]);
-        Ok(())
-    }),
+    component(
+        "arch-timer",
+        &["arm,armv8-timer"],
+        Needs { optional_lines: 1, ..device(&[], 1) },
+        &[],
+        |_, guest| {
+            guest.set_strings("interrupt-names", &["virt"]);
+            Ok(())
+        },
+    ),
     component("psci", &["arm,psci-1.0", "arm,psci-0.2"], Needs::NONE, &[], |_, guest| {
         guest.set_strings("method", &["hvc"]);
         Ok(())
     }),
     component("smccc-services", &["evisor,smccc"], Needs::NONE, &[], |_, _| Ok(())),
+    component("trng", &["evisor,trng"], Needs::NONE, &[], |_, _| Ok(())),
     component("id-registers", &["arm,armv8"], Needs::NONE, &["evisor,hide"], |_, _| Ok(())),
     component(
         "banked",
