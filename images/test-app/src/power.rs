@@ -76,7 +76,7 @@ fn optional_functions_agree() -> Outcome {
 /// Numbers of the range that name nothing, in both widths, and functions that have one
 /// width only in the other.
 fn unallocated_functions() -> Outcome {
-    for function in [0x8400_0016_u32, 0xC400_001f, 0xC400_0000, 0xC400_0008, 0xC400_000A] {
+    for function in [0x8400_0016_u32, 0xC400_001F, 0xC400_0000, 0xC400_0008, 0xC400_000A] {
         code("answer", psci(function, [0; 3]), NOT_SUPPORTED)?;
     }
     Ok(())

@@ -371,8 +371,8 @@ fn pair_to_memory() -> Outcome {
     let (first, second): (u64, u64);
     // SAFETY: the scratch page.
     unsafe {
-        asm!("stp {0}, {1}, [{2}]", in(reg) 11_u64, in(reg) 22_u64, in(reg) at);
-        asm!("ldp {0}, {1}, [{2}]", out(reg) first, out(reg) second, in(reg) at);
+        asm!("stp {2}, {3}, [{4}]", "ldp {0}, {1}, [{4}]", out(reg) first, out(reg) second,
+            in(reg) 11_u64, in(reg) 22_u64, in(reg) at);
     }
     equal("first", first, 11_u64)?;
     equal("second", second, 22_u64)

@@ -124,7 +124,7 @@ pub fn own_memory(random: &mut Random, trace: &mut Trace) {
 /// Loads and stores of the distributor's configuration: the values count, on one core.
 pub fn configuration(random: &mut Random, trace: &mut Trace) {
     let Some((start, size)) = random.one_of(&STEADY) else { return };
-    let at = map::GICD + start + random.below(size) & !3;
+    let at = (map::GICD + start + random.below(size)) & !3;
     let load = if random.one_in(2) { 1 << 22 } else { 0 };
     let registers = [at as u64, random.next(), 0, 0];
     let result = execute(0xb900_0000 | load | RN_X0 | RT_X1, registers);

@@ -40,7 +40,7 @@ pub fn rewrite(random: &mut Random, trace: &mut Trace) {
     map(page, descriptor);
     for _ in 0..4 {
         // Never what starts where a console's data register is.
-        let at = window(page) + 8 + random.below(4000) & !7;
+        let at = (window(page) + 8 + random.below(4000)) & !7;
         let Some(instruction) = random.one_of(&ACCESSES) else { return };
         let result = execute(instruction, [at as u64, random.next(), 0, 0]);
         trace.add(summary(result));

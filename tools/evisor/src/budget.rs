@@ -63,6 +63,18 @@ impl Budgets {
         Ok(())
     }
 
+    /// Whether the longest stay at EL2 after an exception of this kind keeps to its
+    /// bound, in instructions.
+    pub fn longest(&self, kind: &str, instructions: u64) -> Result<()> {
+        let most = self.all.get("limits").and_then(|v| v.get("longest")?.get(kind)?.as_u64());
+        let most = most.with_context(|| format!("{FILE} has no limit for the longest {kind}"))?;
+        anyhow::ensure!(
+            instructions <= most,
+            "the longest {kind} takes {instructions} instructions, its bound is {most}"
+        );
+        Ok(())
+    }
+
     /// Whether there are figures of this compiler to compare with.
     pub fn knows(&self, compiler: &str) -> bool {
         self.of_compiler(compiler).is_some()

@@ -76,6 +76,12 @@ pub const CASES: &[Case] = &[
         shows: &["PASS", " 0 failed"],
     },
     Case {
+        name: "test-app on four cores",
+        arguments: &["manifests/test-app-smp.dts", "--timeout", "180"],
+        status: 0,
+        shows: &["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"],
+    },
+    Case {
         name: "Linux reaches a prompt, is interrupted, and powers off",
         arguments: &[
             "manifests/linux.dts",

@@ -20,6 +20,12 @@ const QEMU_WANTED: &str = "1:9.0";
 /// Where gdb finds the machine; QEMU's own default port.
 const GDB: &str = "tcp:127.0.0.1:1234";
 
+/// The fastest on few cores.
+const ONE_THREAD: &str = "tcg,thread=single";
+
+/// The same, each instruction on its own: `-d exec` writes every one down.
+pub const EACH_INSTRUCTION: &str = "tcg,thread=single,one-insn-per-tb=on";
+
 /// A board that eVisor runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Board {
@@ -65,6 +71,8 @@ pub struct Machine {
     /// Wait for gdb before the first instruction
     #[arg(long)]
     pub gdb: bool,
+    #[arg(skip = ONE_THREAD)]
+    pub accelerator: &'static str,
     /// One more argument for QEMU (repeatable)
     #[arg(long = "qemu-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub qemu_args: Vec<OsString>,
@@ -89,6 +97,7 @@ impl Machine {
             smp: 4,
             icount: true,
             gdb: false,
+            accelerator: ONE_THREAD,
             qemu_args: Vec::new(),
         }
     }
@@ -121,7 +130,7 @@ impl Machine {
         let mut qemu = Command::new(QEMU);
         let machine = format!("virt,{levels},gic-version={}", self.gic);
         qemu.args(["-M", &machine, "-cpu", &self.cpu, "-m", memory, "-smp", &self.smp.to_string()]);
-        qemu.args(["-accel", "tcg,thread=single", "-display", "none", "-net", "none"]);
+        qemu.args(["-accel", self.accelerator, "-display", "none", "-net", "none"]);
         qemu.args(match seat {
             Seat::Person => ["-serial", "mon:stdio"].as_slice(),
             Seat::Script => &["-serial", "stdio", "-monitor", "none"],

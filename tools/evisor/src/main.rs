@@ -13,6 +13,7 @@ mod counted;
 mod debian_guest;
 mod deployment;
 mod diagnostic;
+mod faults;
 mod fuzz;
 mod image;
 mod include;
@@ -34,6 +35,7 @@ mod sources;
 mod steps;
 mod test;
 mod toolchain;
+mod torture;
 mod verdict;
 mod workspace;
 

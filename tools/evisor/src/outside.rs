@@ -119,7 +119,7 @@ fn with_device(manifest: &str, dependency: &str) -> String {
 }
 
 /// The files of the repository, relative to it, less what was built.
-fn sources(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {
+pub fn sources(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let folder = root.join(below);
     for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {

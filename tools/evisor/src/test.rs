@@ -4,11 +4,11 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::say;
-use crate::{boots, fuzz, mutants, outside, steps};
+use crate::{boots, faults, fuzz, mutants, outside, steps, torture};
 
 type Step = (&'static str, &'static str, fn(&Test, &mut Count) -> Result<()>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     ("format", "the source is formatted", |_, count| steps::format(count)),
     ("lint", "clippy has nothing to say", |_, count| steps::lint(count)),
     ("host", "the tests that run on this machine", |_, count| steps::host(count)),
@@ -16,6 +16,10 @@ const STEPS: [Step; 11] = [
     ("check", "each broken manifest gives its one error", |_, count| steps::check(count)),
     ("system", "real guests, driven through their consoles", |_, count| steps::system(count)),
     ("boots", "Linux on four vCPUs, again and again", |test, count| boots::step(count, test.boots)),
+    ("torture", "no guest brings eVisor down, nor keeps it busy", |_, count| torture::step(count)),
+    ("faults", "faults seeded into the models are caught; all of them, if named", |_, count| {
+        faults::step(count)
+    }),
     ("mutants", "no broken manifest stops eVisor from ending by itself", |_, count| {
         mutants::step(count)
     }),
@@ -28,7 +32,8 @@ const STEPS: [Step; 11] = [
 
 #[derive(Args)]
 pub struct Test {
-    /// Only these steps: format, lint, host, build, check, system, boots, mutants, outside, fuzz, budgets
+    /// Only these steps: format, lint, host, build, check, system, boots, torture, faults,
+    /// mutants, outside, fuzz, budgets
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,
     /// How many times the step `boots` boots
@@ -39,6 +44,8 @@ pub struct Test {
 /// What passed and what did not.
 #[derive(Default)]
 pub struct Count {
+    /// The steps were named: a step that only takes a sample otherwise does all.
+    pub named: bool,
     passed: u32,
     failed: Vec<String>,
 }
@@ -60,7 +67,7 @@ impl Count {
 
 impl Test {
     pub fn carry_out(&self) -> Result<u8> {
-        let mut count = Count::default();
+        let mut count = Count { named: !self.steps.is_empty(), ..Count::default() };
         let wanted = |name: &str| self.steps.is_empty() || self.steps.iter().any(|s| s == name);
         for (name, what, step) in STEPS.into_iter().filter(|(name, ..)| wanted(name)) {
             println!("\n== {name}: {what}");

@@ -1,0 +1,221 @@
+//! Faults of one line, seeded into a copy of the repository: each has to make a named
+//! check of test-app fail, and nothing hang. `images/test-app/faults` lists them.
+//!
+//! The copy is kept between runs, and so is what was built of it.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::new_device::write_changed;
+use crate::outside::sources;
+use crate::process::Progress;
+use crate::steps::myself;
+use crate::test::Count;
+use crate::workspace;
+
+const LIST: &str = "images/test-app/faults";
+
+/// Each takes a build and a boot: where nobody asked for this step, every so many-th.
+const SAMPLE: usize = 9;
+
+/// Seconds that a boot may take.
+const LIMIT: &str = "120";
+
+/// One line that is wrong, and the checks of which one sees it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Fault {
+    file: String,
+    right: String,
+    wrong: String,
+    checks: Vec<String>,
+    several_cores: bool,
+}
+
+pub fn step(count: &mut Count) -> Result<()> {
+    let text = fs::read_to_string(workspace::root().join(LIST)).context(LIST)?;
+    let faults = parse(&text)?;
+    let place = Place::new();
+    place.prepare().context("cannot prepare a copy of the repository")?;
+    let one_in = if count.named { 1 } else { SAMPLE };
+    let chosen: Vec<_> = faults.iter().step_by(one_in).collect();
+    for (manifest, several_cores) in [(ONE_CORE, false), (SEVERAL_CORES, true)] {
+        let of_it: Vec<_> = chosen.iter().filter(|f| f.several_cores == several_cores).collect();
+        if of_it.is_empty() {
+            continue;
+        }
+        let mut checks = of_it.iter().flat_map(|fault| &fault.checks);
+        let console = place.boot(manifest);
+        count.one(
+            &format!("{manifest} without a fault"),
+            console.and_then(|console| {
+                let missing = checks.find(|check| !passes(&console, check));
+                missing.map_or(Ok(()), |check| Err(anyhow::anyhow!("{check} does not pass")))
+            }),
+        );
+        for fault in of_it {
+            count.one(&fault.name(), place.with(fault));
+        }
+    }
+    Ok(())
+}
+
+const ONE_CORE: &str = "manifests/test-app.dts";
+const SEVERAL_CORES: &str = "manifests/test-app-smp.dts";
+
+fn passes(console: &str, check: &str) -> bool {
+    console.lines().any(|line| line.trim_end() == format!("PASS {check}"))
+}
+
+fn fails(console: &str, check: &str) -> bool {
+    console.lines().any(|line| line.starts_with(&format!("FAIL {check}:")))
+}
+
+fn parse(text: &str) -> Result<Vec<Fault>> {
+    let mut faults: Vec<Fault> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if word == "in" {
+            faults.push(Fault { file: rest.to_owned(), ..Fault::default() });
+            continue;
+        }
+        let fault = faults.last_mut().with_context(|| format!("{LIST}:{number}: in what file?"))?;
+        match (word, rest) {
+            ("-", line) => line.clone_into(&mut fault.right),
+            ("+", line) => line.clone_into(&mut fault.wrong),
+            ("fails", checks) => fault.checks = checks.split(' ').map(str::to_owned).collect(),
+            ("on", "smp") => fault.several_cores = true,
+            _ => bail!("{LIST}:{number}: '{line}' is neither -, +, fails nor on smp"),
+        }
+    }
+    Ok(faults)
+}
+
+impl Fault {
+    fn name(&self) -> String {
+        format!("{}: {}", self.file, self.wrong)
+    }
+
+    /// The file with the wrong line in the place of the right one.
+    fn seed(&self, source: &str) -> Result<String> {
+        let here = |line: &&str| line.trim_start() == self.right;
+        let found = source.lines().filter(here).count();
+        ensure!(found == 1, "'{}' stands there {found} times", self.right);
+        let lines = source.lines().map(|line| {
+            if here(&line) { line.replacen(&self.right, &self.wrong, 1) } else { line.to_owned() }
+        });
+        Ok(lines.map(|line| line + "\n").collect())
+    }
+}
+
+/// Where all this happens: in the system's temporary folder.
+struct Place {
+    copy: PathBuf,
+    results: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let root = workspace::root();
+        let mut hasher = DefaultHasher::new();
+        root.hash(&mut hasher);
+        let name = format!("evisor-faults-{:08x}", hasher.finish() >> 32);
+        Self { copy: std::env::temp_dir().join(name), results: root.join("target/faults") }
+    }
+
+    fn prepare(&self) -> Result<()> {
+        let root = workspace::root();
+        for file in sources(&root, Path::new(""))? {
+            let to = self.copy.join(&file);
+            fs::create_dir_all(to.parent().unwrap_or(&self.copy))?;
+            write_changed(&to, &fs::read(root.join(&file))?)?;
+        }
+        fs::create_dir_all(&self.results)?;
+        let target = self.copy.join("target");
+        if !target.is_symlink() {
+            std::os::unix::fs::symlink(&self.results, &target)?;
+        }
+        Ok(())
+    }
+
+    /// What the console says of a boot that ended by itself.
+    fn boot(&self, manifest: &str) -> Result<String> {
+        let mut run = myself("run");
+        run.args([manifest, "--timeout", LIMIT]).env("EVISOR_ROOT", &self.copy);
+        let output = run.current_dir(&self.copy).output()?;
+        let console = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            console.contains("test-app: ") && !said.contains("the time is over"),
+            "it did not end; the console:\n{console}\n{said}"
+        );
+        Ok(console)
+    }
+
+    /// One of the checks has to fail with this fault, and only then.
+    fn with(&self, fault: &Fault) -> Result<()> {
+        let file = self.copy.join(&fault.file);
+        let right = fs::read_to_string(&file).with_context(|| fault.file.clone())?;
+        let wrong = fault.seed(&right)?;
+        let progress = Progress::start(&fault.name());
+        write_changed(&file, wrong.as_bytes())?;
+        let console = self.boot(if fault.several_cores { SEVERAL_CORES } else { ONE_CORE });
+        write_changed(&file, right.as_bytes())?;
+        let caught = console.map(|console| fault.checks.iter().any(|check| fails(&console, check)));
+        progress.end(matches!(caught, Ok(true)));
+        ensure!(caught?, "no check of {} fails", fault.checks.join(", "));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed() -> Vec<Fault> {
+        parse(&fs::read_to_string(workspace::root().join(LIST)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn there_are_thirty_and_each_can_be_seeded() {
+        let faults = listed();
+        assert!(faults.len() >= 30, "{}", faults.len());
+        for fault in faults {
+            let source = fs::read_to_string(workspace::root().join(&fault.file)).unwrap();
+            let wrong = fault.seed(&source).unwrap_or_else(|e| panic!("{}: {e}", fault.file));
+            assert_ne!(wrong, source);
+        }
+    }
+
+    #[test]
+    fn each_check_is_one_of_test_apps() {
+        let folder = workspace::root().join("images/test-app/src");
+        let sources: Vec<_> = folder
+            .read_dir()
+            .unwrap()
+            .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+            .collect();
+        for check in listed().iter().flat_map(|fault| &fault.checks) {
+            let (area, name) = check.split_once('.').unwrap();
+            let there = sources.iter().any(|source| {
+                source.contains(&format!("checks! {{ \"{area}\":"))
+                    && source.contains(&format!("fn {name}() -> Outcome"))
+            });
+            assert!(there, "{check}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_there_is_an_error() {
+        let fault = Fault { right: "b".to_owned(), wrong: "c".to_owned(), ..Fault::default() };
+        assert_eq!(fault.seed("a\n  b\n").unwrap(), "a\n  c\n");
+        assert!(fault.seed("a\n").is_err());
+        assert!(fault.seed("b\nb\n").is_err());
+    }
+}
