@@ -152,8 +152,6 @@ const AA64ISAR2: &[Field] = &[
 const AA64MMFR0: &[Field] = &[
     AtMost(0, 5),        // PARange: 48 bits
     AtMost(4, 2),        // ASIDBits
-    AtMost(8, 1),        // BigEnd
-    AtMost(16, 1),       // BigEndEL0
     AtMost(20, 1),       // TGran16
     SignedAtMost(24, 0), // TGran64
     SignedAtMost(28, 0), // TGran4

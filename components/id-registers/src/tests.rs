@@ -37,7 +37,7 @@ fn what_a_cortex_a72_becomes() {
         ("ID_AA64PFR1_EL1", 4, 1, 0),
         ("ID_AA64DFR0_EL1", 5, 0, 0x0010_1006), // no PMU, no trace, two of each
         ("ID_AA64ISAR0_EL1", 6, 0, 0x0001_1120),
-        ("ID_AA64MMFR0_EL1", 7, 0, 0x0000_0124),
+        ("ID_AA64MMFR0_EL1", 7, 0, 0x0000_0024),
         ("ID_PFR0_EL1", 1, 0, 0x131),
         ("ID_PFR1_EL1", 1, 1, 0x0001_0001),
         ("ID_DFR0_EL1", 1, 2, 0),
@@ -64,7 +64,7 @@ fn what_is_not_allowed_is_hidden() {
         ("ID_AA64ISAR0_EL1", 6, 0, 0x1221_1111_1021_2120),
         ("ID_AA64ISAR1_EL1", 6, 1, 0x0011_1111_0021_1002),
         ("ID_AA64ISAR2_EL1", 6, 2, 0x0010_0000_1010_0000),
-        ("ID_AA64MMFR0_EL1", 7, 0, 0x0000_0000_ff11_0125),
+        ("ID_AA64MMFR0_EL1", 7, 0, 0x0000_0000_ff10_0025),
         ("ID_AA64MMFR1_EL1", 7, 1, 0x0001_1020_0030_2002),
         ("ID_AA64MMFR2_EL1", 7, 2, 0x1021_0001_1010_0111),
         ("ID_AA64MMFR3_EL1", 7, 3, 0),

@@ -59,7 +59,11 @@ pub trait Interface: Send + 'static {
     /// Writes list register `n` if it is empty and the guest's end of what was
     /// there is not to be told. False if not.
     fn refill(&mut self, n: usize, value: u64) -> bool;
-    /// Works, and tells when it runs out of list registers or not.
+    /// How often the guest ended what is in no list register since this was last
+    /// asked.
+    fn take_ended(&mut self) -> u32;
+    /// Works. With `overflow` it tells when its list registers run out, and when the
+    /// guest ends what is in none.
     fn set_overflow(&mut self, overflow: bool);
     /// Starts with empty list registers and what [`Self::guest_state`] gave.
     fn start(&mut self, guest: &GuestState);

@@ -74,6 +74,6 @@ impl<I: Interface> Vgic<I> {
 
     /// As after power-on.
     fn reset(&mut self, targets: u8) {
-        self.state = State::new::<I>(self.state.vcpus, targets);
+        self.state.reset::<I>(targets);
     }
 }

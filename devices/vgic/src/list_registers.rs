@@ -14,7 +14,7 @@
 use crate::Vgic;
 use crate::interface::{GuestState, Interface};
 use crate::spec::PRIVATE;
-use crate::state::{LISTS, NOWHERE, Slot, bits, words_of};
+use crate::state::{LISTS, NOWHERE, Slot, Word, bits, words_of};
 
 /// The vCPU leaves its core, or starts anew there.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,9 @@ impl<I: Interface> Vgic<I> {
         if self.state.bank(here).stale {
             self.start(here);
         }
+        if self.state.bank(here).overflow {
+            self.forget_ended(here);
+        }
         let bank = self.state.bank_mut(here);
         bank.quick = 0;
         bank.arrived = 0;
@@ -162,6 +165,16 @@ impl<I: Interface> Vgic<I> {
         bank.activate = 0;
         self.known(here);
         kicks
+    }
+
+    /// What the guest ended without its being in a list register is not active any
+    /// more. Handlers nest: it was what had the highest priority of such.
+    fn forget_ended(&mut self, here: usize) {
+        for _ in 0..self.interface.take_ended() {
+            let Some(slot) = self.first(here, |word| word.active) else { return };
+            self.state.word_mut(slot.word()).active &= !slot.bit();
+            self.state.forward(slot.word());
+        }
     }
 
     /// Which interrupt was put into list register `n`.
@@ -226,12 +239,14 @@ impl<I: Interface> Vgic<I> {
 
     /// Fills the list registers, the highest priority first.
     fn fill(&mut self, here: usize) {
-        self.place_active(here);
-        let mut overflow = false;
-        while let Some(slot) = self.best(here) {
+        let mut overflow = !self.place_active(here);
+        while let Some(slot) = self.first(here, |word| word.pending() & word.open()) {
             if !self.place(here, slot) {
                 overflow = true;
-                break;
+                // With every list register active, nothing could ever preempt.
+                if !self.evict(here) {
+                    break;
+                }
             }
         }
         self.watch(here, overflow);
@@ -280,33 +295,47 @@ impl<I: Interface> Vgic<I> {
         }
     }
 
-    /// What the guest made active, so that it can end it.
-    fn place_active(&mut self, here: usize) {
-        for word in words_of(here) {
-            for bit in bits(self.state.word(word).active) {
-                let slot = Slot::in_word(word, bit);
-                if self.state.target(slot) != Some(here) {
-                    continue;
-                }
-                let Some(n) = self.claim(here, slot) else {
-                    return;
-                };
-                let template = self.state.interrupt(slot).template;
-                self.put(here, n, template & !I::STATE | I::ACTIVE | I::EOI);
-                self.state.word_mut(word).active &= !slot.bit();
-                self.state.forward(word);
-            }
+    /// What is active and in no list register, so that the guest can end it: the
+    /// highest priority first, which is what it ends first. False if not all of it
+    /// could be placed.
+    fn place_active(&mut self, here: usize) -> bool {
+        while let Some(slot) = self.first(here, |word| word.active) {
+            let Some(n) = self.claim(here, slot) else { return false };
+            let template = self.state.interrupt(slot).template;
+            self.put(here, n, template & !I::STATE | I::ACTIVE | I::EOI);
+            self.state.word_mut(slot.word()).active &= !slot.bit();
+            self.state.forward(slot.word());
         }
+        true
     }
 
-    /// The pending interrupt to be given next: of the highest priority the
-    /// lowest INTID.
-    fn best(&self, here: usize) -> Option<Slot> {
+    /// Takes the active interrupt of the lowest priority out of its list register,
+    /// if all are active. One that is linked to hardware has to stay.
+    fn evict(&mut self, here: usize) -> bool {
+        let mut lowest = None;
+        for (n, image, slot) in self.state.held::<I>(here, self.interface.all()) {
+            if image & I::ACTIVE == 0 {
+                return false;
+            }
+            let priority = self.state.interrupt(slot).priority;
+            if image & I::HW == 0 && lowest.is_none_or(|(other, _, _)| priority >= other) {
+                lowest = Some((priority, n, slot));
+            }
+        }
+        let Some((_, n, slot)) = lowest else { return false };
+        self.release(here, n, slot);
+        self.state.word_mut(slot.word()).active |= slot.bit();
+        self.state.forward(slot.word());
+        true
+    }
+
+    /// The first of those of its interrupts in no list register that `which` says:
+    /// of the highest priority the lowest INTID.
+    fn first(&self, here: usize, which: impl Fn(&Word) -> u32) -> Option<Slot> {
         let mut best = None;
         let mut best_priority = u32::MAX;
         for word in words_of(here) {
-            let ready = self.state.word(word).pending() & self.state.word(word).open();
-            for bit in bits(ready) {
+            for bit in bits(which(self.state.word(word))) {
                 let slot = Slot::in_word(word, bit);
                 let interrupt = self.state.interrupt(slot);
                 let is_here = self.state.target(slot) == Some(here) && interrupt.place == NOWHERE;

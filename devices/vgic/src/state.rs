@@ -152,7 +152,7 @@ impl Word {
 pub const NOWHERE: u8 = 0xff;
 
 /// What is more than a bit.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub struct Interrupt {
     /// A list register's value for it: pending, with INTID, priority and group.
@@ -306,27 +306,37 @@ pub struct State {
 impl State {
     /// After a reset, for so many vCPUs; SPIs go to `targets`.
     pub fn new<I: Interface>(vcpus: usize, targets: u8) -> Self {
-        let none = Interrupt { template: 0, physical: 0, targets, place: NOWHERE, priority: 0 };
         let mut state = Self {
             words: [Word::default(); CPUS + WORDS],
             banks: [Bank::RESET; CPUS],
-            interrupts: [none; SLOTS],
+            interrupts: [Interrupt::default(); SLOTS],
             awaited: 0,
             control: 0,
             vcpus,
         };
-        for (at, interrupt) in state.interrupts.iter_mut().enumerate() {
-            interrupt.template = I::pending(Slot(at).intid(), 0, false);
-        }
-        for (vcpu, bank) in state.banks.iter_mut().enumerate() {
-            bank.own = 1 << 16 << vcpu;
-        }
-        for word in state.words.iter_mut().take(CPUS) {
-            // SGIs are edge-triggered; a GICv2's are always enabled.
-            word.set_lines(0, SGI_BITS);
-            word.enabled = I::ENABLED;
-        }
+        state.reset::<I>(targets);
         state
+    }
+
+    /// The same in its place: it is too large to be made on a core's stack.
+    pub fn reset<I: Interface>(&mut self, targets: u8) {
+        self.awaited = 0;
+        self.control = 0;
+        for (at, interrupt) in self.interrupts.iter_mut().enumerate() {
+            let template = I::pending(Slot(at).intid(), 0, false);
+            *interrupt = Interrupt { template, physical: 0, targets, place: NOWHERE, priority: 0 };
+        }
+        for (vcpu, bank) in self.banks.iter_mut().enumerate() {
+            *bank = Bank { own: 1 << 16 << vcpu, ..Bank::RESET };
+        }
+        for (at, word) in self.words.iter_mut().enumerate() {
+            *word = Word::default();
+            if at < CPUS {
+                // SGIs are edge-triggered; a GICv2's are always enabled.
+                word.set_lines(0, SGI_BITS);
+                word.enabled = I::ENABLED;
+            }
+        }
     }
 
     #[inline(always)]

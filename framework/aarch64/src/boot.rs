@@ -49,3 +49,5 @@ global_asm!(
     data = const BLOCK | TABLE_OR_PAGE | NEVER_RUN,
     block = const BLOCK | READ_ONLY,
 );
+
+global_asm!(include_str!("memory.s"));

@@ -39,12 +39,13 @@ boot_entry:
     isb
 
     // What the loader left in the cache for these lines would hide what is
-    // written here with the cache off (DDI 0487, B2.7.2).
+    // written here with the cache off (DDI 0487, B2.7.2). The heap and the stacks
+    // behind them are first written with the cache on.
     adrp    x0, __bss_start
-    adrp    x1, __image_end
+    adrp    x1, __bss_end
     bl      invalidate
     adrp    x0, __bss_start
-    adrp    x1, __image_end
+    adrp    x1, __bss_end
 1:  stp     xzr, xzr, [x0], #16
     cmp     x0, x1
     b.lo    1b
@@ -80,7 +81,7 @@ boot_entry:
 
     // And again: a line may have been fetched meanwhile.
     adrp    x0, __bss_start
-    adrp    x1, __image_end
+    adrp    x1, __bss_end
     bl      invalidate
     adrp    x0, boot_level1
     bl      enable_mmu

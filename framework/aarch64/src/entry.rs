@@ -6,13 +6,16 @@
 use crate::map::{self, Ram};
 use crate::{heap, layout, vcpu};
 use aarch64_paging::MapError;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::slice;
 
 /// What the firmware passed, and where the image is.
 pub struct Boot {
-    /// The board's device tree. Its header's size is all that was looked at.
+    /// A copy of the board's device tree. No more of it was looked at than how much
+    /// is used.
     pub tree: &'static [u8],
-    tree_at: u64,
+    tree_at: Range,
     image: (u64, u64),
 }
 
@@ -43,9 +46,8 @@ impl Boot {
             let start = at & !0xfff;
             (start, (at + size - start).next_multiple_of(4096))
         };
-        let tree = (self.tree_at, self.tree.len() as u64);
         let mut taken: Vec<Range> = reserved.iter().copied().map(page).collect();
-        taken.extend([page(self.image), page(tree), page(bundle)]);
+        taken.extend([page(self.image), page(self.tree_at), page(bundle)]);
         // SAFETY: 1. the firmware says that the bundle is there; it is taken out
         // of what guests get, so nobody writes to it.
         let archive = unsafe { map::read_only(layout::BUNDLE, bundle.0, bundle.1)? };
@@ -70,26 +72,40 @@ extern "C" fn evisor_main(tree: u64, image: u64) -> ! {
     if map::init(image).is_err() {
         halt();
     }
-    let Some(bytes) = board_tree(tree) else { halt() };
-    let boot = Boot { tree: bytes, tree_at: tree, image: (image, size) };
+    let Some((bytes, claimed)) = board_tree(tree) else { halt() };
+    let boot = Boot { tree: bytes, tree_at: (tree, claimed), image: (image, size) };
     // SAFETY: 1. the image defines it, with `entry!`.
     unsafe { evisor_start(boot) }
 }
 
-/// Maps the tree: first its header, for its size.
-fn board_tree(at: u64) -> Option<&'static [u8]> {
+/// Copies the tree. Its header is looked at for how much there is: QEMU's claims
+/// 1 MiB, of which 8 KiB are used. Gives how much it claims, too.
+fn board_tree(at: u64) -> Option<(&'static [u8], u64)> {
+    const HEADER: usize = 40;
     if at == 0 || !at.is_multiple_of(8) {
         return None;
     }
     // SAFETY: 1. the boot protocol passes a device tree; nobody writes to it.
-    let header = unsafe { map::read_only(layout::BOARD_TREE, at, 8).ok()? };
-    let word = |from: usize| header.get(from..from + 4)?.try_into().ok().map(u32::from_be_bytes);
-    let (magic, size) = (word(0)?, word(4)?);
-    if magic != 0xd00d_feed || size > TREE_LIMIT {
+    let header = unsafe { map::read_only(layout::BOARD_TREE, at, HEADER as u64).ok()? };
+    let word = |index: usize| {
+        let word = header.get(index * 4..)?.first_chunk()?;
+        Some(u32::from_be_bytes(*word))
+    };
+    let (magic, claimed) = (word(0)?, word(1)?);
+    // The two blocks (Devicetree Specification 5.2); the reservations come first.
+    let end = |at: usize, size: usize| word(at)?.checked_add(word(size)?);
+    let used = end(2, 9)?.max(end(3, 8)?);
+    if magic != 0xd00d_feed || claimed > TREE_LIMIT || used > claimed || used < HEADER as u32 {
         return None;
     }
     // SAFETY: 1. as above.
-    unsafe { map::read_only(layout::BOARD_TREE, at, u64::from(size)).ok() }
+    let bytes = unsafe { map::read_only(layout::BOARD_TREE, at, u64::from(used)).ok()? };
+    let words = vec![0_u64; bytes.len().div_ceil(8)].leak();
+    // SAFETY: 1. they are that long or longer. 2. any bytes are words and bytes.
+    let copy = unsafe { slice::from_raw_parts_mut(words.as_mut_ptr().cast(), bytes.len()) };
+    copy.copy_from_slice(bytes);
+    copy.get_mut(4..8)?.copy_from_slice(&used.to_be_bytes());
+    Some((copy, u64::from(claimed)))
 }
 
 /// Stops this core for good.

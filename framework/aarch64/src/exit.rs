@@ -9,9 +9,10 @@
 use crate::gic::{self, CpuInterface, Version};
 use crate::gicv2::Gicv2;
 use crate::gicv3::Gicv3;
+use crate::translate::Kind;
 use crate::vcpu::Vcpu;
-use crate::{emulate, inject};
-use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2};
+use crate::{emulate, inject, translate};
+use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, SPSR_EL2};
 use core::fmt;
 use evisor_contract::{Register, Status, Width, Words};
 use evisor_router::{Delivery, call, deliver, read, read_register, write, write_register};
@@ -84,6 +85,28 @@ extern "C" fn exit_read(vcpu: &mut Vcpu, esr: u64) -> Words {
 extern "C" fn exit_write(vcpu: &mut Vcpu, esr: u64) -> Words {
     let value = operand(vcpu, esr >> 16);
     write(&mut vcpu.caches.mmio, fault_ipa(), width(esr), value, &mut vcpu.context)
+}
+
+/// A store to memory that the guest is shown and may not write: the component
+/// behind that window takes it.
+///
+/// HPFAR_EL2 says nothing of a permission fault (DDI 0487, HPFAR_EL2), so the
+/// guest's own translation is asked, and the instruction runs again if it has
+/// changed meanwhile.
+fn write_shown(vcpu: &mut Vcpu, esr: u64) {
+    let el0 = SPSR_EL2.get() & 0b1100 == 0;
+    let Ok(ipa) = translate::stage1(Kind::of(el0, false), FAR_EL2.get()) else { return };
+    let value = operand(vcpu, esr >> 16);
+    let reply = write(&mut vcpu.caches.mmio, ipa, width(esr), value, &mut vcpu.context);
+    match reply.status() {
+        Status::Done => advance(),
+        Status::Failed => {
+            let route = vcpu.caches.mmio.search(ipa).0;
+            quarantine(core::ptr::from_ref(route.capability().port()).cast());
+            refuse_memory(vcpu, esr);
+        }
+        _ => refuse_memory(vcpu, esr),
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -290,18 +313,30 @@ fn refuse_instruction(vcpu: &mut Vcpu, esr: u64) {
 }
 
 /// Whether it is a translation fault of a load or store: an address that may lead
-/// to a route. (Of a permission fault, a write to read-only memory, HPFAR_EL2 may
-/// hold anything, and nothing but memory is mapped.)
+/// to a route.
 fn routable(esr: u64) -> bool {
-    let fault = esr & 0x3c;
-    let odd = 1 << 10 | 1 << 9 | 1 << 8 | 1 << 7;
-    esr & odd == 0 && fault == 0b00_0100
+    plain(esr) && esr & 0x3c == 0b00_0100
+}
+
+/// Whether it is a store, with a valid syndrome, that stage 2 does not permit.
+fn store_not_permitted(esr: u64) -> bool {
+    let store = 1 << 24 | 1 << 6;
+    plain(esr) && esr & 0x3c == 0b00_1100 && esr & store == store
+}
+
+/// A load or store with a valid address: no external abort, cache maintenance or
+/// table walk.
+fn plain(esr: u64) -> bool {
+    esr & (1 << 10 | 1 << 9 | 1 << 8 | 1 << 7) == 0
 }
 
 /// A data abort that the fast path did not take: sign-extending loads, what has no
-/// valid syndrome, and what has no answer but an abort (cache maintenance, table
-/// walks, writes to read-only memory).
+/// valid syndrome, stores to memory that is mapped read-only, and what has no answer
+/// but an abort (cache maintenance, table walks).
 fn data_abort(vcpu: &mut Vcpu, esr: u64) {
+    if store_not_permitted(esr) {
+        return write_shown(vcpu, esr);
+    }
     if !routable(esr) {
         return refuse_memory(vcpu, esr);
     }

@@ -144,16 +144,16 @@ pub fn system_interface() -> Option<SystemInterface> {
 
 /// What a core acknowledged: what the register said, whatever it was.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Acknowledged(pub u32);
+pub(crate) struct Acknowledged(pub u64);
 
 impl Acknowledged {
     /// Nothing.
-    pub const NONE: Self = Self(SPURIOUS as u32);
+    pub const NONE: Self = Self(SPURIOUS);
 }
 
 /// There is none (INTID 1023). From 1020 on they are not interrupts; what comes
 /// behind those, LPIs and extended ranges, is off.
-const SPURIOUS: usize = 1023;
+const SPURIOUS: u64 = 1023;
 
 /// The CPU interface of one version, as the exits use it. Priority drop and
 /// deactivation are apart (EOImode 1): an interrupt handed to a guest stays active

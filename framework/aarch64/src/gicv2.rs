@@ -248,7 +248,7 @@ impl CpuInterface for Gicv2 {
         // Two addresses, and the sender ordered its half with a DSB (DDI 0487,
         // Memory barriers).
         barrier::dmb(barrier::OSHLD);
-        Acknowledged(iar)
+        Acknowledged(iar.into())
     }
 
     #[inline(always)]
@@ -259,12 +259,12 @@ impl CpuInterface for Gicv2 {
     /// With the CPU field of an SGI, as it was read (IHI 0048B.b 4.4.5).
     #[inline(always)]
     fn drop_priority(Acknowledged(iar): Acknowledged) {
-        gicc().eoir.set(iar);
+        gicc().eoir.set(iar as u32);
     }
 
     #[inline(always)]
     fn deactivate(Acknowledged(iar): Acknowledged) {
-        gicc().dir.set(iar);
+        gicc().dir.set(iar as u32);
     }
 
     fn disable(intid: usize) {

@@ -416,7 +416,7 @@ impl CpuInterface for Gicv3 {
         // a DSB (Physical CPU interface); and what is read from memory is not read
         // earlier.
         barrier::dsb(barrier::SY);
-        Acknowledged(iar as u32)
+        Acknowledged(iar)
     }
 
     #[inline(always)]
@@ -426,13 +426,13 @@ impl CpuInterface for Gicv3 {
 
     #[inline(always)]
     fn drop_priority(Acknowledged(iar): Acknowledged) {
-        write!("icc_eoir1_el1", u64::from(iar));
+        write!("icc_eoir1_el1", iar);
     }
 
     /// The write takes effect at the latest with `eret`.
     #[inline(always)]
     fn deactivate(Acknowledged(iar): Acknowledged) {
-        write!("icc_dir_el1", u64::from(iar));
+        write!("icc_dir_el1", iar);
     }
 
     fn disable(intid: usize) {

@@ -1,12 +1,38 @@
-//! The heap: for what is built when eVisor starts. Nothing on the way of a trap
-//! allocates.
+//! The heap: for what is built when eVisor starts, and tables while guest memory is
+//! filled. Nothing on the way of a trap allocates.
+//!
+//! A block has a power of two of bytes. One that is given back waits in the list of
+//! its size, and is the next to be given out: no block is ever divided or joined,
+//! and both take a dozen instructions. Starting takes hundreds of allocations, most
+//! of them soon given back; what that wastes is bounded by the largest that each
+//! size was at a time.
 
-#![allow(unsafe_code, reason = "hands a static region to the allocator")]
+#![allow(unsafe_code, reason = "hands a static region out")]
 
-use linked_list_allocator::LockedHeap;
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr;
+use spin::Mutex;
+
+/// Blocks are at least this large: a list's link, and what most things need.
+const SMALLEST: usize = 16;
+/// Larger blocks are aligned to this only, and taken from the end of the region, so
+/// that small ones leave no gaps before them.
+const PAGE: usize = 4096;
+const SIZES: usize = usize::BITS as usize;
+
+struct Heap(Mutex<Blocks>);
+
+/// What was never given out lies from `start` to `end`.
+struct Blocks {
+    start: usize,
+    end: usize,
+    /// The first free block of each size, by its logarithm; each holds the next
+    /// one's address, and the last one 0.
+    free: [usize; SIZES],
+}
 
 #[global_allocator]
-static HEAP: LockedHeap = LockedHeap::empty();
+static HEAP: Heap = Heap(Mutex::new(Blocks { start: 0, end: 0, free: [0; SIZES] }));
 
 /// Gives the allocator the region that the linker script keeps for it. Once,
 /// before anything allocates.
@@ -15,7 +41,77 @@ pub fn init() {
         static mut __heap_start: u8;
         static mut __heap_end: u8;
     }
-    let (start, end) = (&raw mut __heap_start, &raw const __heap_end);
-    // SAFETY: 1. the region is nobody else's. 2. called once.
-    unsafe { HEAP.lock().init(start, end as usize - start as usize) };
+    let mut blocks = HEAP.0.lock();
+    blocks.start = &raw mut __heap_start as usize;
+    blocks.end = &raw mut __heap_end as usize;
+}
+
+/// The size of the block for `layout`; nothing for what is absurdly large.
+fn block(layout: Layout) -> Option<usize> {
+    let size = layout.size().max(layout.align()).max(SMALLEST).checked_next_power_of_two()?;
+    (layout.align() <= PAGE && size <= isize::MAX as usize).then_some(size)
+}
+
+impl Blocks {
+    fn take(&mut self, size: usize) -> Option<usize> {
+        let list = self.free.get_mut(size.trailing_zeros() as usize)?;
+        if *list != 0 {
+            let taken = *list;
+            // SAFETY: 1. a free block holds the address of the next one.
+            *list = unsafe { *(taken as *const usize) };
+            return Some(taken);
+        }
+        if size >= PAGE {
+            let at = self.end.checked_sub(size)? & !(PAGE - 1);
+            return (at >= self.start).then(|| {
+                self.end = at;
+                at
+            });
+        }
+        let at = self.start.next_multiple_of(size);
+        (at + size <= self.end).then(|| {
+            self.start = at + size;
+            at
+        })
+    }
+
+    fn give_back(&mut self, at: usize, size: usize) {
+        if let Some(list) = self.free.get_mut(size.trailing_zeros() as usize) {
+            // SAFETY: 1. the block is nobody's any more, and holds an address.
+            unsafe { *(at as *mut usize) = *list };
+            *list = at;
+        }
+    }
+}
+
+// SAFETY: 1. a block is given out to one at a time: it comes from the region's ends,
+// which move, or off a list. 2. it has the size and the alignment of the layout.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let taken = block(layout).and_then(|size| self.0.lock().take(size));
+        taken.map_or(ptr::null_mut(), |at| at as *mut u8)
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        if let Some(size) = block(layout) {
+            self.0.lock().give_back(at as usize, size);
+        }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: 1. the caller says that the alignment is one, and the size too.
+        let larger = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        if block(larger) == block(layout) {
+            return at;
+        }
+        // SAFETY: 1. as the caller says.
+        let to = unsafe { self.alloc(larger) };
+        if !to.is_null() {
+            // SAFETY: 1. both blocks have that many bytes, and are two.
+            unsafe { ptr::copy_nonoverlapping(at, to, layout.size().min(size)) };
+            // SAFETY: 1. as the caller says.
+            unsafe { self.dealloc(at, layout) };
+        }
+        to
+    }
 }

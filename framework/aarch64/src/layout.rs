@@ -32,3 +32,6 @@ pub const SLICE_AT: u64 = 0x44_0000_0000;
 pub const SLICE: u64 = 2 << 20;
 /// The page of guest memory that a core reads an instruction from, one a core.
 pub const INSTRUCTION: u64 = 0x44_0020_0000;
+
+/// Memory that components were granted, each at the next free 2 MiB.
+pub const BACKING: u64 = 0x45_0000_0000;

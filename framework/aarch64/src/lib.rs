@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod backing;
 mod boot;
 pub mod cores;
 mod emulate;

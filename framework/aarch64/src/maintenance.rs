@@ -27,8 +27,20 @@ pub fn clean_and_invalidate(at: u64, bytes: u64) {
     unsafe { asm!("dsb sy", options(nostack)) };
 }
 
-/// Zeroes `bytes` from EL2 address `at`, both multiples of a page, a block at a
-/// time (DDI 0487, DC ZVA): a guest's memory is large.
+/// Cleans `bytes` from EL2 address `at` to the point of coherency. It is complete
+/// after a `dsb sy`.
+pub(crate) fn clean(at: u64, bytes: u64) {
+    let line = data_line();
+    let mut address = at & !(line - 1);
+    while address < at + bytes {
+        // SAFETY: 1. the line is mapped; its content does not change.
+        unsafe { asm!("dc cvac, {}", in(reg) address, options(nostack)) };
+        address += line;
+    }
+}
+
+/// Zeroes `bytes` from EL2 address `at`; a block at a time (DDI 0487, DC ZVA) if it
+/// consists of blocks: a guest's memory is large.
 ///
 /// # Safety
 /// 1. The memory is mapped as normal memory, and the caller's to write.

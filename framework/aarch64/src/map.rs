@@ -3,7 +3,8 @@
 //!
 //! `boot.s` runs Rust under tables that map the image by section; [`init`]
 //! replaces them by tables that can be changed. Guest memory is mapped only a
-//! slice at a time, while it is filled.
+//! slice at a time, while it is filled; but what a component was granted as the
+//! memory behind its window stays mapped.
 
 #![allow(unsafe_code, reason = "translation tables, and memory named by physical address")]
 
@@ -13,7 +14,7 @@ use aarch64_paging::descriptor::{
 };
 use aarch64_paging::paging::{Constraints, El2, MemoryRegion, PageTable, Translation};
 use aarch64_paging::{MapError, Mapping};
-use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use alloc::alloc::{alloc, dealloc, handle_alloc_error};
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::arch::asm;
@@ -29,6 +30,7 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
 static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
+static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
 const PAGE: u64 = 4096;
 
@@ -42,12 +44,29 @@ pub(crate) fn physical(at: u64) -> u64 {
     at - layout::IMAGE + IMAGE_AT.load(Ordering::Relaxed)
 }
 
+impl Tables {
+    /// Descriptor `index` of the table at this physical address.
+    ///
+    /// # Safety
+    /// 1. A table that was allocated here is there, and is never freed.
+    pub(crate) unsafe fn descriptor(table: u64, index: u64) -> &'static AtomicU64 {
+        // SAFETY: 1. as the caller says; descriptors are atomic to everybody.
+        unsafe { &*Self::at::<AtomicU64>(table).wrapping_add(index as usize % 512) }
+    }
+
+    fn at<T>(table: u64) -> *mut T {
+        (table - IMAGE_AT.load(Ordering::Relaxed) + layout::IMAGE) as *mut T
+    }
+}
+
 impl<A: PagingAttributes> Translation<A> for Tables {
     fn allocate_table(&mut self) -> (NonNull<PageTable<A>>, PhysicalAddress) {
         let layout = Layout::new::<PageTable<A>>();
         // SAFETY: 1. a table is not empty.
-        let table = unsafe { alloc_zeroed(layout) };
+        let table = unsafe { alloc(layout) };
         let Some(table) = NonNull::new(table.cast()) else { handle_alloc_error(layout) };
+        // SAFETY: 1. it was just allocated.
+        unsafe { maintenance::zero(table.as_ptr() as u64, PAGE) };
         (table, PhysicalAddress(physical(table.as_ptr() as u64) as usize))
     }
 
@@ -57,8 +76,7 @@ impl<A: PagingAttributes> Translation<A> for Tables {
     }
 
     fn physical_to_virtual(&self, pa: PhysicalAddress) -> NonNull<PageTable<A>> {
-        let at = pa.0 as u64 - IMAGE_AT.load(Ordering::Relaxed) + layout::IMAGE;
-        NonNull::new(at as *mut _).unwrap_or(NonNull::dangling())
+        NonNull::new(Self::at(pa.0 as u64)).unwrap_or(NonNull::dangling())
     }
 }
 
@@ -296,6 +314,14 @@ fn each_slice(
     Ok(())
 }
 
+/// Maps memory that a component was granted, for good, and says where.
+pub(crate) fn keep(ram: Ram) -> Result<u64, MapError> {
+    let whole = ram.size.next_multiple_of(layout::SLICE);
+    let at = NEXT_BACKING.fetch_add(whole, Ordering::Relaxed);
+    change(at, ram.physical, ram.size, DATA)?;
+    Ok(at)
+}
+
 /// Memory for guests: a range of it that has one owner, who may fill it while no
 /// guest runs in it.
 #[derive(Debug)]
@@ -344,11 +370,8 @@ impl Ram {
     /// # Errors
     /// They do not fit, or EL2's tables say no.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MapError> {
-        let end = offset.checked_add(bytes.len() as u64);
-        if end.is_none_or(|end| end > self.size) {
-            return Err(MapError::AddressRange(VirtualAddress(offset as usize)));
-        }
-        each_slice(self.physical + offset, bytes.len() as u64, |at, done, size| {
+        let size = bytes.len() as u64;
+        each_slice(self.part(offset, size)?, size, |at, done, size| {
             if let Some(part) = bytes.get(done as usize..done as usize + size) {
                 // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
                 unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
@@ -356,14 +379,22 @@ impl Ram {
         })
     }
 
-    /// Zeroes all of it.
+    /// Zeroes `bytes` from `offset` on.
     ///
     /// # Errors
-    /// EL2's tables say no.
-    pub fn scrub(&mut self) -> Result<(), MapError> {
-        each_slice(self.physical, self.size, |at, _, size| {
+    /// It does not have them, or EL2's tables say no.
+    pub fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), MapError> {
+        each_slice(self.part(offset, bytes)?, bytes, |at, _, size| {
             // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
             unsafe { maintenance::zero(at as u64, size as u64) };
         })
+    }
+
+    /// Where `bytes` from `offset` on are.
+    fn part(&self, offset: u64, bytes: u64) -> Result<u64, MapError> {
+        match offset.checked_add(bytes) {
+            Some(end) if end <= self.size => Ok(self.physical + offset),
+            _ => Err(MapError::AddressRange(VirtualAddress(offset as usize))),
+        }
     }
 }

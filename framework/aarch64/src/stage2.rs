@@ -6,10 +6,12 @@ use crate::map::{self, Tables, table_entry};
 use crate::{gicv2, layout};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, TCR_EL1, VTCR_EL2, VTTBR_EL2};
-use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
+use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes, VirtualAddress};
 use aarch64_paging::paging::{self, Constraints, MemoryRegion};
 use aarch64_paging::{MapError, Mapping};
+use alloc::boxed::Box;
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
 use tock_registers::interfaces::{Readable, Writeable};
 
 /// One VM's stage 2 tables.
@@ -18,6 +20,9 @@ pub struct Stage2 {
     map: Mapping<Tables, paging::Stage2>,
     vmid: u8,
 }
+
+/// What one descriptor of level 2 covers.
+const BLOCK: u64 = 2 << 20;
 
 const MEMORY: Stage2Attributes = Stage2Attributes::VALID
     .union(Stage2Attributes::MEMATTR_NORMAL_OUTER_WB)
@@ -62,6 +67,38 @@ impl Stage2 {
     /// As for [`memory`](Self::memory).
     pub fn cpu_interface(&mut self, ipa: u64) -> Result<(), MapError> {
         self.place(ipa, gicv2::gicv(), 0x2000, DEVICE)
+    }
+
+    /// Guest-physical `ipa` would lead to memory at `physical`, read-only, were it
+    /// not for the valid bits of these descriptors of level 2, which are clear.
+    /// They stay where they are as long as the hypervisor runs.
+    ///
+    /// # Errors
+    /// Not whole blocks of 2 MiB, or as for [`memory`](Self::memory).
+    pub(crate) fn hidden(
+        &mut self,
+        ipa: u64,
+        physical: u64,
+        bytes: u64,
+    ) -> Result<Box<[&'static AtomicU64]>, MapError> {
+        if !(ipa | physical | bytes).is_multiple_of(BLOCK) {
+            return Err(MapError::AddressRange(VirtualAddress(ipa as usize)));
+        }
+        self.place(ipa, physical, bytes, MEMORY)?;
+        let root = self.map.root_address().0 as u64;
+        let entry = |at: u64| {
+            // SAFETY: 1. the root is a table, and stays.
+            let level1 = unsafe { Tables::descriptor(root, at >> 30) };
+            let level2 = level1.load(Ordering::Relaxed) & 0xffff_ffff_f000;
+            // SAFETY: 1. `place` made the table of level 2 that leads to the block.
+            unsafe { Tables::descriptor(level2, at >> 21) }
+        };
+        let entries: Box<[&'static AtomicU64]> =
+            (ipa..ipa + bytes).step_by(BLOCK as usize).map(entry).collect();
+        for entry in &entries {
+            entry.fetch_and(!1, Ordering::Relaxed);
+        }
+        Ok(entries)
     }
 
     fn place(
@@ -113,7 +150,7 @@ impl Root {
 /// `core`; `None` if no memory is there.
 pub(crate) fn read_word(core: usize, ipa: u64) -> Option<u32> {
     let physical = memory_at(ipa)?;
-    // SAFETY: 1. its tables say so, and do not change while it is on a core.
+    // SAFETY: 1. its tables say so; what is hidden from it meanwhile stays its own.
     unsafe { map::read_guest_word(core, physical) }
 }
 

@@ -56,7 +56,7 @@ global_asm!(
     pending = const offset_of!(Vcpu, context),
     elr = const offset_of!(Vcpu, elr),
     absent = const Status::Absent as u64,
-    held = const Status::Held as u64,
+    held = const (Status::Held as u64).trailing_zeros(),
 );
 
 unsafe extern "C" {

@@ -76,6 +76,7 @@
     save
     mov     x0, sp
     bl      exit_interrupt_\version
+    tbnz    x0, #{held}, resume         // a guest will deactivate it itself
     b       interrupt_done_\version
 .endm
 
@@ -224,11 +225,9 @@ register_spilled:
     ubfx    x2, x2, #5, #5
     b       loaded
 
-// x0 = the status: what a guest will deactivate itself is done with.
+// x0 = the status of an interrupt that no guest will deactivate.
 .macro interrupt_done version
 interrupt_done_\version:
-    cmp     x0, #{held}
-    b.eq    resume
     mov     x1, x0
     mov     x0, sp
     bl      exit_deactivate_\version

@@ -39,6 +39,9 @@ pub struct Needs {
     pub interrupt_controller: bool,
     /// It serves the deployment (a console, say) and not one VM.
     pub root: bool,
+    /// Memory stands behind its windows, as large as the manifest makes them, and
+    /// the node may name a file of the bundle as what is there first.
+    pub backing: bool,
 }
 
 impl Needs {
@@ -50,13 +53,15 @@ impl Needs {
         console: false,
         interrupt_controller: false,
         root: false,
+        backing: false,
     };
 }
 
 /// One register window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowNeed {
-    /// Its exact size in bytes, as the binding says.
+    /// Its exact size in bytes, as the binding says. 0: what the node says, where
+    /// memory stands behind it.
     pub size: u64,
     /// It has so much for each of the VM's vCPUs.
     pub per_vcpu: bool,

@@ -3,6 +3,7 @@
 //! A grant that reaches another object only pushes an [`Effect`]; a *leaf* grant
 //! (clock, window onto real registers) is used at once.
 
+use crate::backing::Backing;
 use crate::capability::{Capability, Rights};
 use crate::context::{Bytes, Context, Effect};
 use crate::node::BuildError;
@@ -366,6 +367,16 @@ pub trait Grants {
 
     /// The machine's source of random numbers, if it has one.
     fn entropy(&self) -> Option<&'static dyn Entropy>;
+
+    /// Memory behind the node's window number `window`, as large as that.
+    ///
+    /// # Errors
+    /// The node has no such window, or is not in a VM, or the memory cannot be
+    /// shown to a guest there.
+    fn backing(&mut self, window: usize) -> Result<&'static dyn Backing, BuildError> {
+        let _ = window;
+        Err(BuildError::new("gets no memory here", "this is a defect of who builds it"))
+    }
 
     /// The board's interrupt with number `intid` (a PPI) drives the node's
     /// `index`th line in hardware.

@@ -12,7 +12,8 @@
 //!   to happen outside the object is pushed to [`Context`] as an [`Effect`] and
 //!   delivered after the object's lock is released.
 //! - [`Grants`] is what the component was given when it was bound: lines, a
-//!   console, a deadline, the clock, windows onto real registers.
+//!   console, a deadline, the clock, memory behind a window, windows onto real
+//!   registers.
 //! - [`component!`] declares it to the registry.
 //!
 //! What costs in a trap decided the shapes: no structure is built to describe an
@@ -24,6 +25,7 @@
 extern crate alloc;
 
 mod access;
+mod backing;
 mod capability;
 mod context;
 mod declaration;
@@ -37,6 +39,7 @@ mod state;
 pub mod tag;
 
 pub use access::{CallRegisters, Register, Width};
+pub use backing::Backing;
 pub use capability::{Capability, Rights};
 pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, WindowNeed};

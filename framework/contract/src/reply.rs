@@ -1,7 +1,8 @@
 //! What an object answers.
 
 /// How an invocation ended. The vectors test it against zero, so [`Status::Done`]
-/// is zero and everything else leaves the fast path.
+/// is zero and everything else leaves the fast path; and of an interrupt its lowest
+/// bit, which [`Status::Held`] alone has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Status {
@@ -17,11 +18,11 @@ pub enum Status {
     Absent = 2,
     /// The component found itself in a state that it cannot be in. The kernel
     /// quarantines the object: from now on its capabilities answer as absent.
-    Failed = 3,
+    Failed = 4,
     /// The answer is not known yet, since another vCPU has to come out of its guest
     /// for it: the guest executes the instruction again. Only the load of a register
     /// in memory is answered so, and only until the other one was kicked and looked.
-    Again = 4,
+    Again = 6,
 }
 
 /// What an object answers: two words, so that they come back in registers.
@@ -79,7 +80,7 @@ impl Words {
             0 => Status::Done,
             1 => Status::Held,
             2 => Status::Absent,
-            4 => Status::Again,
+            6 => Status::Again,
             _ => Status::Failed,
         }
     }

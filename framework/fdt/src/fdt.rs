@@ -1,15 +1,15 @@
-//! The tokens of the structure block, read by fdt-rs: the one module of this
-//! crate with `unsafe` in it.
+//! The tokens of the structure block, properties read by fdt-rs: the one module of
+//! this crate with `unsafe` in it.
 //!
-//! Before fdt-rs reads a token, [`Tokens::check`] has read the same one: it lies
-//! in the structure block, its name ends there, its value ends there, the name
-//! of a property lies in the strings block, and another token follows. After
-//! that fdt-rs has nothing left to refuse, and none of its assertions (debug
-//! builds check alignment and that the token is not the last word) can fail.
+//! Before fdt-rs reads a property, [`Tokens::check`] has looked at it: it lies in
+//! the structure block, its value ends there, its name lies in the strings block,
+//! and another token follows. After that fdt-rs has nothing left to refuse, and
+//! none of its assertions (debug builds check alignment and that the token is not
+//! the last word) can fail.
 //!
-//! fdt-rs looks for the end of a node's name in 30 bytes. The specification
-//! (§2.2.1) allows 31 characters before the unit address, and real trees use
-//! them: such a token is read here and stepped over.
+//! The other tokens say no more than was looked at; and fdt-rs looks for the end of
+//! a node's name in 30 bytes, where the specification (§2.2.1) allows 31 characters
+//! before the unit address, and real trees use them.
 
 #![allow(unsafe_code, reason = "fdt-rs's constructor is unsafe")]
 
@@ -31,8 +31,8 @@ pub(crate) const END: u32 = 9;
 /// allows 31 characters; this bounds the time that a hostile tree costs.
 const PROPERTY_NAME: usize = 256;
 
-/// The longest name of a node that fdt-rs reads.
-const FDT_RS_NAME: usize = fdt_rs::spec::MAX_NODE_NAME_LEN - 2;
+/// How many names of properties are remembered. A tree has few, again and again.
+const NAMES: usize = 64;
 
 /// What the structure block consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +51,10 @@ pub(crate) enum Token<'a> {
 pub(crate) struct Tokens<'a, 'h> {
     tree: DevTree<'a>,
     header: &'h Header,
+    /// Names of properties that were checked, each with its offset, at the place
+    /// that the offset's low bits name.
+    names: [(usize, &'a str); NAMES],
     pub offset: usize,
-}
-
-/// A token that was checked.
-enum Checked<'a> {
-    /// fdt-rs may read it.
-    Sound,
-    /// A node whose name is too long for fdt-rs, and where the next token is.
-    LongName(&'a str, usize),
-    /// The tree ends.
-    End,
 }
 
 impl<'a, 'h> Tokens<'a, 'h> {
@@ -77,22 +70,32 @@ impl<'a, 'h> Tokens<'a, 'h> {
         // 2. They are exactly as long as the header's total size: cut above.
         let tree = unsafe { DevTree::new(bytes) };
         let tree = tree.map_err(|_| FdtError::NotADeviceTree)?;
-        Ok(Self { tree, header, offset: header.structure.start })
+        let names = [(usize::MAX, ""); NAMES];
+        Ok(Self { tree, header, names, offset: header.structure.start })
     }
 
     /// The next token.
     pub fn next(&mut self) -> Result<Token<'a>, FdtError> {
         loop {
-            match self.check()? {
-                Checked::End => return Ok(Token::End),
-                Checked::LongName(name, next) => {
-                    self.offset = next;
+            let rest = self.block(self.offset).ok_or(self.broken("the structure does not end"))?;
+            let token = word(rest, 0).ok_or(self.broken("the structure does not end"))?;
+            match token {
+                END => return Ok(Token::End),
+                BEGIN_NODE => {
+                    let name = self.node_name(rest)?;
+                    self.offset = self.followed(4 + name.len() + 1)?;
                     return Ok(Token::Begin(name));
                 }
-                Checked::Sound => {}
-            }
-            if let Some(token) = self.read()? {
-                return Ok(token);
+                PROPERTY => {
+                    let name = self.check_property(rest)?;
+                    return Ok(Token::Property(name, self.read_value()?));
+                }
+                END_NODE => {
+                    self.offset = self.followed(4)?;
+                    return Ok(Token::EndNode);
+                }
+                NOP => self.offset = self.followed(4)?,
+                _ => return Err(self.broken("there is no such token")),
             }
         }
     }
@@ -102,54 +105,29 @@ impl<'a, 'h> Tokens<'a, 'h> {
         FdtError::Broken { offset: self.offset, problem }
     }
 
-    /// Reads a checked token with fdt-rs; `None` for one without meaning.
-    fn read(&mut self) -> Result<Option<Token<'a>>, FdtError> {
+    /// Reads the value of a checked property with fdt-rs.
+    fn read_value(&mut self) -> Result<&'a [u8], FdtError> {
         let refused = self.broken("a token is malformed");
         let mut tokens = DevTreeParseIter { offset: self.offset, fdt: &self.tree };
-        let token = tokens.next().ok().flatten().ok_or(refused)?;
+        let Ok(Some(ParsedTok::Prop(property))) = tokens.next() else { return Err(refused) };
         self.offset = tokens.offset;
-        Ok(match token {
-            ParsedTok::BeginNode(node) => Some(Token::Begin(text(node.name).ok_or(refused)?)),
-            ParsedTok::EndNode => Some(Token::EndNode),
-            ParsedTok::Nop => None,
-            ParsedTok::Prop(property) => {
-                let name = self.property_name(property.name_offset).ok_or(refused)?;
-                Some(Token::Property(name, property.prop_buf))
-            }
-        })
+        Ok(property.prop_buf)
     }
 
-    fn check(&self) -> Result<Checked<'a>, FdtError> {
-        let rest = self.block(self.offset).ok_or(self.broken("the structure does not end"))?;
-        let token = word(rest, 0).ok_or(self.broken("the structure does not end"))?;
-        let length = match token {
-            END => return Ok(Checked::End),
-            BEGIN_NODE => return self.check_node(rest),
-            PROPERTY => self.check_property(rest)?,
-            END_NODE | NOP => 4,
-            _ => return Err(self.broken("there is no such token")),
-        };
-        self.followed(length)?;
-        Ok(Checked::Sound)
-    }
-
-    fn check_node(&self, rest: &'a [u8]) -> Result<Checked<'a>, FdtError> {
+    fn node_name(&self, rest: &'a [u8]) -> Result<&'a str, FdtError> {
         let name = rest.get(4..).and_then(terminated).ok_or(self.broken("a name does not end"))?;
         let name = text(name).filter(|name| is_node_name(name));
-        let name = name.ok_or(self.broken("a node has an impossible name"))?;
-        let next = self.followed(4 + name.len() + 1)?;
-        Ok(match name.len() {
-            0..=FDT_RS_NAME => Checked::Sound,
-            _ => Checked::LongName(name, next),
-        })
+        name.ok_or(self.broken("a node has an impossible name"))
     }
 
-    fn check_property(&self, rest: &[u8]) -> Result<usize, FdtError> {
+    /// Checks a property and gives its name.
+    fn check_property(&mut self, rest: &[u8]) -> Result<&'a str, FdtError> {
         let fields = word(rest, 4).zip(word(rest, 8));
         let (length, name) = fields.ok_or(self.broken("a property does not end"))?;
-        let name = self.property_name(name as usize).filter(|name| is_property_name(name));
-        name.ok_or(self.broken("a property has an impossible name"))?;
-        Ok(12 + length as usize)
+        let name = self.property_name(name as usize);
+        let name = name.ok_or(self.broken("a property has an impossible name"))?;
+        self.followed(12 + length as usize)?;
+        Ok(name)
     }
 
     /// The offset of the token after the `length` bytes of this one.
@@ -164,10 +142,19 @@ impl<'a, 'h> Tokens<'a, 'h> {
         self.tree.buf().get(offset..self.header.structure.end)
     }
 
-    fn property_name(&self, offset: usize) -> Option<&'a str> {
+    fn property_name(&mut self, offset: usize) -> Option<&'a str> {
+        let known = self.names.get(offset % NAMES).filter(|(known, _)| *known == offset);
+        if let Some((_, name)) = known {
+            return Some(name);
+        }
         let strings = self.tree.buf().get(self.header.strings.clone())?;
         let rest = strings.get(offset..)?;
-        text(terminated(rest.get(..PROPERTY_NAME).unwrap_or(rest))?)
+        let name = text(terminated(rest.get(..PROPERTY_NAME).unwrap_or(rest))?)?;
+        if !is_property_name(name) {
+            return None;
+        }
+        *self.names.get_mut(offset % NAMES)? = (offset, name);
+        Some(name)
     }
 }
 
@@ -181,9 +168,12 @@ fn text(bytes: &[u8]) -> Option<&str> {
 }
 
 fn is_node_name(name: &str) -> bool {
-    name.bytes().all(|c| c.is_ascii_alphanumeric() || b",._+-@".contains(&c))
+    name.bytes()
+        .all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z' | b'+'..=b'.' | b'_' | b'@'))
 }
 
 fn is_property_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || b",._+*#?-".contains(&c))
+    let alike =
+        |c| matches!(c, b'a'..=b'z' | b'#' | b'0'..=b'9' | b'A'..=b'Z' | b'*'..=b'.' | b'_' | b'?');
+    !name.is_empty() && name.bytes().all(alike)
 }

@@ -15,7 +15,8 @@ pub struct Node<'t> {
 
 /// What stands in for a node that is not there; never seen, as every index was
 /// taken from the tree that it is used with.
-static NOTHING: Entry<'static> = Entry { name: "", parent: 0, end: 0, properties: 0..0 };
+static NOTHING: Entry<'static> =
+    Entry { name: "", parent: 0, end: 0, properties: 0..0, compatible: &[] };
 
 impl PartialEq for Node<'_> {
     fn eq(&self, other: &Self) -> bool {
@@ -149,7 +150,13 @@ impl<'t> Node<'t> {
 
     /// Whether it is compatible with `name`.
     pub fn is_compatible(&self, name: &str) -> bool {
-        self.compatible().any(|compatible| compatible == name)
+        let texts = self
+            .entry()
+            .compatible
+            .split_last()
+            .filter(|(last, _)| **last == 0)
+            .map(|(_, texts)| texts);
+        texts.is_some_and(|texts| texts.split(|byte| *byte == 0).any(|t| t == name.as_bytes()))
     }
 
     /// Whether it is there: its `status` is missing or `okay` (§2.3.4).

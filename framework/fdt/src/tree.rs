@@ -34,6 +34,8 @@ pub(crate) struct Entry<'a> {
     /// The node after its last descendant.
     pub end: usize,
     pub properties: Range<usize>,
+    /// The value of `compatible`: boards look for their devices among all nodes.
+    pub compatible: &'a [u8],
 }
 
 impl<'a> Tree<'a> {
@@ -150,7 +152,13 @@ impl<'a> Index<'a> {
         let index = self.nodes.len();
         let parent = self.open.last().copied().unwrap_or(index);
         let start = self.properties.len();
-        self.nodes.push(Entry { name, parent, end: index + 1, properties: start..start });
+        self.nodes.push(Entry {
+            name,
+            parent,
+            end: index + 1,
+            properties: start..start,
+            compatible: &[],
+        });
         self.open.push(index);
         None
     }
@@ -161,6 +169,9 @@ impl<'a> Index<'a> {
         let Some(&open) = self.open.last() else { return Some("a property has no node") };
         match self.nodes.last_mut() {
             Some(node) if open + 1 == node.end => {
+                if property.name == "compatible" && node.compatible.is_empty() {
+                    node.compatible = property.value;
+                }
                 self.properties.push(property);
                 node.properties.end = self.properties.len();
                 None

@@ -8,6 +8,7 @@
 use crate::fdt::{BEGIN_NODE, END, END_NODE, PROPERTY};
 use crate::header::{LAST_COMPATIBLE_VERSION, MAGIC, SIZE, VERSION};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// How deep nodes may lie, as in Linux.
 const MAX_DEPTH: usize = 64;
@@ -22,6 +23,8 @@ const BEFORE: usize = SIZE + 16;
 pub(crate) struct Writer {
     structure: Vec<u8>,
     strings: Vec<u8>,
+    /// Where each of them is, without its NUL.
+    names: Vec<Range<usize>>,
     phandles: Vec<u32>,
     depth: usize,
 }
@@ -76,16 +79,17 @@ impl Writer {
 
     /// Where a string stands in the strings block.
     fn offset_of(&mut self, string: &[u8]) -> u32 {
-        let mut offset = 0;
-        for other in self.strings.split_inclusive(|byte| *byte == 0) {
-            if other.split_last().is_some_and(|(_, other)| other == string) {
-                return offset;
-            }
-            offset += other.len() as u32;
+        let is_it = |at: &&Range<usize>| {
+            at.len() == string.len() && self.strings.get((*at).clone()) == Some(string)
+        };
+        if let Some(known) = self.names.iter().find(is_it) {
+            return known.start as u32;
         }
+        let start = self.strings.len();
         self.strings.extend_from_slice(string);
+        self.names.push(start..self.strings.len());
         self.strings.push(0);
-        offset
+        start as u32
     }
 
     /// The node that began last ends.
@@ -121,14 +125,15 @@ const TOO_LARGE: &str = "makes the tree larger than one can be";
 /// §2.2.1: a name, and perhaps a unit address; or the root's.
 fn is_node_name(full: &str) -> bool {
     let (name, unit) = full.split_once('@').unwrap_or((full, ""));
-    let alike = |c: u8| c.is_ascii_alphanumeric() || b",._+-".contains(&c);
+    let alike = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z' | b'+'..=b'.' | b'_');
     let begins = name.bytes().next().is_some_and(|c| c.is_ascii_alphabetic());
     let named = begins && name.len() <= MAX_NAME && name.bytes().chain(unit.bytes()).all(alike);
     named || full.is_empty()
 }
 
 fn is_property_name(name: &str) -> bool {
-    let alike = |c: u8| c.is_ascii_alphanumeric() || b",._+?#-".contains(&c);
+    let alike =
+        |c| matches!(c, b'a'..=b'z' | b'#' | b'0'..=b'9' | b'A'..=b'Z' | b'+'..=b'.' | b'_' | b'?');
     !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(alike)
 }
 

@@ -1,5 +1,6 @@
 //! Binding: from a checked deployment to objects and spaces.
 
+use crate::backed::Behind;
 use crate::grants::{Binder, Common, Owner, leak};
 use crate::host::Host;
 use crate::timers::Timers;
@@ -35,6 +36,8 @@ pub struct BoundVm {
     pub objects: Vec<&'static dyn ObjectPort>,
     /// Its windows onto real registers.
     pub direct: Vec<Direct>,
+    /// Its windows that memory stands behind.
+    pub backed: Vec<Behind>,
     /// Its interrupt controller, for [`tag::REFRESH`].
     pub controller: Option<&'static dyn NotifyPort>,
     /// The private interrupts that are its own, to be enabled on its cores.
@@ -168,6 +171,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         space: SpaceBuilder::default(),
         built: Vec::new(),
         direct: Vec::new(),
+        backed: Vec::new(),
         private: Vec::new(),
         controller: None,
         waiting: Vec::new(),
@@ -181,6 +185,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         space: under.space.finish(),
         objects: under.built.iter().map(|parts| parts.object).collect(),
         direct: under.direct,
+        backed: under.backed,
         controller: under.controller,
         private: under.private,
         waiting: under.waiting,
@@ -192,6 +197,7 @@ struct Under {
     space: SpaceBuilder,
     built: Vec<Parts>,
     direct: Vec<Direct>,
+    backed: Vec<Behind>,
     private: Vec<u32>,
     controller: Option<&'static dyn NotifyPort>,
     waiting: Vec<&'static Capability<dyn NotifyPort>>,
@@ -212,6 +218,7 @@ impl Under {
         let waiting = connect(&mut binder, &parts)?;
         let hardware = hardware_lines(&binder)?;
         let direct = core::mem::take(&mut binder.direct);
+        self.backed.append(&mut binder.backed);
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
         }

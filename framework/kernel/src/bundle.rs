@@ -1,8 +1,8 @@
 //! The bundle: one cpio archive with the manifest and the guests' files.
 
+use crate::newc;
 use core::fmt;
 use core::hash::{BuildHasherDefault, Hasher};
-use cpio_reader::Mode;
 use evisor_manifest::Files;
 use hashbrown::HashMap;
 
@@ -70,11 +70,7 @@ impl<'a> Bundle<'a> {
     /// It is not a bundle of this version, or has no manifest.
     pub fn read(archive: &'a [u8]) -> Result<Self, BundleError> {
         let mut files = HashMap::default();
-        for entry in cpio_reader::iter_files(archive) {
-            if entry.mode() & Mode::from_bits_retain(0o170_000) == Mode::REGULAR_FILE {
-                files.insert(entry.name().trim_end_matches('\0'), entry.file());
-            }
-        }
+        files.extend(newc::files(archive));
         let bundle = Self { files };
         match bundle.file(MARK) {
             None => Err(BundleError::NotABundle),
@@ -96,11 +92,7 @@ impl<'a> Bundle<'a> {
 }
 
 impl Files for Bundle<'_> {
-    fn size_of(&self, name: &str) -> Option<u64> {
-        self.file(name).map(|file| file.len() as u64)
-    }
-
-    fn head(&self, name: &str) -> Option<&[u8]> {
-        self.file(name).map(|file| file.get(..64).unwrap_or(file))
+    fn bytes_of(&self, name: &str) -> Option<&[u8]> {
+        self.file(name)
     }
 }

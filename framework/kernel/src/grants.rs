@@ -1,5 +1,6 @@
 //! Giving a component its grants while it is built.
 
+use crate::backed::{Behind, Slot};
 use crate::host::Host;
 use crate::timers::Timers;
 use crate::vm::Vm;
@@ -8,11 +9,14 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use evisor_contract::{
-    BuildError, Capability, Clock, ConsolePort, Deadline, Entropy, Grants, HostSerial, Line,
-    NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
+    Backing, BuildError, Capability, Clock, ConsolePort, Deadline, Entropy, Grants, HostSerial,
+    Line, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
     VirtualInterface, VmControl,
 };
 use evisor_manifest::{ObjectPlan, VmPlan};
+
+/// What a guest is shown at once: a block of stage 2.
+const BLOCK: u64 = 2 << 20;
 
 /// What all objects of the deployment share while they are bound.
 pub(crate) struct Common {
@@ -44,6 +48,8 @@ pub(crate) struct Binder<'a> {
     pub console: Option<(usize, u32)>,
     /// Its windows that go to the real CPU interface.
     pub direct: Vec<usize>,
+    /// The memory that stands behind its windows.
+    pub backed: Vec<Behind>,
     /// Its lines that a private interrupt of the host drives: line, INTID.
     pub hardware: Vec<(usize, u32)>,
     /// The host's interrupt that it handles.
@@ -63,6 +69,7 @@ impl<'a> Binder<'a> {
             deadlines: Vec::new(),
             console: None,
             direct: Vec::new(),
+            backed: Vec::new(),
             hardware: Vec::new(),
             serial_interrupt: None,
         }
@@ -186,6 +193,24 @@ impl Grants for Binder<'_> {
 
     fn entropy(&self) -> Option<&'static dyn Entropy> {
         self.common.host.entropy()
+    }
+
+    fn backing(&mut self, window: usize) -> Result<&'static dyn Backing, BuildError> {
+        self.owner()?;
+        let missing = || BuildError::property("reg", "has too few windows", "list more");
+        let plan = self.plan.windows.get(window).ok_or_else(missing)?;
+        if !(plan.ipa | plan.size).is_multiple_of(BLOCK) {
+            return Err(BuildError::property(
+                "reg",
+                "memory behind a window is shown in blocks of 2 MiB",
+                "begin and end it at multiples of 0x200000",
+            ));
+        }
+        let image = self.plan.image.clone().filter(|_| window == 0);
+        let slot: &'static Slot = Box::leak(Box::default());
+        let path = self.plan.path.clone();
+        self.backed.push(Behind { path, ipa: plan.ipa, size: plan.size, image, slot });
+        Ok(slot)
     }
 
     fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {

@@ -16,16 +16,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod backed;
 mod bind;
 mod bundle;
 mod extents;
 mod grants;
 mod host;
+mod newc;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod vm;
 
+pub use backed::{Behind, Slot};
 pub use bind::{Bound, BoundVm, Direct, bind};
 pub use bundle::{Bundle, BundleError};
 pub use extents::subtract;

@@ -8,6 +8,7 @@ use evisor_aarch64::stage2::Stage2;
 use evisor_aarch64::vcpu::VcpuBlock;
 use evisor_aarch64::{Ram, maintenance};
 use evisor_fdt::Tree;
+use evisor_image::{Refusal, Stopped, unpack};
 use evisor_kernel::{BoundVm, Bundle, Entry};
 use evisor_manifest::{Deployment, VmPlan, guest_tree};
 use evisor_router::Space;
@@ -20,6 +21,8 @@ pub(crate) struct PlacedVm {
     pub stage2: Stage2,
     /// Its device tree.
     tree: Vec<u8>,
+    /// Whether it ran: its memory holds what it wrote.
+    used: bool,
 }
 
 /// GICV's CPU interface as guests see it (IHI 0048B.b §5.5): two pages.
@@ -31,12 +34,16 @@ pub(crate) fn place(
     manifest: &Tree<'_>,
     root: &'static Space,
     bound: Vec<BoundVm>,
+    bundle: &Bundle<'_>,
     mut free: Vec<Ram>,
 ) -> Result<Vec<Placed>, Refused> {
     let mut placed = Vec::new();
     for (plan, bound) in deployment.vms.iter().zip(bound) {
-        let tree = guest_tree(manifest, plan, None).map_err(|error| refuse_for(&error))?;
-        placed.push(place_vm(plan, root, bound, tree, &mut free)?);
+        let tree = match plan.device_tree {
+            Some(_) => guest_tree(manifest, plan, None).map_err(|error| refuse_for(&error))?,
+            None => Vec::new(),
+        };
+        placed.push(place_vm(plan, root, bound, tree, bundle, &mut free)?);
     }
     Ok(placed)
 }
@@ -46,6 +53,7 @@ fn place_vm(
     root: &'static Space,
     bound: BoundVm,
     tree: Vec<u8>,
+    bundle: &Bundle<'_>,
     free: &mut Vec<Ram>,
 ) -> Result<Placed, Refused> {
     let tables =
@@ -53,13 +61,7 @@ fn place_vm(
     let mut stage2 = Stage2::new(bound.vm.id as u8 + 1);
     let mut memory = Vec::new();
     for region in &plan.memory {
-        let ram = take(free, region.size).ok_or_else(|| {
-            refuse(format_args!(
-                "{}: no {} MiB of memory in one piece is left; make it smaller",
-                region.path,
-                region.size >> 20
-            ))
-        })?;
+        let ram = take(free, &region.path, region.size)?;
         stage2.memory(region.ipa, ram.physical(), region.size, region.writable).map_err(tables)?;
         memory.push(ram);
     }
@@ -70,6 +72,12 @@ fn place_vm(
         }
         stage2.cpu_interface(direct.ipa).map_err(tables)?;
     }
+    for behind in &bound.backed {
+        let content = behind.image.as_deref().and_then(|name| bundle.file(name));
+        let ram = take(free, &behind.path, behind.size)?;
+        let ram = ram.stand_behind(&mut stage2, behind.ipa, content.unwrap_or_default());
+        behind.slot.fill(ram.map_err(tables)?);
+    }
     let vcpus = (0..)
         .zip(&plan.cpus)
         .filter_map(|(n, cpu)| VcpuBlock::new(bound.vm.id, n, cpu.affinity, bound.space, root))
@@ -77,17 +85,23 @@ fn place_vm(
     for (index, vcpu) in vcpus.iter().enumerate() {
         bound.vm.connect(index, vcpu.attention());
     }
-    Ok((bound, PlacedVm { plan, memory, stage2, tree }, vcpus))
+    Ok((bound, PlacedVm { plan, memory, stage2, tree, used: false }, vcpus))
 }
 
-/// Takes `size` bytes out of the first range that has them, at a 2 MiB boundary
-/// so that stage 2 can use blocks.
-fn take(free: &mut Vec<Ram>, size: u64) -> Option<Ram> {
+/// Takes `size` bytes for the node at `path` out of the first range that has
+/// them, at a 2 MiB boundary so that stage 2 can use blocks.
+fn take(free: &mut Vec<Ram>, path: &str, size: u64) -> Result<Ram, Refused> {
     let fits = |ram: &Ram| ram.aligned(SLICE).is_some_and(|left| left >= size);
-    let at = free.iter().position(fits)?;
-    let (taken, rest) = free.swap_remove(at).split(SLICE, size)?;
+    let at = free.iter().position(fits);
+    let split = at.and_then(|at| free.swap_remove(at).split(SLICE, size));
+    let (taken, rest) = split.ok_or_else(|| {
+        let mebibytes = size >> 20;
+        refuse(format_args!(
+            "{path}: no {mebibytes} MiB of memory in one piece is left; make it smaller"
+        ))
+    })?;
     free.extend(rest);
-    Some(taken)
+    Ok(taken)
 }
 
 impl PlacedVm {
@@ -95,35 +109,85 @@ impl PlacedVm {
     /// to their state after power-on. Its vCPUs are parked. Gives where the first
     /// one starts.
     pub fn fill(&mut self, bundle: &Bundle<'_>, bound: &BoundVm) -> Result<Entry, Refused> {
-        for ram in &mut self.memory {
-            ram.scrub().map_err(|error| refuse_for(&error))?;
-        }
         let plan = self.plan;
-        let image = &plan.image;
-        self.put(image.load_ipa, bundle.file(&image.file).unwrap_or_default())?;
-        if let Some(initrd) = &plan.initrd {
-            self.put(initrd.ipa, bundle.file(&initrd.file).unwrap_or_default())?;
+        // What it left behind is not for whoever starts now. At its first start it
+        // left nothing, and nobody has had the memory since the board came up; but
+        // what it cannot write is zero, or what is put there.
+        let used = core::mem::replace(&mut self.used, true);
+        for (region, ram) in plan.memory.iter().zip(&mut self.memory) {
+            if used || !region.writable {
+                ram.zero(0, region.size).map_err(|error| refuse_for(&error))?;
+            }
         }
-        let tree = core::mem::take(&mut self.tree);
-        let put = self.put(self.plan.device_tree_ipa, &tree);
-        self.tree = tree;
-        put?;
+        self.put_image(bundle.file(&plan.image.file).unwrap_or_default())?;
+        for file in plan.initrd.iter().chain(&plan.files) {
+            self.put(file.ipa, bundle.file(&file.file).unwrap_or_default())?;
+        }
+        if let Some(place) = plan.device_tree {
+            let tree = core::mem::take(&mut self.tree);
+            let put = self.put(place.ipa, &tree);
+            self.tree = tree;
+            put?;
+        }
         maintenance::invalidate_instructions();
         for object in &bound.objects {
             object.with(&mut |object| object.reset());
         }
-        Ok(Entry { pc: image.entry_ipa, x0: self.plan.device_tree_ipa })
+        let x0 = plan.device_tree.map_or(0, |place| place.ipa);
+        Ok(Entry { pc: plan.image.entry_ipa, x0 })
     }
 
-    /// Copies `bytes` to guest-physical `ipa`; the reader has checked that there
-    /// is memory.
-    fn put(&mut self, ipa: u64, bytes: &[u8]) -> Result<(), Refused> {
-        let inside = |(region, _): &(&evisor_manifest::MemoryPlan, &mut Ram)| {
-            ipa.checked_sub(region.ipa).is_some_and(|offset| offset < region.size)
+    fn put_image(&mut self, file: &[u8]) -> Result<(), Refused> {
+        let VmPlan { image, path, .. } = self.plan;
+        let put = match image.packed {
+            true => unpack(file, |offset, piece| self.put_piece(offset, piece)),
+            false => self.put_piece(0, file).map_err(Stopped::ByTaker),
         };
-        let found = self.plan.memory.iter().zip(&mut self.memory).find(inside);
-        let (region, ram) = found
-            .ok_or_else(|| refuse(format_args!("{}: no memory at {ipa:#x}", self.plan.path)))?;
-        ram.write(ipa - region.ipa, bytes).map_err(|error| refuse_for(&error))
+        put.map_err(|stopped| match stopped {
+            Stopped::ByTaker(refused) => refused,
+            Stopped::Refused(Refusal { problem, remedy }) => {
+                refuse(format_args!("{path}: evisor,image: \"{}\" {problem}; {remedy}", image.file))
+            }
+        })?;
+        for part in &image.parts {
+            let (ram, offset) = self.at(part.ipa)?;
+            ram.zero(offset + part.bytes, part.zeros).map_err(|error| refuse_for(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Copies what is loaded of a piece of the image, from `offset` in it.
+    fn put_piece(&mut self, offset: u64, piece: &[u8]) -> Result<(), Refused> {
+        for part in &self.plan.image.parts {
+            // What the two have in common, in the part and in the piece.
+            let (skipped, from) =
+                (offset.saturating_sub(part.offset), part.offset.saturating_sub(offset));
+            let left = part.bytes.saturating_sub(skipped);
+            let bytes = piece.get(from as usize..).unwrap_or_default();
+            let bytes = bytes.get(..left as usize).unwrap_or(bytes);
+            if !bytes.is_empty() {
+                self.put(part.ipa + skipped, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies `bytes` to guest-physical `ipa`.
+    fn put(&mut self, ipa: u64, bytes: &[u8]) -> Result<(), Refused> {
+        let (ram, offset) = self.at(ipa)?;
+        ram.write(offset, bytes).map_err(|error| refuse_for(&error))
+    }
+
+    /// The memory at guest-physical `ipa`; the reader has checked that there is
+    /// some.
+    fn at(&mut self, ipa: u64) -> Result<(&mut Ram, u64), Refused> {
+        let regions = self.plan.memory.iter().zip(&mut self.memory);
+        let mut found = regions.filter_map(|(region, ram)| {
+            let offset = ipa.checked_sub(region.ipa)?;
+            (offset < region.size).then_some((ram, offset))
+        });
+        found
+            .next()
+            .ok_or_else(|| refuse(format_args!("{}: no memory at {ipa:#x}", self.plan.path)))
     }
 }

@@ -80,7 +80,7 @@ fn deploy(
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
     let machine = Machine::new(hardware);
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
-    let vms = load::place(deployment, manifest, bound.root, bound.vms, memory)?;
+    let vms = load::place(deployment, manifest, bound.root, bound.vms, bundle, memory)?;
     for intid in bound.interrupts {
         gic::enable(intid as usize, false);
     }

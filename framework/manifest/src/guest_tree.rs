@@ -10,7 +10,7 @@ use crate::chosen::guest_path;
 use crate::error::ManifestError;
 use crate::objects::properties_of;
 use crate::plan::{ObjectPlan, VmPlan};
-use crate::{DEVICE_TREE_SPACE, space, words};
+use crate::{space, words};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -27,7 +27,7 @@ const MACHINE: &str = "linux,dummy-virt";
 ///
 /// # Errors
 /// A component refuses its node, or the tree comes out as one that cannot be
-/// written or is larger than [`DEVICE_TREE_SPACE`].
+/// written or is larger than the plan has room for.
 pub fn guest_tree(
     tree: &Tree<'_>,
     vm: &VmPlan,
@@ -43,8 +43,10 @@ pub fn guest_tree(
     let bytes = guest.root(seed)?.to_bytes().map_err(|error| {
         problem(format!("the guest's device tree: {error}"), "correct that node")
     })?;
-    if bytes.len() as u64 > DEVICE_TREE_SPACE {
-        return Err(problem(String::from("the guest's device tree is too large"), "shorten it"));
+    let (length, space) = (bytes.len() as u64, vm.device_tree.map(|tree| tree.space));
+    if let Some(space) = space.filter(|space| *space < length) {
+        let message = format!("the guest's device tree has {length} bytes, and {space} are free");
+        return Err(problem(message, "make room for it, or see evisor,device-tree-address"));
     }
     Ok(bytes)
 }

@@ -1,180 +1,259 @@
 //! What a VM boots, and where in its memory that goes.
 //!
-//! The image is placed as Linux's booting.rst for arm64 says: `text_offset`
-//! bytes behind a 2 MiB boundary. An image without Linux's header is placed at
-//! the boundary and entered at its first byte. Behind the image, at the next
-//! 2 MiB boundary, comes the device tree with 2 MiB of its own, and then the
-//! initial RAM disk. All of it lies in the VM's first memory region.
+//! A Linux image goes where booting.rst for arm64 says: `text_offset` bytes behind
+//! a 2 MiB boundary of the first memory. An ELF file goes to the physical addresses
+//! of its segments, a raw one to `evisor,load-address`, or else to the boundary.
+//! Behind the image, at the next 2 MiB boundary, comes the device tree with 2 MiB
+//! of its own, and then the initial RAM disk. A memory node can name more files and
+//! their addresses, and a device a file that it holds, which the VM may start from.
+//! `README.md` has the whole.
 
 use crate::error::Faults;
-use crate::plan::{FilePlan, ImagePlan, MemoryPlan};
-use crate::space::{PAGE, mebibytes};
+use crate::objects::Found;
+use crate::plan::{FilePlan, ImagePlan, MemoryPlan, ObjectPlan, PartPlan, TreePlan};
+use crate::room::Room;
+use crate::space::PAGE;
 use crate::surroundings::Files;
 use crate::{DEVICE_TREE_SPACE, words};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 use evisor_fdt::Node;
+use evisor_image::{Kind, Refusal, Segment};
 
 const BLOCK: u64 = 2 << 20;
-/// `text_offset` of kernels before 3.17, which leave `image_size` at 0.
-const OLD_TEXT_OFFSET: u64 = 0x8_0000;
+/// What a device tree starts at a multiple of (Devicetree Specification §5.6).
+const TREE_ALIGNMENT: u64 = 8;
+const INSTRUCTION: u64 = 4;
+const TREE: &str = "the guest's device tree";
 
 /// What is booted, placed.
 pub(crate) struct Boot {
     pub image: ImagePlan,
     pub initrd: Option<FilePlan>,
-    pub device_tree_ipa: u64,
+    pub files: Vec<FilePlan>,
+    pub device_tree: Option<TreePlan>,
 }
 
-/// What an image says of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Claim {
-    text_offset: u64,
-    size: u64,
-}
-
-/// A VM's memory, filled from below.
-struct Room<'a, 't> {
-    faults: &'a Faults,
-    vm: Node<'t>,
-    memory: Option<&'a MemoryPlan>,
-    next: u64,
-}
-
-/// Finds the files and places them.
+/// Finds the files and places them: first what has an address of its own.
 pub(crate) fn place(
     faults: &Faults,
     files: &dyn Files,
     vm: Node<'_>,
     memory: &[MemoryPlan],
+    nodes: &[Node<'_>],
+    objects: &[ObjectPlan],
 ) -> Boot {
-    let memory = memory.first();
-    let start = memory.and_then(|memory| memory.ipa.checked_next_multiple_of(BLOCK));
-    let mut room = Room { faults, vm, memory, next: start.unwrap_or(0) };
-    let image = image(faults, files, vm, &mut room);
-    let device_tree_ipa =
-        room.take(words::IMAGE, "the guest's device tree", BLOCK, DEVICE_TREE_SPACE);
+    let mut room = Room::new(faults, vm, memory);
+    let image = match held_entry(faults, vm, memory, objects) {
+        Some(entry_ipa) => {
+            ImagePlan { file: String::new(), packed: false, parts: Vec::new(), entry_ipa }
+        }
+        None => image(faults, files, vm, &mut room),
+    };
+    let mut named = Vec::new();
+    for node in nodes {
+        further(faults, files, *node, &mut room, &mut named);
+    }
+    let device_tree = device_tree(faults, vm, &mut room);
     let initrd = words::string(faults, vm, words::INITRD).and_then(|name| {
-        let size = size_of(faults, files, vm, words::INITRD, name)?;
-        let ipa = room.take(words::INITRD, &format!("\"{name}\""), PAGE, size);
+        let size = bytes_of(faults, files, vm, words::INITRD, name)?.len() as u64;
+        let ipa = room.find(words::INITRD, &quoted(name), PAGE, size);
         Some(FilePlan { file: name.to_string(), ipa, size })
     });
-    Boot { image, initrd, device_tree_ipa }
+    Boot { image, initrd, files: named, device_tree }
+}
+
+/// Where a VM starts that has no image of its own: in memory that a device holds.
+fn held_entry(
+    faults: &Faults,
+    vm: Node<'_>,
+    memory: &[MemoryPlan],
+    objects: &[ObjectPlan],
+) -> Option<u64> {
+    if vm.has(words::IMAGE) {
+        return None;
+    }
+    let entry = words::address(faults, vm, words::ENTRY_ADDRESS)?;
+    let backed = objects.iter().filter(|object| object.declaration.needs.backing);
+    let backed = backed.flat_map(|object| &object.windows).map(|window| (window.ipa, window.size));
+    let holds = |(ipa, size)| entry.checked_sub(ipa).is_some_and(|distance| distance < size);
+    let mut places = memory.iter().map(|memory| (memory.ipa, memory.size)).chain(backed);
+    if !places.any(holds) || !entry.is_multiple_of(INSTRUCTION) {
+        let message = format!("{entry:#x} is no instruction in memory or flash");
+        faults.property(vm, words::ENTRY_ADDRESS, message, "correct it");
+    }
+    Some(entry)
+}
+
+/// The files that a memory node puts into memory.
+fn further(
+    faults: &Faults,
+    files: &dyn Files,
+    node: Node<'_>,
+    room: &mut Room<'_, '_>,
+    placed: &mut Vec<FilePlan>,
+) {
+    let names = node.property(words::FILE).and_then(|property| property.strings());
+    let mut cells = node.property(words::LOAD_ADDRESS).and_then(|property| property.cells());
+    let mismatch = || {
+        let remedy = "write one as <0 0x48000000> for each file of evisor,file, in order";
+        let message = "does not list an address for each file";
+        faults.property(node, words::LOAD_ADDRESS, message, remedy);
+    };
+    for name in names.into_iter().flatten() {
+        let Some(ipa) = cells.as_mut().and_then(|cells| cells.number(2)) else {
+            return mismatch();
+        };
+        let Some(bytes) = bytes_of(faults, files, node, words::FILE, name) else { continue };
+        let size = bytes.len() as u64;
+        room.take_for(node, words::LOAD_ADDRESS, &quoted(name), ipa, size);
+        placed.push(FilePlan { file: name.to_string(), ipa, size });
+    }
+    if cells.is_some_and(|cells| cells.count_left() > 0) {
+        mismatch();
+    }
+}
+
+/// The file that is in the memory behind an object's first window.
+pub(crate) fn behind(
+    faults: &Faults,
+    files: &dyn Files,
+    object: &Found<'_>,
+    plan: &ObjectPlan,
+) -> Option<String> {
+    if !object.declaration.needs.backing {
+        return None;
+    }
+    let name = words::string(faults, object.node, words::IMAGE)?;
+    let size = bytes_of(faults, files, object.node, words::IMAGE, name)?.len() as u64;
+    let room = plan.windows.first().map_or(0, |window| window.size);
+    if size > room {
+        let message = format!("{} is {size:#x} bytes, and reg has {room:#x}", quoted(name));
+        faults.property(object.node, words::IMAGE, message, "enlarge reg");
+    }
+    Some(name.to_string())
 }
 
 fn image(faults: &Faults, files: &dyn Files, vm: Node<'_>, room: &mut Room<'_, '_>) -> ImagePlan {
     if !vm.has(words::IMAGE) {
         faults.property(vm, words::IMAGE, "is missing", "name the file that the VM boots");
     }
+    let load = words::address(faults, vm, words::LOAD_ADDRESS);
     let name = words::string(faults, vm, words::IMAGE);
-    let claim = name.and_then(|name| claim_of(faults, files, vm, name)).unwrap_or_default();
-    let name = name.unwrap_or_default();
-    room.next = room.next.saturating_add(claim.text_offset);
-    let load_ipa = room.take(words::IMAGE, &format!("\"{name}\""), 1, claim.size);
-    ImagePlan { file: String::from(name), load_ipa, size: claim.size, entry_ipa: load_ipa }
-}
-
-fn claim_of(faults: &Faults, files: &dyn Files, vm: Node<'_>, name: &str) -> Option<Claim> {
-    let size = size_of(faults, files, vm, words::IMAGE, name)?;
-    match claim(files.head(name).unwrap_or_default(), size) {
-        Ok(claim) => Some(claim),
-        Err((problem, remedy)) => {
-            faults.property(vm, words::IMAGE, format!("\"{name}\" {problem}"), remedy);
-            None
+    let image = name.and_then(|name| inspect(faults, files, vm, name, load.is_some()));
+    let file = String::from(name.unwrap_or_default());
+    let what = quoted(&file);
+    let Some(image) = image else {
+        return ImagePlan { file, packed: false, parts: Vec::new(), entry_ipa: 0 };
+    };
+    let whole = |ipa| vec![PartPlan { offset: 0, bytes: image.length, ipa, zeros: 0 }];
+    let (parts, entry_ipa) = match (load, image.kind) {
+        (Some(load), _) => {
+            room.take(words::LOAD_ADDRESS, &what, load, image.length);
+            (whole(load), entry(faults, vm, load, image.length))
         }
+        (None, Kind::Raw) => {
+            let ipa = room.find(words::IMAGE, &what, BLOCK, image.length);
+            (whole(ipa), ipa)
+        }
+        (None, Kind::Linux { text_offset, size }) => {
+            room.skip(BLOCK, text_offset);
+            let ipa = room.find(words::IMAGE, &what, 1, size);
+            (whole(ipa), ipa)
+        }
+        (None, Kind::Elf { segments, entry }) => (parts(room, &what, &segments), entry),
+    };
+    if load.is_none() && vm.has(words::ENTRY_ADDRESS) {
+        let remedy = "add evisor,load-address to place a raw image, or remove it";
+        faults.property(vm, words::ENTRY_ADDRESS, "is for a raw image at an address", remedy);
     }
+    ImagePlan { file, packed: image.packed, parts, entry_ipa }
 }
 
-fn size_of(
+fn inspect(
     faults: &Faults,
     files: &dyn Files,
     vm: Node<'_>,
+    name: &str,
+    raw: bool,
+) -> Option<evisor_image::Image> {
+    let bytes = bytes_of(faults, files, vm, words::IMAGE, name)?;
+    let inspected = evisor_image::inspect(bytes, raw);
+    inspected.inspect_err(|refusal| refused(faults, vm, words::IMAGE, name, *refusal)).ok()
+}
+
+fn parts(room: &mut Room<'_, '_>, what: &str, segments: &[Segment]) -> Vec<PartPlan> {
+    let part = |segment: &Segment| {
+        let Segment { offset, bytes, address: ipa, size } = *segment;
+        room.take(words::IMAGE, &format!("a segment of {what}"), ipa, size);
+        PartPlan { offset, bytes, ipa, zeros: size - bytes }
+    };
+    segments.iter().map(part).collect()
+}
+
+/// Where a raw image of `size` bytes at `load` is entered.
+fn entry(faults: &Faults, vm: Node<'_>, load: u64, size: u64) -> u64 {
+    let (property, entry) = match words::address(faults, vm, words::ENTRY_ADDRESS) {
+        Some(entry) => (words::ENTRY_ADDRESS, entry),
+        None => (words::LOAD_ADDRESS, load),
+    };
+    let inside = entry.checked_sub(load).is_some_and(|distance| distance < size);
+    if !inside || !entry.is_multiple_of(INSTRUCTION) {
+        let message = format!("{entry:#x} is no instruction of the image");
+        let remedy = "name an address inside of it, a multiple of four";
+        faults.property(vm, property, message, remedy);
+    }
+    entry
+}
+
+fn device_tree(faults: &Faults, vm: Node<'_>, room: &mut Room<'_, '_>) -> Option<TreePlan> {
+    let fixed = words::address(faults, vm, words::DEVICE_TREE_ADDRESS);
+    if vm.has(words::NO_DEVICE_TREE) {
+        if vm.has(words::DEVICE_TREE_ADDRESS) {
+            let remedy = "keep one of the two";
+            faults.property(vm, words::NO_DEVICE_TREE, "contradicts its address", remedy);
+        }
+        return None;
+    }
+    let Some(ipa) = fixed else {
+        let ipa = room.find(words::IMAGE, TREE, BLOCK, DEVICE_TREE_SPACE);
+        return Some(TreePlan { ipa, space: DEVICE_TREE_SPACE });
+    };
+    if !ipa.is_multiple_of(TREE_ALIGNMENT) {
+        let message = format!("{ipa:#x} is not a multiple of {TREE_ALIGNMENT}");
+        faults.property(vm, words::DEVICE_TREE_ADDRESS, message, "move it");
+    }
+    let space = room.free(ipa, DEVICE_TREE_SPACE);
+    room.take(words::DEVICE_TREE_ADDRESS, TREE, ipa, space);
+    Some(TreePlan { ipa, space })
+}
+
+fn bytes_of<'f>(
+    faults: &Faults,
+    files: &'f dyn Files,
+    vm: Node<'_>,
     property: &str,
     name: &str,
-) -> Option<u64> {
-    let (problem, remedy) = match files.size_of(name) {
-        Some(0) => ("is empty", "put the right file there"),
-        Some(size) => return Some(size),
-        None => ("is not in the bundle", "correct the name, or put the file there"),
+) -> Option<&'f [u8]> {
+    let refusal = match files.bytes_of(name) {
+        Some([]) => Refusal { problem: "is empty", remedy: "put the right file there" },
+        Some(bytes) => return Some(bytes),
+        None => Refusal {
+            problem: "is not in the bundle",
+            remedy: "correct the name, or put the file there",
+        },
     };
-    faults.property(vm, property, format!("\"{name}\" {problem}"), remedy);
+    refused(faults, vm, property, name, refusal);
     None
 }
 
-impl Room<'_, '_> {
-    /// Takes `size` bytes; says so if they are not there.
-    fn take(&mut self, property: &str, what: &str, alignment: u64, size: u64) -> u64 {
-        let Some(memory) = self.memory else { return 0 };
-        let start = self.next.checked_next_multiple_of(alignment);
-        let end = start.and_then(|start| start.checked_add(size));
-        let limit = memory.ipa.saturating_add(memory.size);
-        match start.zip(end) {
-            Some((start, end)) if end <= limit => {
-                self.next = end;
-                start
-            }
-            _ => {
-                let short = end.unwrap_or(u64::MAX).saturating_sub(limit);
-                let message = format!("{what} ends {} past the end of memory", mebibytes(short));
-                let remedy = format!("enlarge {}", memory.path);
-                self.faults.property(self.vm, property, message, remedy);
-                // What follows is placed as if this had nothing to it: one
-                // fault is told once.
-                self.next
-            }
-        }
-    }
+fn refused(faults: &Faults, vm: Node<'_>, property: &str, name: &str, refusal: Refusal) {
+    let message = format!("{} {}", quoted(name), refusal.problem);
+    faults.property(vm, property, message, refusal.remedy);
 }
 
-/// What the first bytes of an image say (Linux, arm64/booting.rst).
-fn claim(head: &[u8], file: u64) -> Result<Claim, (&'static str, &'static str)> {
-    const UNPACK: &str = "unpack it first";
-    let number = |offset: usize| {
-        let bytes = head.get(offset..).and_then(|rest| rest.first_chunk());
-        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
-    };
-    match head {
-        [0x7f, b'E', b'L', b'F', ..] => {
-            return Err(("is an ELF file", "turn it into a raw image with objcopy -O binary"));
-        }
-        [0x1f, 0x8b, ..] => return Err(("is compressed with gzip", UNPACK)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Err(("is compressed with zstd", UNPACK)),
-        [_, ..] if head.get(56..60) != Some(b"ARM\x64") => {
-            return Ok(Claim { text_offset: 0, size: file });
-        }
-        _ => {}
-    }
-    if number(24) & 1 != 0 {
-        return Err(("is a big-endian kernel", "build it little-endian"));
-    }
-    match number(16) {
-        0 => Ok(Claim { text_offset: OLD_TEXT_OFFSET, size: file }),
-        size => Ok(Claim { text_offset: number(8), size: size.max(file) }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header(text_offset: u64, size: u64, flags: u64) -> [u8; 64] {
-        let mut head = [0; 64];
-        head[8..16].copy_from_slice(&text_offset.to_le_bytes());
-        head[16..24].copy_from_slice(&size.to_le_bytes());
-        head[24..32].copy_from_slice(&flags.to_le_bytes());
-        head[56..60].copy_from_slice(b"ARM\x64");
-        head
-    }
-
-    #[test]
-    fn headers_of_every_kind() {
-        let claimed = |text_offset, size| Ok(Claim { text_offset, size });
-        assert_eq!(claim(&header(0x1000, 0x9000, 0xa), 0x8000), claimed(0x1000, 0x9000));
-        assert_eq!(claim(&header(0, 0x100, 0), 0x8000), claimed(0, 0x8000));
-        assert_eq!(claim(&header(0, 0, 0), 0x8000), claimed(OLD_TEXT_OFFSET, 0x8000));
-        assert!(claim(&header(0, 0x9000, 1), 0x8000).is_err());
-        assert_eq!(claim(b"raw", 3), claimed(0, 3));
-        assert!(claim(b"\x7fELF", 4).is_err());
-        assert!(claim(&[0x1f, 0x8b], 4).is_err());
-    }
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
 }

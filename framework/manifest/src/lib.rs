@@ -21,6 +21,7 @@ mod objects;
 mod plan;
 mod read;
 mod rights;
+mod room;
 mod space;
 mod surroundings;
 mod vm;
@@ -29,8 +30,8 @@ mod words;
 pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use plan::{
-    CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, VmPlan,
-    WindowPlan,
+    CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, PartPlan,
+    TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
@@ -39,7 +40,7 @@ pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
 pub const VERSION: u32 = 1;
 /// Guest-physical addresses have 39 bits.
 pub const IPA_LIMIT: u64 = 1 << 39;
-/// What a guest's device tree may take up.
+/// What a guest's device tree may take up (Linux, arm64/booting.rst).
 pub const DEVICE_TREE_SPACE: u64 = 2 << 20;
 /// The most vCPUs that a VM can have anywhere: what a GICv2 can tell apart
 /// (IHI 0048B.b §1.1).

@@ -96,6 +96,7 @@ pub(crate) fn plan<'t>(
         windows: windows.unwrap_or_default(),
         lines: Vec::new(),
         console: None,
+        image: None,
         properties,
     }
 }
@@ -119,6 +120,9 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     let mut known = Vec::from([words::RIGHTS]);
     if declaration.needs.console {
         known.push(words::CONSOLE);
+    }
+    if declaration.needs.backing {
+        known.push(words::IMAGE);
     }
     known.extend_from_slice(declaration.properties);
     words::check(faults, node, &known);
@@ -151,7 +155,8 @@ fn window(
     need: WindowNeed,
     rights: Rights,
 ) -> WindowPlan {
-    if region.size != need.size && region.size != 0 {
+    let any = need.size == 0 && object.declaration.needs.backing;
+    if region.size != need.size && region.size != 0 && !any {
         let name = object.declaration.name;
         let message =
             format!("{region} is {:#x} bytes, and {name} has {:#x}", region.size, need.size);

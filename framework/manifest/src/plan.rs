@@ -27,16 +27,17 @@ pub struct VmPlan {
     pub path: String,
     /// Its vCPUs; the first one boots.
     pub cpus: Vec<CpuPlan>,
-    /// Its memory, in the order of the manifest. The first region is writable
-    /// and holds what is booted.
+    /// Its memory, in the order of the manifest. The first region is writable;
+    /// what is booted goes there unless the manifest says where.
     pub memory: Vec<MemoryPlan>,
     /// What it boots.
     pub image: ImagePlan,
     /// Its initial RAM disk.
     pub initrd: Option<FilePlan>,
-    /// Where its device tree goes. [`DEVICE_TREE_SPACE`](crate::DEVICE_TREE_SPACE)
-    /// bytes from here are its own.
-    pub device_tree_ipa: u64,
+    /// What else is in its memory when it starts.
+    pub files: Vec<FilePlan>,
+    /// Where its device tree goes, if it gets one.
+    pub device_tree: Option<TreePlan>,
     /// What the manifest says in `bootargs`; it also is in the guest's tree.
     pub bootargs: String,
     /// What follows when a vCPU does what it must not.
@@ -79,17 +80,41 @@ pub struct MemoryPlan {
     pub path: String,
 }
 
-/// What a VM boots, in its first memory region.
+/// What a VM boots. All of it lies in its memory, each part in one region, and
+/// none over another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePlan {
-    /// The file in the bundle.
+    /// The file in the bundle; empty if it starts from what a device holds.
     pub file: String,
-    /// Where its first byte goes.
-    pub load_ipa: u64,
-    /// How much memory it claims from there, what is not in the file included.
-    pub size: u64,
+    /// Whether it is compressed: with [`evisor_image::unpack`] come the bytes that
+    /// the parts are of.
+    pub packed: bool,
+    /// Which of its bytes go where.
+    pub parts: Vec<PartPlan>,
     /// Where the first vCPU starts.
     pub entry_ipa: u64,
+}
+
+/// A part of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartPlan {
+    /// Where it starts in the file.
+    pub offset: u64,
+    /// How many bytes of the file it has.
+    pub bytes: u64,
+    /// Where they go.
+    pub ipa: u64,
+    /// How many zeros follow them.
+    pub zeros: u64,
+}
+
+/// Where a guest finds its device tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreePlan {
+    /// Where it goes.
+    pub ipa: u64,
+    /// How long it may be.
+    pub space: u64,
 }
 
 /// A file of the bundle and where it goes in a VM's memory.
@@ -121,6 +146,9 @@ pub struct ObjectPlan {
     /// The console that it talks to: an index into
     /// [`Deployment::root_objects`].
     pub console: Option<usize>,
+    /// The file of the bundle that is in the memory behind its first window; it
+    /// fits.
+    pub image: Option<String>,
     /// All of its node's properties, eVisor's own too. An interrupt controller's
     /// `reg` is what of it the board gives.
     pub properties: Vec<(String, Vec<u8>)>,

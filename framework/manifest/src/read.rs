@@ -107,8 +107,10 @@ fn check_names(faults: &Faults, root: Node<'_>) {
 }
 
 fn check_total(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>, vms: &[VmPlan]) {
-    let sizes = vms.iter().flat_map(|vm| &vm.memory).map(|memory| memory.size);
-    let asked = sizes.fold(0, u64::saturating_add);
+    let memory = vms.iter().flat_map(|vm| &vm.memory).map(|memory| memory.size);
+    let backed = vms.iter().flat_map(|vm| &vm.objects).filter(|o| o.declaration.needs.backing);
+    let backed = backed.flat_map(|object| &object.windows).map(|window| window.size);
+    let asked = memory.chain(backed).fold(0, u64::saturating_add);
     let board = around.board;
     let given = board.memory.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size));
     if asked > given {

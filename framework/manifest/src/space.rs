@@ -90,7 +90,7 @@ pub(crate) fn memory<'t>(
     let mut memory: Vec<MemoryPlan> = Vec::new();
     let mut unread = false;
     for node in nodes {
-        words::check(faults, *node, &[words::READ_ONLY]);
+        words::check(faults, *node, &[words::READ_ONLY, words::FILE, words::LOAD_ADDRESS]);
         words::check_inside(faults, *node, &[]);
         let Some(regions) = space.claim(faults, vm, *node) else {
             unread = true;

@@ -38,11 +38,8 @@ pub struct BoardFacts {
 
 /// The files of a bundle.
 pub trait Files {
-    /// How long a file is; `None` if it is missing.
-    fn size_of(&self, name: &str) -> Option<u64>;
-
-    /// The start of a file: 64 bytes, or all of it if it is shorter.
-    fn head(&self, name: &str) -> Option<&[u8]>;
+    /// A file's bytes; `None` if it is missing.
+    fn bytes_of(&self, name: &str) -> Option<&[u8]>;
 }
 
 /// A Cargo feature that was not built in, and the `compatible` strings that its

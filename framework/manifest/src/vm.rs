@@ -12,8 +12,17 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_fdt::Node;
 
-const WORDS: [&str; 5] =
-    [words::IMAGE, words::INITRD, words::CONSOLE, words::ON_CRASH, words::ON_RESET];
+const WORDS: [&str; 9] = [
+    words::IMAGE,
+    words::LOAD_ADDRESS,
+    words::ENTRY_ADDRESS,
+    words::INITRD,
+    words::DEVICE_TREE_ADDRESS,
+    words::NO_DEVICE_TREE,
+    words::CONSOLE,
+    words::ON_CRASH,
+    words::ON_RESET,
+];
 
 /// Where a VM's console may be: the deployment's consoles, with their indices
 /// among the root's objects.
@@ -32,11 +41,12 @@ pub(crate) fn read<'t>(
     let cpus = cpus::read(faults, around, vm, &mut contents.objects);
     let mut space = Space::default();
     let memory = space::memory(faults, vm, &contents.memory, &mut space);
+    let nodes = contents.memory.clone();
     // That there is no cpu is told already.
     let vcpus = cpus.len().max(1);
-    let objects = objects(faults, consoles, vm, contents, &mut space, vcpus);
+    let objects = objects(faults, around, consoles, vm, contents, &mut space, vcpus);
     space.check_overlaps(faults);
-    let boot = image::place(faults, around.files, vm, &memory);
+    let boot = image::place(faults, around.files, vm, &memory, &nodes, &objects);
     VmPlan {
         name: vm.name().to_string(),
         path: vm.path(),
@@ -44,7 +54,8 @@ pub(crate) fn read<'t>(
         memory,
         image: boot.image,
         initrd: boot.initrd,
-        device_tree_ipa: boot.device_tree_ipa,
+        files: boot.files,
+        device_tree: boot.device_tree,
         bootargs: chosen::read(faults, vm),
         on_crash: outcome(faults, vm, words::ON_CRASH, Outcome::Stop),
         on_reset: outcome(faults, vm, words::ON_RESET, Outcome::Restart),
@@ -54,6 +65,7 @@ pub(crate) fn read<'t>(
 
 fn objects<'t>(
     faults: &Faults,
+    around: &Surroundings<'_>,
     consoles: &Consoles<'t>,
     vm: Node<'t>,
     contents: Contents<'t>,
@@ -79,7 +91,8 @@ fn objects<'t>(
         let plan = objects::with_lines(plan, object, &mut lines);
         let needed = object.declaration.needs.console;
         let console = needed.then(|| console(faults, consoles, default, object.node)).flatten();
-        ObjectPlan { console, ..plan }
+        let image = image::behind(faults, around.files, object, &plan);
+        ObjectPlan { console, image, ..plan }
     };
     found.iter().map(&mut plan).collect()
 }

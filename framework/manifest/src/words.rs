@@ -10,7 +10,12 @@ pub(crate) const PREFIX: &str = "evisor,";
 
 pub(crate) const VERSION: &str = "evisor,version";
 pub(crate) const IMAGE: &str = "evisor,image";
+pub(crate) const LOAD_ADDRESS: &str = "evisor,load-address";
+pub(crate) const ENTRY_ADDRESS: &str = "evisor,entry-address";
+pub(crate) const DEVICE_TREE_ADDRESS: &str = "evisor,device-tree-address";
+pub(crate) const NO_DEVICE_TREE: &str = "evisor,no-device-tree";
 pub(crate) const INITRD: &str = "evisor,initrd";
+pub(crate) const FILE: &str = "evisor,file";
 pub(crate) const CONSOLE: &str = "evisor,console";
 pub(crate) const ON_CRASH: &str = "evisor,on-crash";
 pub(crate) const ON_RESET: &str = "evisor,on-reset";
@@ -49,6 +54,15 @@ pub(crate) fn string<'t>(faults: &Faults, node: Node<'t>, name: &str) -> Option<
         faults.property(node, name, "is not one string", "write it as \"text\"");
     }
     string
+}
+
+/// A property that must be an address, if it is there.
+pub(crate) fn address(faults: &Faults, node: Node<'_>, name: &str) -> Option<u64> {
+    let number = node.property(name)?.number();
+    if number.is_none() {
+        faults.property(node, name, "is not one address", "write it as <0 0x40280000>");
+    }
+    number
 }
 
 /// The node that a property, one phandle, points at; the property must be there.

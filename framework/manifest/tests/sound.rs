@@ -44,7 +44,7 @@ fn summary(deployment: &Deployment) -> String {
     for vm in &deployment.vms {
         writeln!(text, "vm {} crash {:?} reset {:?}", vm.name, vm.on_crash, vm.on_reset).unwrap();
         writeln!(text, "  {:x?}\n  {:x?}", vm.image, vm.initrd).unwrap();
-        writeln!(text, "  tree {:#x}, bootargs {:?}", vm.device_tree_ipa, vm.bootargs).unwrap();
+        writeln!(text, "  {:x?}, bootargs {:?}", vm.device_tree, vm.bootargs).unwrap();
         for cpu in &vm.cpus {
             writeln!(text, "  cpu {:#x}", cpu.affinity).unwrap();
         }
@@ -88,7 +88,7 @@ fn everything_gives_these_guest_trees() {
 
 #[test]
 fn the_repository_s_deployments_are_sound() {
-    for name in ["linux", "serial", "test-app", "bench"] {
+    for name in ["linux", "serial", "test-app", "bench", "u-boot"] {
         let bytes = compiled(&deployments().join(format!("{name}.dts")));
         let tree = Tree::new(bytes.bytes()).unwrap();
         let deployment = deployment(&bytes);

@@ -88,9 +88,9 @@ struct Choices {
 
 impl Choices {
     fn of(rig: &Rig) -> Self {
-        let (parts, windows) = (rig.parts(), rig.declaration().needs.windows);
+        let parts = rig.parts();
         Self {
-            file: windows.iter().map(|need| need.size_for(rig.vcpus())).sum(),
+            file: rig.windows(),
             registers: parts
                 .register_ranges
                 .iter()

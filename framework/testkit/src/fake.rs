@@ -1,15 +1,15 @@
 //! Fakes for what a component may be granted.
 
 use evisor_contract::{
-    BuildError, Capability, Clock, ConsolePort, Context, Deadline, Effect, Entropy, Grants,
-    HostSerial, Line, LineState, NotifyPort, Power, Register, Reply, Rights, SystemInterface,
-    VcpuControl, VirtualInterface, VmControl, VmEvent, Window, Words, tag,
+    Backing, BuildError, Capability, Clock, ConsolePort, Context, Deadline, Effect, Entropy,
+    Grants, HostSerial, Line, LineState, NotifyPort, Power, Register, Reply, Rights,
+    SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All that the VM's addresses lead to.
@@ -249,12 +249,84 @@ impl HostSerial for SerialEnd {
     fn acknowledge(&mut self) {}
 }
 
+/// Memory behind a window: 0xff where nothing was written.
+#[derive(Debug)]
+pub struct FakeMemory {
+    size: u64,
+    /// By the address of the doubleword; what is not here is all ones.
+    words: Mutex<BTreeMap<u64, u64>>,
+    shown: AtomicBool,
+}
+
+impl FakeMemory {
+    fn new(size: u64) -> Self {
+        Self { size, words: Mutex::default(), shown: AtomicBool::new(false) }
+    }
+
+    /// Whether the guest's loads go to it.
+    pub fn is_shown(&self) -> bool {
+        self.shown.load(Ordering::Relaxed)
+    }
+
+    /// What lies at `offset`.
+    pub fn byte(&self, offset: u64) -> u8 {
+        self.read(offset, Width::Byte).to_le_bytes()[0]
+    }
+
+    pub(crate) fn copy(&self, other: &Self) {
+        *lock(&self.words) = lock(&other.words).clone();
+    }
+
+    fn check(&self, offset: u64, width: Width) {
+        let inside = offset.checked_add(width.bytes()).is_some_and(|end| end <= self.size);
+        assert!(inside, "{offset:#x} is outside of the window");
+        assert!(offset.is_multiple_of(width.bytes()), "{offset:#x} is not aligned");
+    }
+}
+
+impl Backing for FakeMemory {
+    fn read(&self, offset: u64, width: Width) -> u64 {
+        self.check(offset, width);
+        let word = lock(&self.words).get(&(offset / 8)).copied().unwrap_or(u64::MAX);
+        word >> (offset % 8 * 8) & width.mask()
+    }
+
+    fn write(&self, offset: u64, width: Width, value: u64) {
+        self.check(offset, width);
+        let mut words = lock(&self.words);
+        let shift = offset % 8 * 8;
+        let word = words.get(&(offset / 8)).copied().unwrap_or(u64::MAX);
+        match word & !(width.mask() << shift) | (value & width.mask()) << shift {
+            u64::MAX => words.remove(&(offset / 8)),
+            word => words.insert(offset / 8, word),
+        };
+    }
+
+    fn write_words(&self, offset: u64, words: &[u64]) {
+        for (offset, word) in (offset..).step_by(8).zip(words) {
+            self.write(offset, Width::Doubleword, *word);
+        }
+    }
+
+    fn clear_bits(&self, offset: u64, words: &[u64]) {
+        for (offset, word) in (offset..).step_by(8).zip(words) {
+            self.write(offset, Width::Doubleword, word & self.read(offset, Width::Doubleword));
+        }
+    }
+
+    fn show(&self, on: bool) {
+        self.shown.store(on, Ordering::Relaxed);
+    }
+}
+
 /// All that one rig's component can reach.
 pub(crate) struct World {
     pub(crate) log: Arc<Mutex<Vec<Event>>>,
     pub(crate) clock: &'static FakeClock,
     pub(crate) serial: SerialEnd,
     pub(crate) linked: Vec<(usize, u32)>,
+    pub(crate) memory: Option<&'static FakeMemory>,
+    window: u64,
     pub(crate) power: Option<&'static FakeVcpus>,
     lines: usize,
     pub(crate) vcpus: usize,
@@ -265,6 +337,7 @@ pub(crate) struct World {
 
 /// What of the world a test may choose.
 pub(crate) struct WorldSetup {
+    pub(crate) window: u64,
     pub(crate) lines: usize,
     pub(crate) vcpus: usize,
     pub(crate) control: bool,
@@ -280,6 +353,8 @@ impl World {
             clock: Box::leak(Box::new(clock)),
             serial: SerialEnd::new(),
             linked: Vec::new(),
+            memory: None,
+            window: setup.window,
             power: None,
             lines: setup.lines,
             vcpus: setup.vcpus,
@@ -363,6 +438,12 @@ impl Grants for World {
 
     fn entropy(&self) -> Option<&'static dyn Entropy> {
         self.entropy.map(|entropy| entropy as &dyn Entropy)
+    }
+
+    fn backing(&mut self, _: usize) -> Result<&'static dyn Backing, BuildError> {
+        let memory: &'static FakeMemory = Box::leak(Box::new(FakeMemory::new(self.window)));
+        self.memory = Some(memory);
+        Ok(memory)
     }
 
     fn hardware_line(&mut self, index: usize, intid: u32) -> Result<(), BuildError> {

@@ -22,6 +22,6 @@ mod rig;
 mod tests;
 
 pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore};
-pub use fake::{Event, MEMORY, SerialEnd};
+pub use fake::{Event, FakeMemory, MEMORY, SerialEnd};
 pub use guest_node::describe;
 pub use rig::{Rig, Setup};

@@ -1,9 +1,9 @@
 //! A component on the bench, with hands on both of its ends.
 
-use crate::fake::{Event, SerialEnd, World, WorldSetup, lock};
+use crate::fake::{Event, FakeMemory, SerialEnd, World, WorldSetup, lock};
 use evisor_contract::{
     Bytes, CallRegisters, Context, Declaration, LineState, Node, Object, Parts, Register, Reply,
-    Restore, RestoreError, Save, Status, Width, components, tag,
+    Restore, RestoreError, Save, Status, Width, WindowNeed, components, tag,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -21,6 +21,8 @@ pub struct Setup {
     pub control: bool,
     /// The host's identification registers.
     pub host_registers: Vec<(Register, u64)>,
+    /// The size of a window that is as large as the node says.
+    pub window: u64,
     /// What the host's source of random numbers gives, in order, and after that
     /// nothing; or the host has none.
     pub entropy: Option<Vec<u64>>,
@@ -35,6 +37,7 @@ impl Default for Setup {
             control: true,
             host_registers: Vec::new(),
             entropy: None,
+            window: 2 << 20,
         }
     }
 }
@@ -45,6 +48,7 @@ pub struct Rig {
     parts: Parts,
     world: World,
     cx: Context,
+    windows: u64,
     /// By vCPU, for it comes where it was asked for.
     deadlines: BTreeMap<usize, u64>,
     lines: BTreeSet<u32>,
@@ -62,6 +66,7 @@ impl Rig {
         let declaration = declaration(compatible);
         let needs = &declaration.needs;
         let mut world = World::new(WorldSetup {
+            window: setup.window,
             lines: setup.lines.unwrap_or(needs.lines + needs.optional_lines),
             vcpus: setup.vcpus,
             control: setup.control,
@@ -74,6 +79,7 @@ impl Rig {
             parts,
             world,
             cx: Context::new(0),
+            windows: windows(declaration, setup).iter().map(|(_, size)| size).sum(),
             deadlines: BTreeMap::new(),
             lines: BTreeSet::new(),
             events: Vec::new(),
@@ -224,6 +230,16 @@ impl Rig {
         &self.world.linked
     }
 
+    /// The memory behind its window.
+    pub fn memory(&self) -> &'static FakeMemory {
+        self.world.memory.expect("a component with memory behind its window")
+    }
+
+    /// How large its windows are together.
+    pub(crate) fn windows(&self) -> u64 {
+        self.windows
+    }
+
     /// Whether level line `index` is up.
     pub fn line(&self, index: u32) -> bool {
         self.lines.contains(&index)
@@ -290,11 +306,14 @@ impl Rig {
     }
 
     /// Makes this rig's surroundings as `other`'s are: what is saved and restored
-    /// elsewhere (lines, the clock) when a whole VM is.
+    /// elsewhere (lines, the clock, memory) when a whole VM is.
     pub(crate) fn take_surroundings(&mut self, other: &Self) {
         use evisor_contract::Clock as _;
         self.world.clock.set(other.world.clock.now());
         self.lines.clone_from(&other.lines);
+        if let Some((memory, other)) = self.world.memory.zip(other.world.memory) {
+            memory.copy(other);
+        }
     }
 
     /// Checks what the contract demands and delivers the effects.
@@ -336,6 +355,14 @@ fn declaration(compatible: &str) -> &'static Declaration {
     })
 }
 
+fn windows(declaration: &Declaration, setup: &Setup) -> Vec<(u64, u64)> {
+    let size = |need: &WindowNeed| match need.size_for(setup.vcpus) {
+        0 => setup.window,
+        size => size,
+    };
+    declaration.needs.windows.iter().map(|need| (0x1000_0000, size(need))).collect()
+}
+
 fn build(declaration: &Declaration, setup: &Setup, world: &mut World) -> Parts {
     let known: BTreeMap<_, _> = declaration.properties.iter().map(|p| (*p, ())).collect();
     let properties: Vec<(&str, &[u8])> =
@@ -344,12 +371,7 @@ fn build(declaration: &Declaration, setup: &Setup, world: &mut World) -> Parts {
         let own = name.starts_with("evisor,");
         assert!(!own || known.contains_key(name), "{name} is not declared");
     }
-    let reg: Vec<(u64, u64)> = declaration
-        .needs
-        .windows
-        .iter()
-        .map(|need| (0x1000_0000, need.size_for(setup.vcpus)))
-        .collect();
+    let reg = windows(declaration, setup);
     let node = Node::new("/vm/node", &properties, &reg);
     let parts =
         (declaration.build)(&node, world).unwrap_or_else(|error| panic!("not built: {error}"));

@@ -109,6 +109,14 @@ fn interrupts() {
     gic::enable();
     let sgis = interrupt::sgi_to_self(SGIS) as i64;
     report("sgi_self", sgis, SGIS, interrupt::SGI_OWN);
+    let ends = interrupt::ends(SGIS) as i64;
+    report("eoi", ends, SGIS, interrupt::END_OWN);
     let late = interrupt::timer_deadlines(DEADLINES) as i64;
     report("vtimer", late, DEADLINES, interrupt::TIMER_OWN);
+    let late = interrupt::wakes(DEADLINES) as i64;
+    report("wfi_wake", late, DEADLINES, interrupt::WAKE_OWN);
+    if let Some([running, waiting]) = interrupt::sgi_to_other(SGIS) {
+        report("sgi_other", running as i64, SGIS, interrupt::OTHER_OWN);
+        report("sgi_other_waiting", waiting as i64, SGIS, interrupt::OTHER_OWN);
+    }
 }

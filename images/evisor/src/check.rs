@@ -6,7 +6,8 @@
 //!
 //! `evisor-check BUNDLE --board BOARD --gic VERSION` prints one JSON object a line:
 //! of each error `node`, `property`, `message`, `remedy`; or, if all is right,
-//! `features`: the components that the manifest needs. Status 0 if it is right, 1
+//! `features`: the components that the manifest needs, and `trees`: by VM, the
+//! bytes of the device tree that its guest will read. Status 0 if it is right, 1
 //! if not, 2 if it could not be read.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -42,15 +43,25 @@ mod hosted {
     use evisor::{LEFT_OUT, link};
     use evisor_contract::components;
     use evisor_fdt::{Aligned, Tree};
+    use evisor_image::{Refusal, Stopped, unpack};
     use evisor_kernel::{Bundle, bind};
     use evisor_manifest::{
-        BoardFacts, Deployment, GicVersion, ManifestError, Surroundings, guest_tree, read,
+        BoardFacts, Deployment, GicVersion, ManifestError, Surroundings, VmPlan, guest_tree, read,
     };
     use serde_json::json;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::convert::Infallible;
     use std::fs;
 
     type Problem = Box<dyn std::error::Error>;
+    type Outcome = Result<Right, Vec<ManifestError>>;
+
+    /// A deployment with nothing wrong.
+    struct Right {
+        deployment: Deployment,
+        /// The device trees of its VMs, by name.
+        trees: BTreeMap<String, Vec<u8>>,
+    }
 
     pub fn check() -> Result<bool, Problem> {
         link();
@@ -76,37 +87,54 @@ mod hosted {
         Some(BoardFacts { name: name.to_string(), gic: Some(gic), memory, cores })
     }
 
-    fn examine(
-        bundle: &Bundle<'_>,
-        board: &BoardFacts,
-    ) -> Result<Result<Deployment, Vec<ManifestError>>, Problem> {
+    fn examine(bundle: &Bundle<'_>, board: &BoardFacts) -> Result<Outcome, Problem> {
         let registry = components().map_err(|duplicate| duplicate.to_string())?;
         let aligned = Aligned::copy(bundle.manifest());
         let tree = Tree::new(aligned.bytes()).map_err(|error| format!("the manifest: {error}"))?;
         let around = Surroundings { registry, left_out: LEFT_OUT, board, files: bundle };
-        Ok(read(&tree, &around).and_then(|deployment| build(&tree, deployment, board)))
+        Ok(read(&tree, &around).and_then(|deployment| build(&tree, bundle, deployment, board)))
     }
 
     /// Builds everything, as eVisor does when it starts.
     fn build(
         tree: &Tree<'_>,
+        bundle: &Bundle<'_>,
         deployment: Deployment,
         board: &BoardFacts,
-    ) -> Result<Deployment, Vec<ManifestError>> {
+    ) -> Outcome {
+        let mut trees = BTreeMap::new();
         for vm in &deployment.vms {
-            guest_tree(tree, vm, None).map_err(|error| vec![*error])?;
+            let tree = guest_tree(tree, vm, None).map_err(|error| vec![*error])?;
+            trees.insert(vm.name.clone(), tree);
+            check_packed(bundle, vm).map_err(|error| vec![*error])?;
         }
         bind(&deployment, PretendedHost::new(board.gic)).map_err(|error| vec![*error])?;
-        Ok(deployment)
+        Ok(Right { deployment, trees })
     }
 
-    fn report(outcome: Result<Deployment, Vec<ManifestError>>) -> bool {
+    /// Unpacks a compressed image: the reader looked at its beginning.
+    fn check_packed(bundle: &Bundle<'_>, vm: &VmPlan) -> Result<(), Box<ManifestError>> {
+        let name = &vm.image.file;
+        let file = bundle.file(name).filter(|_| vm.image.packed);
+        let taken = file.map(|file| unpack(file, |_, _| Ok::<_, Infallible>(())));
+        let Some(Err(Stopped::Refused(Refusal { problem, remedy }))) = taken else {
+            return Ok(());
+        };
+        Err(Box::new(ManifestError {
+            node: vm.path.clone(),
+            property: Some("evisor,image".to_string()),
+            message: format!("\"{name}\" {problem}"),
+            remedy: remedy.to_string(),
+        }))
+    }
+
+    fn report(outcome: Outcome) -> bool {
         match &outcome {
-            Ok(deployment) => {
+            Ok(Right { deployment, trees }) => {
                 let vms = deployment.vms.iter().flat_map(|vm| &vm.objects);
                 let features: BTreeSet<&str> =
                     deployment.root_objects.iter().chain(vms).map(|o| o.declaration.name).collect();
-                println!("{}", json!({ "features": features }));
+                println!("{}", json!({ "features": features, "trees": trees }));
             }
             Err(errors) => {
                 for error in errors {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::console::{Console, End};
 use crate::deployment::guest;
 use crate::image::write_whole;
+use crate::linux;
 use crate::machine::{Machine, Seat, need_qemu};
 use crate::run;
 use crate::script::{Script, pattern};
@@ -41,6 +42,9 @@ pub struct Bench {
     /// Version of the interrupt controller
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     gic: u8,
+    /// Compare Linux's instructions with those it takes without a hypervisor
+    #[arg(long, conflicts_with = "manifest")]
+    linux: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -59,6 +63,13 @@ pub struct Figures {
 
 impl Bench {
     pub fn carry_out(&self) -> Result<u8> {
+        if self.linux {
+            let comparison = linux::compare(self.gic)?;
+            let table =
+                if self.json { format!("{}\n", comparison.json()) } else { comparison.table() };
+            print!("{table}");
+            return Ok(0);
+        }
         let figures = measure(self.gic, &self.manifest)?;
         if self.json {
             println!("{}", figures.json());
@@ -77,7 +88,11 @@ pub fn measure(gic: u8, manifest: &Path) -> Result<Figures> {
     let mut events = listen(machine.boot(Seat::Script, &files.kernel, &files.bundle)?)
         .context("the bench on eVisor")?;
     let boot = events.remove("boot");
-    let mut floor = listen(floor(&machine)?).context("the bench on the floor")?;
+    let mut floor = match gic {
+        2 => listen(floor(&machine)?).context("the bench on the floor")?,
+        // It drives no other.
+        _ => Counts::new(),
+    };
     floor.remove("boot");
     Ok(Figures { events, floor, boot })
 }

@@ -55,6 +55,14 @@ impl Budgets {
         Ok(())
     }
 
+    /// Whether Linux takes no more instructions than it may, in percent of native.
+    pub fn overhead(&self, what: &str, percent: f64) -> Result<()> {
+        let most = self.all.get("limits").and_then(|v| v.get("linux_percent")?.get(what)?.as_f64());
+        let most = most.with_context(|| format!("{FILE} has no limit for {what}"))?;
+        anyhow::ensure!(percent <= most, "it takes {percent:.2} % more, its budget is {most}");
+        Ok(())
+    }
+
     /// Whether the longest stay at EL2 after an exception of this kind keeps to its
     /// bound, in instructions.
     pub fn longest(&self, kind: &str, instructions: u64) -> Result<()> {

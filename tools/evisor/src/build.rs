@@ -34,7 +34,8 @@ pub struct Build {
 impl Build {
     pub fn carry_out(self) -> Result<u8> {
         let deployment = Deployment::load(&self.manifest)?;
-        let mut needed = check::examine(&deployment, self.board, self.gic, &Features::Default)?;
+        let mut needed =
+            check::examine(&deployment, self.board, self.gic, &Features::Default)?.features;
         let (features, components) = if self.minimal {
             // No manifest names a board.
             needed.push(self.board.feature());

@@ -3,6 +3,7 @@
 //! What is right is decided by the framework's own reader, the one that runs at
 //! boot, built for this machine as `evisor-check`; this adds the places.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -49,14 +50,22 @@ impl Check {
     }
 }
 
-/// Has the manifest checked for a board and an image with these features; returns
-/// the features that it needs.
+/// What the checker says of a manifest that is right.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// The features of the image that it needs.
+    pub features: Vec<String>,
+    /// By VM, the device tree that its guest will read.
+    pub trees: BTreeMap<String, Vec<u8>>,
+}
+
+/// Has the manifest checked for a board and an image with these features.
 pub fn examine(
     deployment: &Deployment,
     board: Board,
     gic: u8,
     features: &Features,
-) -> Result<Vec<String>> {
+) -> Result<Examined> {
     let checker = build(features)?;
     let bundle = checker.with_file_name(format!("bundle-{}.cpio", std::process::id()));
     fs::write(&bundle, deployment.bundle()?)
@@ -68,7 +77,7 @@ pub fn examine(
     let output = output.context("cannot run the checker")?;
     let report = String::from_utf8_lossy(&output.stdout);
     match read(&report, &deployment.manifest)? {
-        Report::Right(features) if output.status.success() => Ok(features),
+        Report::Right(examined) if output.status.success() => Ok(examined),
         Report::Wrong(errors) if !output.status.success() => Err(errors.into()),
         _ => bail!(
             "the checker ended with {} and said: {report}{}",
@@ -108,27 +117,34 @@ fn build(features: &Features) -> Result<PathBuf> {
 
 #[derive(Debug)]
 enum Report {
-    Right(Vec<String>),
+    Right(Examined),
     Wrong(Diagnostics),
 }
 
 /// Reads the checker's lines of JSON.
 fn read(report: &str, manifest: &Manifest) -> Result<Report> {
-    let (mut features, mut errors) = (None, Vec::new());
+    let (mut right, mut errors) = (None, Vec::new());
     for line in report.lines().filter(|l| !l.trim().is_empty()) {
         let value: Value = serde_json::from_str(line)
             .with_context(|| format!("the checker said what is not JSON: {line}"))?;
-        match value.get("features").and_then(Value::as_array) {
-            Some(list) => {
-                features = Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-            }
+        match examined(&value) {
+            Some(examined) => right = Some(examined),
             None => errors.push(error(&value, manifest)),
         }
     }
-    match features {
-        Some(features) if errors.is_empty() => Ok(Report::Right(features)),
+    match right {
+        Some(examined) if errors.is_empty() => Ok(Report::Right(examined)),
         _ => Ok(Report::Wrong(Diagnostics(errors))),
     }
+}
+
+fn examined(line: &Value) -> Option<Examined> {
+    let features = line.get("features")?.as_array()?;
+    let features = features.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let bytes = |tree: &Value| serde_json::from_value(tree.clone()).ok();
+    let trees = line.get("trees")?.as_object()?.iter();
+    let trees = trees.map(|(vm, tree)| Some((vm.clone(), bytes(tree)?))).collect::<Option<_>>()?;
+    Some(Examined { features, trees })
 }
 
 fn error(value: &Value, manifest: &Manifest) -> Diagnostic {
@@ -168,8 +184,12 @@ mod tests {
 
     #[test]
     fn a_right_manifest_says_what_it_needs() {
-        let report = read("{\"features\":[\"pl011\",\"psci\"]}\n", &manifest()).unwrap();
-        assert!(matches!(report, Report::Right(f) if f == ["pl011", "psci"]));
+        let line = r#"{"features":["pl011","psci"],"trees":{"linux":[208,13]}}"#;
+        let Report::Right(examined) = read(line, &manifest()).unwrap() else {
+            panic!("it is right");
+        };
+        assert_eq!(examined.features, ["pl011", "psci"]);
+        assert_eq!(examined.trees, BTreeMap::from([("linux".to_owned(), vec![208, 13])]));
     }
 
     #[test]

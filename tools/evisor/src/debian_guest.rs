@@ -1,4 +1,4 @@
-//! Debian's arm64 kernel and busybox for the demonstration, fetched once.
+//! Debian's arm64 kernel, busybox and U-Boot for the demonstrations, fetched once.
 //!
 //! apt fetches them with lists and a cache of their own, so that the machine's
 //! package database never learns of another architecture. apt checks the
@@ -21,15 +21,16 @@ use crate::sources;
 const FETCH: Duration = Duration::from_secs(600);
 const KERNEL: &str = "linux-image-arm64";
 const BUSYBOX: &str = "busybox-static";
+const U_BOOT: &str = "u-boot-qemu";
 
 /// What can be named, after `debian:`.
-pub const NAMES: [&str; 2] = ["linux", "initramfs"];
+pub const NAMES: [&str; 3] = ["linux", "initramfs", "u-boot"];
 
 /// The bytes of `debian:NAME`.
 pub fn read(name: &str) -> Result<Vec<u8>> {
     let store = Store::open()?;
     match name {
-        "linux" => store.file("linux"),
+        "linux" | "u-boot" => store.file(name),
         "initramfs" => initramfs::write(&store.file("busybox")?),
         _ => bail!("there is no debian:{name}: the names are debian:{}", NAMES.join(", debian:")),
     }
@@ -61,7 +62,7 @@ impl Store {
         if !path.is_file() {
             self.fetch().with_context(|| {
                 format!(
-                    "cannot fetch Debian's kernel and busybox; {} may also be put there by hand",
+                    "cannot fetch Debian's packages; {} may also be put there by hand",
                     path.display()
                 )
             })?;
@@ -69,7 +70,7 @@ impl Store {
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// Fetches both packages and takes what is needed out of them.
+    /// Fetches the packages and takes what is needed out of them.
     fn fetch(&self) -> Result<()> {
         if !have("apt-get") {
             bail!("there is no apt-get on this machine");
@@ -92,7 +93,7 @@ impl Store {
         let apt = Apt { work: &work };
         long("reading Debian's arm64 package lists", apt.get().arg("update"), FETCH)?;
         let kernel = apt.depended_on_by(KERNEL)?;
-        let packages = [apt.describe(&kernel)?, apt.describe(BUSYBOX)?];
+        let packages = [apt.describe(&kernel)?, apt.describe(BUSYBOX)?, apt.describe(U_BOOT)?];
         for package in &packages {
             apt.unpack(package)?;
         }
@@ -107,12 +108,13 @@ impl Store {
         let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| files.join(p));
         let busybox =
             busybox.iter().find(|p| p.is_file()).context("busybox-static holds no busybox")?;
+        let u_boot = files.join("usr/lib/u-boot/qemu_arm64/u-boot.bin");
         let record: String = packages
             .iter()
             .map(|p| format!("{} {} sha256:{}\n", p.name, p.version, p.sha256))
             .collect();
         write_whole(&self.folder.join("packages.txt"), record.as_bytes())?;
-        for (name, path) in [("busybox", busybox), ("linux", &kernel)] {
+        for (name, path) in [("busybox", busybox), ("linux", &kernel), ("u-boot", &u_boot)] {
             let bytes =
                 fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             write_whole(&self.folder.join(name), &bytes)?;
@@ -240,6 +242,6 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known() {
         let error = read("windows").unwrap_err().to_string();
-        assert!(error.contains("debian:linux, debian:initramfs"), "{error}");
+        assert!(error.contains("debian:linux, debian:initramfs, debian:u-boot"), "{error}");
     }
 }

@@ -70,7 +70,7 @@ impl Deployment {
 }
 
 const REMEDY: &str = "A name is a path relative to the manifest, image:NAME for one of \
-    eVisor's own guests, or debian:linux or debian:initramfs.";
+    eVisor's own guests, or debian:linux, debian:initramfs or debian:u-boot.";
 
 /// The bytes that a name in a manifest stands for.
 fn read(name: &str, folder: &Path) -> Result<Vec<u8>> {

@@ -30,6 +30,19 @@ echo \"eVisor demonstration: Debian Linux $(uname -r)\"
 echo \"poweroff ends the machine, reboot starts it again.\"
 ";
 
+/// What `evisor bench --linux` starts instead of init: one thing, and the end.
+const MEASURE: &str = "\
+#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+case $1 in
+    forks) n=0; while [ $n -lt 300 ]; do (:); n=$((n + 1)); done ;;
+    dd) /bin/busybox dd if=/dev/zero of=/dev/null bs=1M count=1000 ;;
+esac
+echo \"measured: ${1:-boot}\"
+/bin/busybox poweroff -f
+";
+
 const PROFILE: &str = "export PS1='~ # ' HOME=/root\ncd\n";
 
 const FOLDERS: [&str; 11] =
@@ -51,6 +64,7 @@ pub fn write(busybox: &[u8]) -> Result<Vec<u8>> {
     archive.file("init", 0o755, INIT.as_bytes())?;
     archive.file("etc/inittab", 0o644, INITTAB.as_bytes())?;
     archive.file("etc/start", 0o755, START.as_bytes())?;
+    archive.file("etc/measure", 0o755, MEASURE.as_bytes())?;
     archive.file("etc/profile", 0o644, PROFILE.as_bytes())?;
     archive.finish()
 }

@@ -117,10 +117,19 @@ impl Machine {
 
     /// QEMU with this machine and nothing to boot on it.
     pub fn qemu(&self, seat: Seat) -> Result<Command> {
+        self.command(seat, "virtualization=on", "1G")
+    }
+
+    /// The same without EL2, so that a guest can run on it with no hypervisor below.
+    pub fn without_hypervisor(&self, seat: Seat, memory: &str) -> Result<Command> {
+        self.command(seat, "virtualization=off", memory)
+    }
+
+    fn command(&self, seat: Seat, levels: &str, memory: &str) -> Result<Command> {
         self.supported()?;
         let mut qemu = Command::new(QEMU);
-        let machine = format!("virt,virtualization=on,gic-version={}", self.gic);
-        qemu.args(["-M", &machine, "-cpu", &self.cpu, "-m", "1G", "-smp", &self.smp.to_string()]);
+        let machine = format!("virt,{levels},gic-version={}", self.gic);
+        qemu.args(["-M", &machine, "-cpu", &self.cpu, "-m", memory, "-smp", &self.smp.to_string()]);
         qemu.args(["-accel", self.accelerator, "-display", "none", "-net", "none"]);
         qemu.args(match seat {
             Seat::Person => ["-serial", "mon:stdio"].as_slice(),

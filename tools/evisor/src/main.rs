@@ -3,22 +3,27 @@
 
 mod archive;
 mod bench;
+mod boots;
 mod budget;
 mod build;
 mod cases;
 mod check;
 mod console;
+mod counted;
 mod debian_guest;
 mod deployment;
 mod diagnostic;
 mod faults;
+mod fuzz;
 mod image;
 mod include;
 mod initramfs;
+mod linux;
 mod machine;
 mod manifest;
 mod minimal;
 mod mutants;
+mod native;
 mod new_device;
 mod outside;
 mod packages;
@@ -62,6 +67,8 @@ enum Task {
     Check(check::Check),
     /// Count the instructions that eVisor takes for an event
     Bench(bench::Bench),
+    /// Run fuzz targets
+    Fuzz(fuzz::Fuzz),
     /// Write the crate of a device to start from, in a folder anywhere
     NewDevice(new_device::NewDevice),
     /// Run everything that CI runs
@@ -74,6 +81,7 @@ fn carry_out(task: Task) -> Result<u8> {
         Task::Build(build) => build.carry_out(),
         Task::Check(check) => check.carry_out(),
         Task::Bench(bench) => bench.carry_out(),
+        Task::Fuzz(fuzz) => fuzz.carry_out(),
         Task::NewDevice(device) => device.carry_out(),
         Task::Test(test) => test.carry_out(),
     }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -10,16 +9,17 @@ use crate::bench;
 use crate::budget::Budgets;
 use crate::cases::{CASES, Case};
 use crate::image::{Features, Image};
+use crate::linux;
 use crate::minimal;
+use crate::native;
 use crate::packages::Package;
-use crate::process::{Progress, capture, long, say, show};
+use crate::process::{Progress, say, show};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::workspace::{self, Crate};
 
 const CLIPPY: Package = ("rust-web-clippy", "finds mistakes in Rust");
 const FORMAT: Package = ("rustfmt-web", "formats Rust");
-const INSTALL: Duration = Duration::from_secs(900);
 
 /// Denied here, not in the workspace, so that work in progress still builds.
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
@@ -105,25 +105,32 @@ pub fn system(count: &mut Count) -> Result<()> {
     for case in CASES {
         count.one(case.name, boot(case));
     }
+    native::cases(count);
     minimal::cases(count)
 }
 
-/// The bench, and the image's sizes, against their budgets.
+/// The bench, the image's sizes and Linux's instructions, against their budgets.
 pub fn budgets(count: &mut Count) -> Result<()> {
     let compiler = Toolchain::chosen()?.compiler()?;
     let budgets = Budgets::read()?;
     if !budgets.knows(&compiler) {
         say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
     }
-    let broken = budgets.broken(&bench::measure(2, Path::new(bench::MANIFEST))?, &compiler, "gic2");
-    count.one(
-        "budgets",
-        if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) },
-    );
+    for gic in [2, 3] {
+        let machine = format!("gic{gic}");
+        let figures = bench::measure(gic, Path::new(bench::MANIFEST))?;
+        let broken = budgets.broken(&figures, &compiler, &machine);
+        let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
+        count.one(&format!("events on a GICv{gic}"), kept);
+    }
     let sizes = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?.sizes()?;
     let kept = sizes.text + sizes.rodata + sizes.data;
     for (what, bytes) in [("text_rodata_data", kept), ("own_memory", kept + sizes.bss)] {
         count.one(what, budgets.size(what, bytes));
+    }
+    for (what, pair) in linux::compare(2)?.rows {
+        let name = format!("Linux, {what}: {:+.2} % instructions under eVisor", pair.percent());
+        count.one(&name, budgets.overhead(what, pair.percent()));
     }
     Ok(())
 }
@@ -177,20 +184,12 @@ fn bare_targets(package: &Crate) -> Vec<String> {
 
 /// Whether tests run with nextest, which is installed where it can be had.
 fn has_nextest(host: Toolchain) -> bool {
-    let there = || capture(host.host_cargo().args(["nextest", "--version"])).is_ok();
-    if there() {
-        return true;
-    }
-    let mut install = host.host_cargo();
-    // Optimised, it takes longer to build than it would ever save here.
-    install.args(["install", "--locked", "--debug", "cargo-nextest", "--target-dir"]);
-    // Not a temporary one: an attempt that ran out of time goes on the next time.
-    install.arg(host.target_dir().join("nextest"));
-    if let Err(error) = long("installing cargo-nextest (runs the tests)", &mut install, INSTALL) {
+    let there = host.need_subcommand("nextest", "runs the tests");
+    if let Err(error) = &there {
         let reason = error.to_string();
         say(&format!("{}: using cargo test", reason.lines().next().unwrap_or_default()));
     }
-    there()
+    there.is_ok()
 }
 
 fn broken_manifests() -> Result<Vec<PathBuf>> {

@@ -4,30 +4,41 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::say;
-use crate::{faults, mutants, outside, steps, torture};
+use crate::{boots, faults, fuzz, mutants, outside, steps, torture};
 
-type Step = (&'static str, &'static str, fn(&mut Count) -> Result<()>);
+type Step = (&'static str, &'static str, fn(&Test, &mut Count) -> Result<()>);
 
-const STEPS: [Step; 11] = [
-    ("format", "the source is formatted", steps::format),
-    ("lint", "clippy has nothing to say", steps::lint),
-    ("host", "the tests that run on this machine", steps::host),
-    ("build", "every image builds with every toolchain here", steps::build),
-    ("check", "each broken manifest gives its one error", steps::check),
-    ("system", "real guests, driven through their consoles", steps::system),
-    ("torture", "no guest brings eVisor down, nor keeps it busy", torture::step),
-    ("faults", "faults seeded into the models are caught; all of them, if named", faults::step),
-    ("mutants", "no broken manifest stops eVisor from ending by itself", mutants::step),
-    ("outside", "a device crate that lives elsewhere works, and costs no more", outside::step),
-    ("budgets", "no event costs more than it may", steps::budgets),
+const STEPS: [Step; 13] = [
+    ("format", "the source is formatted", |_, count| steps::format(count)),
+    ("lint", "clippy has nothing to say", |_, count| steps::lint(count)),
+    ("host", "the tests that run on this machine", |_, count| steps::host(count)),
+    ("build", "every image builds with every toolchain here", |_, count| steps::build(count)),
+    ("check", "each broken manifest gives its one error", |_, count| steps::check(count)),
+    ("system", "real guests, driven through their consoles", |_, count| steps::system(count)),
+    ("boots", "Linux on four vCPUs, again and again", |test, count| boots::step(count, test.boots)),
+    ("torture", "no guest brings eVisor down, nor keeps it busy", |_, count| torture::step(count)),
+    ("faults", "faults seeded into the models are caught; all of them, if named", |_, count| {
+        faults::step(count)
+    }),
+    ("mutants", "no broken manifest stops eVisor from ending by itself", |_, count| {
+        mutants::step(count)
+    }),
+    ("outside", "a device crate that lives elsewhere works, and costs no more", |_, count| {
+        outside::step(count)
+    }),
+    ("fuzz", "each fuzz target, for some seconds", |_, count| fuzz::step(count)),
+    ("budgets", "no event costs more than it may", |_, count| steps::budgets(count)),
 ];
 
 #[derive(Args)]
 pub struct Test {
-    /// Only these steps: format, lint, host, build, check, system, torture, faults, mutants,
-    /// outside, budgets
+    /// Only these steps: format, lint, host, build, check, system, boots, torture, faults,
+    /// mutants, outside, fuzz, budgets
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,
+    /// How many times the step `boots` boots
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    boots: u32,
 }
 
 /// What passed and what did not.
@@ -60,7 +71,7 @@ impl Test {
         let wanted = |name: &str| self.steps.is_empty() || self.steps.iter().any(|s| s == name);
         for (name, what, step) in STEPS.into_iter().filter(|(name, ..)| wanted(name)) {
             println!("\n== {name}: {what}");
-            if let Err(error) = step(&mut count) {
+            if let Err(error) = step(self, &mut count) {
                 count.one(name, Err(error));
             }
         }

@@ -21,6 +21,7 @@ pub const TARGET: &str = "aarch64-unknown-none-softfloat";
 
 const FORCE: &str = "EVISOR_TOOLCHAIN";
 const FETCH: Duration = Duration::from_secs(120);
+const INSTALL: Duration = Duration::from_secs(900);
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
@@ -109,6 +110,24 @@ impl Toolchain {
         Ok(cargo)
     }
 
+    /// Installs `cargo-NAME`, a program of crates.io, where it is missing.
+    pub fn need_subcommand(self, name: &str, why: &str) -> Result<()> {
+        if capture(self.host_cargo().args([name, "--version"])).is_ok() {
+            return Ok(());
+        }
+        let mut install = self.host_cargo();
+        // Optimised, it takes longer to build than it would ever save here.
+        install.args(["install", "--locked", "--debug", &format!("cargo-{name}"), "--target-dir"]);
+        // Not a temporary one: an attempt that ran out of time goes on the next time.
+        install.arg(self.target_dir().join(name));
+        long(&format!("installing cargo-{name} ({why})"), &mut install, INSTALL).map(drop)
+    }
+
+    /// The machine that this is, as Rust calls it.
+    pub fn machine(self) -> Result<String> {
+        first_line(self.rustc(), &["--print", "host-tuple"]).context("rustc names no host")
+    }
+
     /// Those that work without installing anything.
     pub fn present() -> Vec<Self> {
         let prebuilt = prebuilt_library().is_ok_and(|there| there);
@@ -148,9 +167,13 @@ impl Toolchain {
         }
     }
 
+    fn rustc(self) -> &'static str {
+        if self == Self::Debian { DEBIAN_RUSTC } else { "rustc" }
+    }
+
     /// What the compiler says that it is: `rustc 1.95.0 (…)`.
     pub fn compiler(self) -> Result<String> {
-        let rustc = if self == Self::Debian { DEBIAN_RUSTC } else { "rustc" };
+        let rustc = self.rustc();
         first_line(rustc, &["--version"]).with_context(|| format!("cannot run {rustc}"))
     }
 

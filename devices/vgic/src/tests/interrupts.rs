@@ -32,6 +32,7 @@ super::both! {
     nothing_comes_to_a_vcpu_that_left,
     many_that_come_from_elsewhere,
     two_words_at_once,
+    more_nest_than_there_are_list_registers,
 }
 
 fn physical<G: Controller>(rig: &mut Rig<G>, intid: u32) {
@@ -416,4 +417,30 @@ fn two_words_at_once<G: Controller>() {
         rig.refresh_all();
     }
     panic!("they are never read");
+}
+
+/// Eight handlers, each of which is interrupted by the next.
+fn more_nest_than_there_are_list_registers<G: Controller>() {
+    for lists in [2, 4] {
+        let mut rig = Rig::<G>::started(1, lists);
+        let mut taken = alloc::vec::Vec::new();
+        for n in 0..8 {
+            let intid = 40 + n;
+            rig.edge(intid);
+            rig.bit(files::ISENABLER, intid);
+            rig.priority(intid, 0x80 - 8 * n as u8);
+            let _ = rig.line(intid, LineState::Pulse);
+            taken.push(rig.acknowledge().unwrap());
+            assert_eq!(taken.last().unwrap().intid, intid as usize);
+        }
+        assert_eq!(rig.read(rig.word(files::ISACTIVER, 40)), 0xff << 8);
+        while let Some(last) = taken.pop() {
+            rig.end(last);
+            assert_eq!(
+                rig.read(rig.word(files::ISACTIVER, 40)),
+                (0xff << 8) & ((1 << (last.intid % 32)) - 1)
+            );
+        }
+        assert!(!rig.gic.underflow());
+    }
 }

@@ -73,6 +73,8 @@ pub trait Controller: Object + Mmio + Notify {
     fn inner(&mut self) -> &mut Vgic<Self::Interface>;
     fn exchange(&mut self, other: &mut [u64; 32]);
     fn underflow(&mut self) -> bool;
+    /// The guest ends what is in no list register.
+    fn count_end(&mut self);
     /// Where `file` begins for `intid` of vCPU `vcpu`.
     fn file(file: u64, intid: u32, vcpu: usize) -> u64;
     /// Sends SGI `sgi` to the vCPUs in `targets`.
@@ -94,6 +96,9 @@ impl Controller for GicV2 {
     }
     fn underflow(&mut self) -> bool {
         self.gic.interface.underflow()
+    }
+    fn count_end(&mut self) {
+        self.gic.interface.count_end();
     }
     fn file(file: u64, _: u32, _: usize) -> u64 {
         file
@@ -121,6 +126,9 @@ impl Controller for GicV3 {
     }
     fn underflow(&mut self) -> bool {
         self.gic.interface.underflow()
+    }
+    fn count_end(&mut self) {
+        self.gic.interface.count_end();
     }
     fn file(file: u64, intid: u32, vcpu: usize) -> u64 {
         if (intid as usize) < PRIVATE { 0x2_0000 * (vcpu as u64 + 1) + file } else { file }
@@ -370,7 +378,13 @@ impl<G: Controller> Rig<G> {
         let is_it = |&(_, value): &(usize, u64)| {
             G::Interface::intid(value) == what.intid && value & G::Interface::ACTIVE != 0
         };
-        let (list, value) = self.each().into_iter().find(is_it).unwrap();
+        let Some((list, value)) = self.each().into_iter().find(is_it) else {
+            // GICH_HCR.LRENPIE (IHI 0048B.b §5.3.1) is enabled then.
+            assert!(self.gic.underflow());
+            self.gic.count_end();
+            self.ended = true;
+            return self.refresh();
+        };
         self.gic.inner().interface.set_list(list, value & !G::Interface::STATE);
         self.ended |= value & G::Interface::HW == 0 && value & G::Interface::EOI != 0;
         self.refresh();

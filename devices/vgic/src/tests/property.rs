@@ -90,11 +90,13 @@ impl<G: Controller> World<G> {
     }
 
     fn acknowledge(&mut self) {
-        // With every list register active, nothing more can be given.
-        if self.stacks[self.here].len() == self.rig.lists {
+        // What does not preempt is not signalled.
+        let expected = self.best();
+        let next = expected.map_or(0xff, |intid| self.model[intid - FIRST as usize].priority);
+        let mut handled = self.stacks[self.here].iter();
+        if handled.any(|taken| self.model[taken.intid - FIRST as usize].priority <= next) {
             return;
         }
-        let expected = self.best();
         let taken = self.rig.acknowledge();
         assert_eq!(taken.map(|t| t.intid), expected);
         if let Some(taken) = taken {
@@ -125,6 +127,8 @@ impl<G: Controller> World<G> {
                 self.at(intid).enabled = on;
                 self.rig.bit(if on { files::ISENABLER } else { files::ICENABLER }, intid);
             }
+            // The running priority is that at which it was acknowledged.
+            Step::Priority(intid, _) if self.at(intid).active => {}
             Step::Priority(intid, priority) => {
                 self.at(intid).priority = priority;
                 self.rig.priority(intid, priority);

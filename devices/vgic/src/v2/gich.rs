@@ -46,6 +46,13 @@ impl Gich {
         }
     }
 
+    /// The guest ends what is in no list register.
+    #[cfg(test)]
+    pub fn count_end(&mut self) {
+        let count = GICH_HCR::EOICOUNT.read(self.hcr.read()) + 1;
+        self.hcr.write(GICH_HCR::EOICOUNT.val(count).modify(self.hcr.read()));
+    }
+
     /// Whether it is to tell that its list registers run out.
     #[cfg(test)]
     pub fn underflow(&self) -> bool {
@@ -124,8 +131,18 @@ impl Interface for Gich {
         done
     }
 
+    fn take_ended(&mut self) -> u32 {
+        let hcr = self.hcr.read();
+        let ended = GICH_HCR::EOICOUNT.read(hcr);
+        if ended != 0 {
+            self.hcr.write(GICH_HCR::EOICOUNT.val(0).modify(hcr));
+        }
+        ended
+    }
+
     fn set_overflow(&mut self, overflow: bool) {
-        self.hcr.write((GICH_HCR::EN::SET + GICH_HCR::UIE.val(overflow.into())).value);
+        let tell = GICH_HCR::UIE.val(overflow.into()) + GICH_HCR::LRENPIE.val(overflow.into());
+        self.hcr.write((GICH_HCR::EN::SET + tell).value);
     }
 
     fn start(&mut self, guest: &GuestState) {

@@ -104,6 +104,10 @@ register_bitfields![u32,
         EN OFFSET(0) NUMBITS(1) [],
         /// Maintenance interrupt when at most one list register is valid.
         UIE OFFSET(1) NUMBITS(1) [],
+        /// Maintenance interrupt when EOICOUNT is not zero.
+        LRENPIE OFFSET(2) NUMBITS(1) [],
+        /// How often the guest ended what is in no list register.
+        EOICOUNT OFFSET(27) NUMBITS(5) [],
     ],
 ];
 

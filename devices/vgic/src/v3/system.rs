@@ -36,6 +36,14 @@ impl System {
         }
     }
 
+    /// The guest ends what is in no list register.
+    #[cfg(test)]
+    pub fn count_end(&mut self) {
+        let hcr = (self.registers.hcr.read)() as u32;
+        let count = ICH_HCR::EOICOUNT.read(hcr) + 1;
+        (self.registers.hcr.write)(ICH_HCR::EOICOUNT.val(count).modify(hcr).into());
+    }
+
     /// Whether it is to tell that its list registers run out.
     #[cfg(test)]
     pub fn underflow(&self) -> bool {
@@ -104,19 +112,31 @@ impl Interface for System {
         (self.lists[n & (LISTS - 1)].write)(value);
     }
 
-    /// ICH_ELRSR_EL2 says both (§12.4).
+    /// The list register itself, which reads as it was written; ICH_ELRSR_EL2 would
+    /// take an ISB to follow it.
     #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
     fn refill(&mut self, n: usize, value: u64) -> bool {
-        let done = (self.registers.elrsr)() >> (n & (LISTS - 1)) & 1 != 0;
+        let HostRegister { read, write } = self.lists[n & (LISTS - 1)];
+        let done = read() & Self::STATE == 0;
         if done {
-            self.set_list(n, value);
+            write(value);
         }
         done
     }
 
+    fn take_ended(&mut self) -> u32 {
+        let hcr = (self.registers.hcr.read)() as u32;
+        let ended = ICH_HCR::EOICOUNT.read(hcr);
+        if ended != 0 {
+            (self.registers.hcr.write)(ICH_HCR::EOICOUNT.val(0).modify(hcr).into());
+        }
+        ended
+    }
+
     fn set_overflow(&mut self, overflow: bool) {
-        let value = ICH_HCR::EN::SET + ICH_HCR::UIE.val(overflow.into());
-        (self.registers.hcr.write)(value.value.into());
+        let tell = ICH_HCR::UIE.val(overflow.into()) + ICH_HCR::LRENPIE.val(overflow.into());
+        (self.registers.hcr.write)((ICH_HCR::EN::SET + tell).value.into());
     }
 
     fn start(&mut self, guest: &GuestState) {

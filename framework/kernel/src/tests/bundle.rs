@@ -32,8 +32,7 @@ fn files_are_found_by_name() {
     let bundle = Bundle::read(&bytes).unwrap();
     assert_eq!(bundle.manifest(), b"tree");
     assert_eq!(bundle.file("a/b"), Some(&b"data"[..]));
-    assert_eq!(bundle.size_of("a/b"), Some(4));
-    assert_eq!(bundle.head("nothing"), None);
+    assert_eq!(bundle.bytes_of("nothing"), None);
 }
 
 #[test]

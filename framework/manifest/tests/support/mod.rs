@@ -7,6 +7,7 @@ use evisor_fdt::Aligned;
 use evisor_manifest::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 type Describe = fn(&Node<'_>, &mut dyn GuestNode) -> Result<(), BuildError>;
 
@@ -30,7 +31,7 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 12] = [
+pub static REGISTRY: [Declaration; 13] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -65,6 +66,16 @@ pub static REGISTRY: [Declaration; 12] = [
             guest.set_flag("interrupt-controller");
             guest.set_cells("#interrupt-cells", &[3]);
             guest.set_cells("#address-cells", &[0]);
+            Ok(())
+        },
+    ),
+    component(
+        "pflash",
+        &["cfi-flash"],
+        Needs { backing: true, ..device(&[WindowNeed::new(0)], 0) },
+        &[],
+        |_, guest| {
+            guest.set_cells("bank-width", &[4]);
             Ok(())
         },
     ),
@@ -125,47 +136,61 @@ pub static REGISTRY: [Declaration; 12] = [
 
 pub const LEFT_OUT: &[LeftOut<'_>] = &[("sp805", &["arm,sp805"])];
 
-/// The start of a kernel as Debian's: no text offset, 32 MiB with its bss.
-const KERNEL: [u8; 64] = header(0, 32 << 20);
-/// The start of one of our own guests.
-const GUEST: [u8; 64] = header(2 << 20, 0x18000);
-
-const fn header(text_offset: u32, size: u32) -> [u8; 64] {
-    let mut head = [0; 64];
-    let (offset, size) = (text_offset.to_le_bytes(), size.to_le_bytes());
-    let mut index = 0;
-    while index < 4 {
-        head[8 + index] = offset[index];
-        head[16 + index] = size[index];
-        head[56 + index] = b"ARM\x64"[index];
-        index += 1;
-    }
-    head
+/// A file that starts with Linux's header and is zeros behind it.
+fn linux(text_offset: u64, size: u64, length: usize) -> Vec<u8> {
+    let mut file = vec![0; length];
+    file[8..16].copy_from_slice(&text_offset.to_le_bytes());
+    file[16..24].copy_from_slice(&size.to_le_bytes());
+    file[56..60].copy_from_slice(b"ARM\x64");
+    file
 }
+
+/// An ELF file of one segment: 0x40 bytes of the file, 0x10000 of memory.
+fn elf(address: u64) -> Vec<u8> {
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0\x01\0\0\0".to_vec();
+    for word in [0x8000_0010_u64, 64, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
+    file.extend([1, 0, 0, 0, 7, 0, 0, 0]);
+    for word in [0x40, 0x8000_0000, address, 0x40, 0x10000, 4] {
+        file.extend(word.to_le_bytes());
+    }
+    file.resize(0x80, 0);
+    file
+}
+
+/// What `printf 'raw bytes' | gzip -n` gives.
+const GZIP: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03+J,WH\xaa,I-\x06\0\x98\0\xc5\x7d\x09\0\0\0";
+
+static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
+    let guest = linux(2 << 20, 0x18000, 0x8000);
+    vec![
+        // As Debian's: no text offset, 32 MiB with its bss.
+        ("debian:linux", linux(0, 32 << 20, 30 << 20)),
+        ("debian:u-boot", vec![0; 971_304]),
+        ("debian:initramfs", vec![0; (8 << 20) + 123]),
+        ("image:serial", guest.clone()),
+        ("image:bench", guest.clone()),
+        ("image:test-app", guest.clone()),
+        ("guest", guest),
+        ("raw", vec![0; 0x1001]),
+        ("empty", Vec::new()),
+        ("elf", elf(0x4000_0000)),
+        ("elf-elsewhere", elf(0x8000_0000)),
+        ("elf-cut", elf(0)[..70].to_vec()),
+        ("gzip", GZIP.to_vec()),
+        ("gzip-cut", GZIP[..12].to_vec()),
+        ("zstd", b"\x28\xb5\x2f\xfd".to_vec()),
+    ]
+});
 
 /// A bundle.
 pub struct Bundle;
 
 impl Files for Bundle {
-    fn size_of(&self, name: &str) -> Option<u64> {
-        Some(match name {
-            "debian:linux" => 30 << 20,
-            "debian:initramfs" => (8 << 20) + 123,
-            "image:serial" | "image:bench" | "image:test-app" | "guest" => 0x8000,
-            "empty" => 0,
-            "elf" | "gzip" => 1 << 20,
-            _ => return None,
-        })
-    }
-
-    fn head(&self, name: &str) -> Option<&[u8]> {
-        Some(match name {
-            "debian:linux" => &KERNEL,
-            "elf" => b"\x7fELF\x02\x01\x01",
-            "gzip" => b"\x1f\x8b\x08",
-            "image:serial" | "image:bench" | "image:test-app" | "guest" => &GUEST,
-            _ => &[],
-        })
+    fn bytes_of(&self, name: &str) -> Option<&[u8]> {
+        FILES.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.as_slice())
     }
 }
 

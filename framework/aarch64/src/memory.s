@@ -1,0 +1,82 @@
+// memcpy, memmove and memset. Those that come with the compiler go eight bytes at
+// a time; most of what eVisor does before a guest starts is to move bytes about.
+//
+// Both sides are Normal memory, which may be accessed at any address.
+
+.section .text.memory, "ax"
+
+// x0 = to, x1 = from, x2 = bytes; x0 is returned.
+.global memmove
+memmove:
+    sub     x3, x0, x1
+    cmp     x3, x2
+    b.lo    backward                    // `to` lies inside of what is read
+.global memcpy
+memcpy:
+    mov     x3, x0
+    subs    x2, x2, #32
+    b.lo    2f
+1:  ldp     x4, x5, [x1], #16
+    ldp     x6, x7, [x1], #16
+    stp     x4, x5, [x3], #16
+    stp     x6, x7, [x3], #16
+    subs    x2, x2, #32
+    b.hs    1b
+2:  tbz     x2, #4, 3f                  // of x2, less by 32s, the low bits are left
+    ldp     x4, x5, [x1], #16
+    stp     x4, x5, [x3], #16
+3:  tbz     x2, #3, 4f
+    ldr     x4, [x1], #8
+    str     x4, [x3], #8
+4:  tbz     x2, #2, 5f
+    ldr     w4, [x1], #4
+    str     w4, [x3], #4
+5:  tbz     x2, #1, 6f
+    ldrh    w4, [x1], #2
+    strh    w4, [x3], #2
+6:  tbz     x2, #0, 7f
+    ldrb    w4, [x1]
+    strb    w4, [x3]
+7:  ret
+
+backward:
+    add     x1, x1, x2
+    add     x3, x0, x2
+    subs    x2, x2, #16
+    b.lo    2f
+1:  ldp     x4, x5, [x1, #-16]!
+    stp     x4, x5, [x3, #-16]!
+    subs    x2, x2, #16
+    b.hs    1b
+2:  adds    x2, x2, #16
+    b.eq    4f
+3:  ldrb    w4, [x1, #-1]!
+    strb    w4, [x3, #-1]!
+    subs    x2, x2, #1
+    b.ne    3b
+4:  ret
+
+// x0 = to, w1 = byte, x2 = bytes; x0 is returned.
+.global memset
+memset:
+    and     x1, x1, #0xff
+    mov     x4, #0x0101010101010101
+    mul     x1, x1, x4
+    mov     x3, x0
+    subs    x2, x2, #32
+    b.lo    2f
+1:  stp     x1, x1, [x3], #16
+    stp     x1, x1, [x3], #16
+    subs    x2, x2, #32
+    b.hs    1b
+2:  tbz     x2, #4, 3f
+    stp     x1, x1, [x3], #16
+3:  tbz     x2, #3, 4f
+    str     x1, [x3], #8
+4:  tbz     x2, #2, 5f
+    str     w1, [x3], #4
+5:  tbz     x2, #1, 6f
+    strh    w1, [x3], #2
+6:  tbz     x2, #0, 7f
+    strb    w1, [x3]
+7:  ret

@@ -1,0 +1,169 @@
+//! gzip (RFC 1952), of one member, as `gzip` writes it.
+//!
+//! miniz_oxide unpacks into a window of 32 KiB; whoever wants the bytes is called
+//! for each piece of it. So a file is unpacked where it goes, and in no more memory
+//! than the window.
+
+use crate::Refusal;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use crc::{CRC_32_ISO_HDLC, Crc};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+/// The identification and the one method that there is (§2.3.1).
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+const HEADER: usize = 10;
+/// CRC32 and ISIZE.
+const TRAILER: usize = 8;
+/// What deflate may refer back to (RFC 1951 §2).
+const WINDOW: usize = 32 << 10;
+
+const HEADER_CRC: u8 = 1 << 1;
+const EXTRA: u8 = 1 << 2;
+const NAME: u8 = 1 << 3;
+const COMMENT: u8 = 1 << 4;
+const RESERVED: u8 = 0xe0;
+
+const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
+const BROKEN: Refusal = broken("is a broken gzip file");
+const CUT: Refusal = broken("is a gzip file that is cut off");
+
+const fn broken(problem: &'static str) -> Refusal {
+    Refusal::new(problem, "compress it again with gzip, and put all of it there")
+}
+
+/// Why unpacking stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stopped<E> {
+    /// The file is not sound.
+    Refused(Refusal),
+    /// Whoever took the bytes wanted no more.
+    ByTaker(E),
+}
+
+impl<E> From<Refusal> for Stopped<E> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Whether a file is compressed.
+pub(crate) fn is(file: &[u8]) -> bool {
+    file.starts_with(&MAGIC)
+}
+
+/// What it says of its length, unpacked (ISIZE: modulo 4 GiB).
+pub(crate) fn length(file: &[u8]) -> Result<u64, Refusal> {
+    let (_, length) = trailer(file).ok_or(CUT)?;
+    match length {
+        0 => Err(Refusal::new("is empty", "put the right file there")),
+        length => Ok(u64::from(length)),
+    }
+}
+
+/// The first `most` bytes, or all of them if there are fewer.
+pub(crate) fn head(file: &[u8], most: usize) -> Result<Vec<u8>, Refusal> {
+    let mut head = Vec::with_capacity(most);
+    let stopped = inflate(deflated(file)?, |_, piece| {
+        head.extend(piece.iter().take(most - head.len()));
+        if head.len() < most { Ok(()) } else { Err(()) }
+    });
+    match stopped {
+        Err(Stopped::Refused(refusal)) => Err(refusal),
+        _ => Ok(head),
+    }
+}
+
+/// Unpacks `file`, which [`inspect`](crate::inspect) found to be compressed, and
+/// gives `take` its bytes in order, each piece with its offset: never more than
+/// the length that the file says it has.
+///
+/// # Errors
+/// The file is not sound: of another length, or another checksum. What was taken
+/// before is worthless. Or `take` failed.
+pub fn unpack<E>(
+    file: &[u8],
+    mut take: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<(), Stopped<E>> {
+    const LENGTH: Refusal = broken("is a gzip file of another length than it says");
+    let (checksum, length) = trailer(file).ok_or(CUT)?;
+    let (mut digest, mut done) = (CRC.digest(), 0);
+    let checked = |offset: u64, piece: &[u8]| {
+        done = offset + piece.len() as u64;
+        if done > u64::from(length) {
+            return Err(Stopped::Refused(LENGTH));
+        }
+        digest.update(piece);
+        take(offset, piece).map_err(Stopped::ByTaker)
+    };
+    let left = match inflate(deflated(file)?, checked) {
+        Ok(left) => left,
+        Err(Stopped::Refused(refusal)) => return Err(refusal.into()),
+        Err(Stopped::ByTaker(stopped)) => return Err(stopped),
+    };
+    match () {
+        () if left != TRAILER => Err(broken("is a gzip file with something behind its end").into()),
+        () if done != u64::from(length) => Err(LENGTH.into()),
+        () if digest.finalize() != checksum => {
+            Err(broken("is a gzip file with a wrong checksum").into())
+        }
+        () => Ok(()),
+    }
+}
+
+/// Checksum and length, from the file's end.
+fn trailer(file: &[u8]) -> Option<(u32, u32)> {
+    let (rest, length) = file.split_last_chunk()?;
+    let (_, checksum) = rest.split_last_chunk()?;
+    Some((u32::from_le_bytes(*checksum), u32::from_le_bytes(*length)))
+}
+
+/// What follows the header (§2.3): deflate's stream, and the trailer.
+fn deflated(file: &[u8]) -> Result<&[u8], Refusal> {
+    let (header, mut rest) = file.split_at_checked(HEADER).ok_or(CUT)?;
+    let flags = header.get(3).copied().unwrap_or(RESERVED);
+    if !is(header) || flags & RESERVED != 0 {
+        return Err(BROKEN);
+    }
+    if flags & EXTRA != 0 {
+        let (length, behind) = rest.split_first_chunk().ok_or(CUT)?;
+        rest = behind.get(usize::from(u16::from_le_bytes(*length))..).ok_or(CUT)?;
+    }
+    for text in [NAME, COMMENT] {
+        if flags & text != 0 {
+            let end = rest.iter().position(|byte| *byte == 0).ok_or(CUT)?;
+            rest = rest.get(end + 1..).ok_or(CUT)?;
+        }
+    }
+    if flags & HEADER_CRC != 0 { rest.get(2..).ok_or(CUT) } else { Ok(rest) }
+}
+
+/// Unpacks deflate's stream at the start of `input`; gives how many bytes follow
+/// it.
+fn inflate<E>(
+    mut input: &[u8],
+    mut take: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<usize, Stopped<E>> {
+    let mut state = Box::<DecompressorOxide>::default();
+    let mut window = vec![0; WINDOW];
+    let (mut at, mut done) = (0, 0);
+    loop {
+        let (status, read, written) = decompress(&mut state, input, &mut window, at, 0);
+        input = input.get(read..).unwrap_or_default();
+        let piece = window.get(at..at + written).unwrap_or_default();
+        if !piece.is_empty() {
+            take(done, piece).map_err(Stopped::ByTaker)?;
+        }
+        done += piece.len() as u64;
+        at = (at + written) % WINDOW;
+        match status {
+            TINFLStatus::Done => return Ok(input.len()),
+            TINFLStatus::HasMoreOutput if written > 0 => {}
+            TINFLStatus::FailedCannotMakeProgress => return Err(CUT.into()),
+            _ => return Err(BROKEN.into()),
+        }
+    }
+}

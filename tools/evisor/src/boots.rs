@@ -1,0 +1,84 @@
+//! Linux with four vCPUs, booted again and again: on each interrupt controller and
+//! each model of the core in turn, with a core taken off and put back, and a reboot.
+//! What hangs is said, and its console kept.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::console::{Console, End};
+use crate::image::write_whole;
+use crate::machine::{Machine, Seat, need_qemu};
+use crate::process::Progress;
+use crate::run::{self, Files};
+use crate::script::Send;
+use crate::test::Count;
+use crate::workspace;
+
+const MANIFEST: &str = "manifests/linux-smp.dts";
+const GICS: [u8; 1] = [2];
+const CORES: [&str; 3] = ["cortex-a53", "cortex-a72", "max"];
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// The first boot counts its cores, takes one off and puts it back, and looks who
+/// was interrupted by others; the second ends. What is typed does not hold what is
+/// looked for.
+const SENDS: [&str; 4] = [
+    "~ # =f=/sys/devices/system/cpu/cpu3/online; echo 'has' $(nproc); \
+        echo 0 >$f; echo 'then' $(nproc); echo 1 >$f; echo 'and' $(nproc)",
+    "~ # =awk '/^IPI/ { for (n = 2; n < 6; n++) c[n] += $n } \
+        END { for (n in c) if (c[n] > 0) k++; print \"IPIs \" \"reached\", k }' /proc/interrupts",
+    "~ # =reboot",
+    "Booting Linux[^~]*~ # =poweroff",
+];
+const SHOWN: [&str; 5] = ["has 4", "then 3", "and 4", "IPIs reached 4", "Power down"];
+
+/// Boots so many times, twice each.
+pub fn step(count: &mut Count, times: u32) -> Result<()> {
+    need_qemu()?;
+    let folder = workspace::root().join("target/evisor/boots");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let machines = machines()?;
+    let (mut hung, progress) = (0, Progress::start("booting Linux with four vCPUs"));
+    for (number, (machine, files)) in (1..=times).zip(machines.iter().cycle()) {
+        progress.detail(&format!("{number} of {times}"));
+        if let Err(error) = boot(machine, files, &folder.join(format!("{number}.console"))) {
+            hung += 1;
+            let Machine { gic, cpu, .. } = machine;
+            count.one(&format!("boot {number}, GICv{gic}, {cpu}"), Err(error));
+        }
+    }
+    progress.end(hung == 0);
+    if hung == 0 {
+        count.one(&format!("{times} times booted, hot-plugged, rebooted, powered off"), Ok(()));
+    }
+    Ok(())
+}
+
+/// Every combination, and what it boots.
+fn machines() -> Result<Vec<(Machine, Files)>> {
+    let mut machines = Vec::new();
+    for (gic, cpu) in GICS.iter().flat_map(|gic| CORES.map(|cpu| (*gic, cpu.to_owned()))) {
+        let machine = Machine { gic, cpu, ..Machine::for_tests() };
+        let files = run::prepare(Path::new(MANIFEST), &machine)?;
+        machines.push((machine, files));
+    }
+    Ok(machines)
+}
+
+fn boot(machine: &Machine, files: &Files, kept: &Path) -> Result<()> {
+    let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
+    let sends: Result<Vec<Send>, String> = SENDS.iter().map(|send| send.parse()).collect();
+    let (end, console) = Console::start(qemu)?.watch(sends.map_err(anyhow::Error::msg)?, LIMIT)?;
+    let missing = SHOWN.iter().find(|text| !console.contains(**text));
+    if end == End::Exited(Some(0)) && missing.is_none() {
+        return Ok(());
+    }
+    write_whole(kept, console.as_bytes())?;
+    let kept = workspace::shown(kept);
+    ensure!(end != End::TimedOut, "it hangs; its console is in {kept}");
+    let missing = missing.map(|text| format!(", '{text}' is missing")).unwrap_or_default();
+    anyhow::bail!("it ended with {end:?}{missing}; its console is in {kept}")
+}
