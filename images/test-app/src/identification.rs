@@ -272,11 +272,17 @@ fn activity_monitors_if_shown() -> Outcome {
     agrees(shown, exception::attempt(|| read_register!("S3_3_C13_C2_0")))
 }
 
-/// ID_AA64PFR1_EL1.SME, SMCR_EL1.
+/// ID_AA64PFR1_EL1.SME, SMCR_EL1. CPACR_EL1.SMEN is opened for it: closed, it traps to
+/// EL1 itself, before EL2 is asked.
 fn sme_if_shown() -> Outcome {
     let shown = field(read_register!("id_aa64pfr1_el1"), 24) != 0;
     require("SME is shown", !shown)?;
-    undefined(exception::attempt(|| read_register!("S3_0_C1_C2_6")))
+    let closed: u64 = read_register!("cpacr_el1");
+    write_register!("cpacr_el1", closed | 0b11 << 24);
+    barrier::isb(barrier::SY);
+    let attempted = exception::attempt(|| read_register!("S3_0_C1_C2_6"));
+    write_register!("cpacr_el1", closed);
+    undefined(attempted)
 }
 
 /// A number for all of them.
