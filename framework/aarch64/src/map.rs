@@ -86,6 +86,8 @@ const NORMAL: El23Attributes = El23Attributes::VALID
     .union(El23Attributes::INNER_SHAREABLE)
     .union(El23Attributes::ACCESSED);
 const TEXT: El23Attributes = NORMAL.union(El23Attributes::READ_ONLY);
+/// The address of a table in an entry.
+const TABLE: u64 = 0x0000_ffff_ffff_f000;
 const RODATA: El23Attributes = TEXT.union(El23Attributes::XN);
 const DATA: El23Attributes = NORMAL.union(El23Attributes::XN);
 const DEVICE: El23Attributes = El23Attributes::VALID
@@ -95,9 +97,7 @@ const DEVICE: El23Attributes = El23Attributes::VALID
     .union(El23Attributes::XN);
 
 unsafe extern "C" {
-    static __text_end: u8;
-    static __rodata_end: u8;
-    static __image_end: u8;
+    static boot_level3: [u64; 512];
     static __boot_stack_guard: u8;
     static __fault_stack_guard: u8;
 }
@@ -110,13 +110,15 @@ unsafe extern "C" {
 pub fn init(image: u64) -> Result<(), MapError> {
     IMAGE_AT.store(image, Ordering::Relaxed);
     let mut map = Mapping::new(Tables, 1, El2);
-    let text = &raw const __text_end as u64;
-    let rodata = &raw const __rodata_end as u64;
-    let end = &raw const __image_end as u64;
     let guards = [&raw const __boot_stack_guard as u64, &raw const __fault_stack_guard as u64];
-    place(&mut map, layout::IMAGE, image, text - layout::IMAGE, TEXT)?;
-    place(&mut map, text, physical(text), rodata - text, RODATA)?;
-    place(&mut map, rodata, physical(rodata), end - rodata, DATA)?;
+    // One page of the image, for the tables that lead to it; then all of them, with
+    // what the boot made of each.
+    place(&mut map, layout::IMAGE, image, PAGE, TEXT)?;
+    let level2 = table_entry(map.root_address().0 as u64, layout::IMAGE >> 30) & TABLE;
+    let level3 = table_entry(level2, layout::IMAGE >> 21 & 0x1ff) & TABLE;
+    // SAFETY: 1. both are tables of 512 entries, and two; nothing is walked through
+    // the new one yet. 2. the boot's has been complete since before the first Rust.
+    unsafe { Tables::at::<[u64; 512]>(level3).copy_from_nonoverlapping(&raw const boot_level3, 1) };
     for guard in guards {
         place(&mut map, guard, 0, PAGE, El23Attributes::empty())?;
     }

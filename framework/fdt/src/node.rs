@@ -150,13 +150,19 @@ impl<'t> Node<'t> {
 
     /// Whether it is compatible with `name`.
     pub fn is_compatible(&self, name: &str) -> bool {
-        let texts = self
-            .entry()
-            .compatible
-            .split_last()
-            .filter(|(last, _)| **last == 0)
-            .map(|(_, texts)| texts);
-        texts.is_some_and(|texts| texts.split(|byte| *byte == 0).any(|t| t == name.as_bytes()))
+        let name = name.as_bytes();
+        let mut list = self.entry().compatible;
+        if list.last() != Some(&0) {
+            return false;
+        }
+        while list.len() > name.len() {
+            if list.get(name.len()) == Some(&0) && list.starts_with(name) {
+                return true;
+            }
+            let end = list.iter().position(|byte| *byte == 0).map_or(list.len(), |end| end + 1);
+            list = list.get(end..).unwrap_or_default();
+        }
+        false
     }
 
     /// Whether it is there: its `status` is missing or `okay` (§2.3.4).

@@ -166,14 +166,11 @@ fn gaps(names: &[(u64, u64)]) -> Vec<(u64, u64)> {
 
 /// The lowest shift under which the fewest routes share a slot.
 fn best_shift(names: &[(u64, u64)]) -> u32 {
+    const { assert!(SLOTS <= 32) };
     let shared = |shift: u32| {
-        let mut taken = [0u32; SLOTS];
-        for (first, _) in names {
-            if let Some(slot) = taken.get_mut((first >> shift) as usize & (SLOTS - 1)) {
-                *slot += 1;
-            }
-        }
-        taken.iter().map(|n| n.saturating_sub(1)).sum::<u32>()
+        let slot = |first: u64| (first >> shift) as usize & (SLOTS - 1);
+        let taken = names.iter().fold(0_u32, |taken, (first, _)| taken | 1 << slot(*first));
+        names.len() as u32 - taken.count_ones()
     };
     // No shift can do better than to fill every slot.
     let fewest = names.len().saturating_sub(SLOTS) as u32;
