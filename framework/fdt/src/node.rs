@@ -3,7 +3,6 @@
 use crate::property::{Property, Strings};
 use crate::tree::{Entry, Tree};
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 /// A node. It is as cheap to copy as two words.
@@ -67,12 +66,21 @@ impl<'t> Node<'t> {
 
     /// From the root to here; the root's is `/`.
     pub fn path(&self) -> String {
-        let mut names: Vec<&str> = self.lineage().map(|node| node.name()).collect();
-        names.pop();
-        if names.is_empty() {
-            return String::from("/");
+        let mut path = String::with_capacity(64);
+        self.write_path(&mut path);
+        if path.is_empty() {
+            path.push('/');
         }
-        names.iter().rev().flat_map(|name| ["/", name]).collect()
+        path
+    }
+
+    /// As deep as nodes lie: [`MAX_DEPTH`](crate::MAX_DEPTH).
+    fn write_path(&self, path: &mut String) {
+        if let Some(parent) = self.parent() {
+            parent.write_path(path);
+            path.push('/');
+            path.push_str(self.name());
+        }
     }
 
     /// The node that it lies in; the root lies in none.
@@ -159,8 +167,10 @@ impl<'t> Node<'t> {
             if list.get(name.len()) == Some(&0) && list.starts_with(name) {
                 return true;
             }
-            let end = list.iter().position(|byte| *byte == 0).map_or(list.len(), |end| end + 1);
-            list = list.get(end..).unwrap_or_default();
+            // The next string, if one can begin that is as long.
+            let before = list.get(..list.len() - name.len() - 1).unwrap_or_default();
+            let Some(end) = before.iter().position(|byte| *byte == 0) else { return false };
+            list = list.get(end + 1..).unwrap_or_default();
         }
         false
     }
