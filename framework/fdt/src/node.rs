@@ -125,7 +125,7 @@ impl<'t> Node<'t> {
     }
 
     /// Its properties, in the order of the source.
-    pub fn properties(&self) -> impl Iterator<Item = Property<'t>> + use<'t> {
+    pub fn properties(&self) -> impl ExactSizeIterator<Item = Property<'t>> + use<'t> {
         self.tree.slice(self.entry().properties.clone()).iter().copied()
     }
 

@@ -19,7 +19,6 @@ const MAX_NAME: usize = 31;
 const BEFORE: usize = SIZE + 16;
 
 /// A tree, token by token.
-#[derive(Default)]
 pub(crate) struct Writer {
     structure: Vec<u8>,
     strings: Vec<u8>,
@@ -27,6 +26,19 @@ pub(crate) struct Writer {
     names: Vec<Range<usize>>,
     phandles: Vec<u32>,
     depth: usize,
+}
+
+impl Default for Writer {
+    /// With room for what a guest's tree has as a rule.
+    fn default() -> Self {
+        Self {
+            structure: Vec::with_capacity(4096),
+            strings: Vec::with_capacity(512),
+            names: Vec::with_capacity(64),
+            phandles: Vec::with_capacity(8),
+            depth: 0,
+        }
+    }
 }
 
 impl Writer {
@@ -58,9 +70,6 @@ impl Writer {
 
     /// The node that began last has a property.
     pub fn property(&mut self, name: &str, value: &[u8]) -> Result<(), &'static str> {
-        if !is_property_name(name) {
-            return Err("has a property with an impossible name");
-        }
         let length = u32::try_from(value.len()).map_err(|_| TOO_LARGE)?;
         if let ("phandle", Ok(phandle)) = (name, value.try_into()) {
             let phandle = u32::from_be_bytes(phandle);
@@ -69,27 +78,30 @@ impl Writer {
             }
             self.phandles.push(phandle);
         }
-        let offset = self.offset_of(name.as_bytes());
-        self.word(PROPERTY);
-        self.word(length);
-        self.word(offset);
+        let offset = self.offset_of(name).ok_or("has a property with an impossible name")?;
+        let words = [PROPERTY, length, offset].map(u32::to_be_bytes);
+        self.structure.extend_from_slice(words.as_flattened());
         self.bytes(value);
         Ok(())
     }
 
-    /// Where a string stands in the strings block.
-    fn offset_of(&mut self, string: &[u8]) -> u32 {
+    /// Where the name of a property stands in the strings block.
+    fn offset_of(&mut self, name: &str) -> Option<u32> {
+        let string = name.as_bytes();
         let is_it = |at: &&Range<usize>| {
             at.len() == string.len() && self.strings.get((*at).clone()) == Some(string)
         };
         if let Some(known) = self.names.iter().find(is_it) {
-            return known.start as u32;
+            return Some(known.start as u32);
+        }
+        if !is_property_name(name) {
+            return None;
         }
         let start = self.strings.len();
         self.strings.extend_from_slice(string);
         self.names.push(start..self.strings.len());
         self.strings.push(0);
-        start as u32
+        Some(start as u32)
     }
 
     /// The node that began last ends.
