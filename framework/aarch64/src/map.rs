@@ -292,25 +292,34 @@ pub unsafe fn read_only(near: u64, physical: u64, bytes: u64) -> Result<&'static
     Ok(unsafe { core::slice::from_raw_parts(at, bytes as usize) })
 }
 
-/// Runs `fill` on each slice of guest memory from `physical` on for `bytes`:
-/// `fill` gets the EL2 address, the distance from the start, and the size. The
-/// slice is cleaned to the point of coherency afterwards.
+/// Runs `fill` on each slice of `ram` from `offset` on for `bytes`: `fill` gets the
+/// EL2 address, the distance from `offset`, and the size. The slice is cleaned to
+/// the point of coherency afterwards.
 fn each_slice(
-    physical: u64,
+    ram: &Ram,
+    offset: u64,
     bytes: u64,
     mut fill: impl FnMut(*mut u8, u64, usize),
 ) -> Result<(), MapError> {
+    let start = ram.part(offset, bytes)?;
     let mut done = 0;
     while done < bytes {
-        let from = physical + done;
-        let offset = from % layout::SLICE;
-        let size = (layout::SLICE - offset).min(bytes - done);
-        let at = layout::SLICE_AT + offset;
-        let page = offset % PAGE;
-        change(at - page, from - page, page + size, DATA)?;
+        let from = start + done;
+        let inside = from % layout::SLICE;
+        let size = (layout::SLICE - inside).min(bytes - done);
+        // In one block, where all of the slice is this memory.
+        let slice = from - inside;
+        let (first, mapped) = if ram.holds(slice, layout::SLICE) {
+            (slice, layout::SLICE)
+        } else {
+            (from - from % PAGE, from % PAGE + size)
+        };
+        let at = layout::SLICE_AT + inside;
+        let begin = at - (from - first);
+        change(begin, first, mapped, DATA)?;
         fill(at as *mut u8, done, size as usize);
         maintenance::clean_and_invalidate(at, size);
-        change(at - page, 0, page + size, El23Attributes::empty())?;
+        change(begin, 0, mapped, El23Attributes::empty())?;
         done += size;
     }
     Ok(())
@@ -373,7 +382,7 @@ impl Ram {
     /// They do not fit, or EL2's tables say no.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MapError> {
         let size = bytes.len() as u64;
-        each_slice(self.part(offset, size)?, size, |at, done, size| {
+        each_slice(self, offset, size, |at, done, size| {
             if let Some(part) = bytes.get(done as usize..done as usize + size) {
                 // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
                 unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
@@ -386,10 +395,15 @@ impl Ram {
     /// # Errors
     /// It does not have them, or EL2's tables say no.
     pub fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), MapError> {
-        each_slice(self.part(offset, bytes)?, bytes, |at, _, size| {
+        each_slice(self, offset, bytes, |at, _, size| {
             // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
             unsafe { maintenance::zero(at as u64, size as u64) };
         })
+    }
+
+    /// Whether physical memory from `at` on for `bytes` is part of it.
+    fn holds(&self, at: u64, bytes: u64) -> bool {
+        at >= self.physical && at + bytes <= self.physical + self.size
     }
 
     /// Where `bytes` from `offset` on are.

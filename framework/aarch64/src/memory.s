@@ -15,15 +15,24 @@ memmove:
 .global memcpy
 memcpy:
     mov     x3, x0
-    subs    x2, x2, #32
+    subs    x2, x2, #64
     b.lo    2f
 1:  ldp     x4, x5, [x1], #16
     ldp     x6, x7, [x1], #16
+    ldp     x8, x9, [x1], #16
+    ldp     x10, x11, [x1], #16
     stp     x4, x5, [x3], #16
     stp     x6, x7, [x3], #16
-    subs    x2, x2, #32
+    stp     x8, x9, [x3], #16
+    stp     x10, x11, [x3], #16
+    subs    x2, x2, #64
     b.hs    1b
-2:  tbz     x2, #4, 3f                  // of x2, less by 32s, the low bits are left
+2:  tbz     x2, #5, 2f                  // of x2, less by 64s, the low bits are left
+    ldp     x4, x5, [x1], #16
+    ldp     x6, x7, [x1], #16
+    stp     x4, x5, [x3], #16
+    stp     x6, x7, [x3], #16
+2:  tbz     x2, #4, 3f
     ldp     x4, x5, [x1], #16
     stp     x4, x5, [x3], #16
 3:  tbz     x2, #3, 4f

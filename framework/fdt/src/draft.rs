@@ -98,7 +98,7 @@ impl<'a> Draft<'a> {
 
     /// Sets a property to strings.
     pub fn set_strings(&mut self, name: impl Into<Cow<'a, str>>, strings: &[&str]) {
-        let mut bytes = Vec::with_capacity(32);
+        let mut bytes = Vec::with_capacity(64);
         for string in strings {
             bytes.extend_from_slice(string.as_bytes());
             bytes.push(0);

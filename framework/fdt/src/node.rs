@@ -113,8 +113,15 @@ impl<'t> Node<'t> {
     /// The child with this name, or else the first whose name is this one
     /// without its unit address.
     pub fn child(&self, name: &str) -> Option<Self> {
-        let full = self.children().find(|child| child.name() == name);
-        full.or_else(|| self.children().find(|child| child.short_name() == name))
+        let mut short = None;
+        for child in self.children() {
+            match child.name().strip_prefix(name) {
+                Some("") => return Some(child),
+                Some(rest) if rest.starts_with('@') => short = short.or(Some(child)),
+                _ => {}
+            }
+        }
+        short
     }
 
     /// The node at a path from here, `soc/serial@0`; the node itself if the path
