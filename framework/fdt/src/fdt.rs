@@ -8,11 +8,11 @@
 //! The board's tree is read on the way to the first guest, so a byte is looked at
 //! once.
 
-#![allow(unsafe_code, reason = "names are ASCII once their characters were looked at")]
+#![allow(unsafe_code, reason = "reads words in place, and names that are ASCII")]
 
 use crate::aligned::ALIGNMENT;
 use crate::error::FdtError;
-use crate::header::{Header, word};
+use crate::header::Header;
 
 pub(crate) const BEGIN_NODE: u32 = 1;
 pub(crate) const END_NODE: u32 = 2;
@@ -43,10 +43,13 @@ pub(crate) enum Token<'a> {
 /// The tokens of a tree, one after the other.
 pub(crate) struct Tokens<'a> {
     strings: &'a [u8],
-    /// The structure block from the next token on.
-    rest: &'a [u8],
-    /// Where it ends in the tree.
-    end: usize,
+    /// The structure block, as words and as bytes.
+    words: &'a [u32],
+    bytes: &'a [u8],
+    /// The next token: an index of words.
+    next: usize,
+    /// Where the block starts in the tree.
+    start: usize,
     /// Names of properties that were checked, each with its offset, at the place
     /// that the offset's low bits name.
     names: [(usize, &'a str); NAMES],
@@ -56,54 +59,66 @@ impl<'a> Tokens<'a> {
     /// The tokens of the tree in `bytes`, whose header is `header`.
     pub fn new(bytes: &'a [u8], header: &Header) -> Result<Self, FdtError> {
         let truncated = FdtError::Truncated { need: header.total, have: bytes.len() };
-        let bytes = bytes.get(..header.total).ok_or(truncated)?;
-        if bytes.as_ptr().align_offset(ALIGNMENT) != 0 {
+        let tree = bytes.get(..header.total).ok_or(truncated)?;
+        let bytes = tree.get(header.structure.clone()).unwrap_or_default();
+        // SAFETY: 1. any four bytes are a word.
+        let (before, words, _) = unsafe { bytes.align_to() };
+        if !before.is_empty() || tree.as_ptr().align_offset(ALIGNMENT) != 0 {
             return Err(FdtError::Unaligned);
         }
         Ok(Self {
-            strings: bytes.get(header.strings.clone()).unwrap_or_default(),
-            rest: bytes.get(header.structure.clone()).unwrap_or_default(),
-            end: header.structure.end,
+            strings: tree.get(header.strings.clone()).unwrap_or_default(),
+            words,
+            bytes,
+            next: 0,
+            start: header.structure.start,
             names: [(usize::MAX, ""); NAMES],
         })
     }
 
     /// Where the next token is in the tree.
     pub fn offset(&self) -> usize {
-        self.end - self.rest.len()
+        self.start + 4 * self.next
     }
 
     /// The next token.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Token<'a>, FdtError> {
         loop {
-            let token = word(self.rest, 0).ok_or(self.broken("the structure does not end"))?;
-            match token {
-                END => return Ok(Token::End),
-                BEGIN_NODE => {
+            match self.word(0) {
+                Some(PROPERTY) => return self.property(),
+                Some(BEGIN_NODE) => {
                     let name = self.node_name()?;
                     self.skip(4 + name.len() + 1)?;
                     return Ok(Token::Begin(name));
                 }
-                PROPERTY => return self.property(),
-                END_NODE => {
+                Some(END_NODE) => {
                     self.skip(4)?;
                     return Ok(Token::EndNode);
                 }
-                NOP => self.skip(4)?,
-                _ => return Err(self.broken("there is no such token")),
+                Some(END) => return Ok(Token::End),
+                Some(NOP) => self.skip(4)?,
+                Some(_) => return Err(self.broken("there is no such token")),
+                None => return Err(self.broken("the structure does not end")),
             }
         }
     }
 
     /// An error at the token that is being read.
     #[cold]
-    pub fn broken(&self, problem: &'static str) -> FdtError {
+    #[inline(never)]
+    fn broken(&self, problem: &'static str) -> FdtError {
         FdtError::Broken { offset: self.offset(), problem }
     }
 
+    /// Word `index` of the next token.
+    #[inline]
+    fn word(&self, index: usize) -> Option<u32> {
+        self.words.get(self.next + index).copied().map(u32::from_be)
+    }
+
     fn node_name(&self) -> Result<&'a str, FdtError> {
-        let bytes = self.rest.get(4..).unwrap_or_default();
+        let bytes = self.bytes.get(4 * self.next + 4..).unwrap_or_default();
         match leading(bytes, IN_NODE) {
             Some((name, 0)) => Ok(name),
             Some(_) => Err(self.broken("a node has an impossible name")),
@@ -111,44 +126,49 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    #[inline]
     fn property(&mut self) -> Result<Token<'a>, FdtError> {
-        let fields = word(self.rest, 4).zip(word(self.rest, 8));
-        let Some((length, name)) = fields else {
+        let Some((length, name)) = self.word(1).zip(self.word(2)) else {
             return Err(self.broken("a property does not end"));
         };
         let Some(name) = self.property_name(name as usize) else {
             return Err(self.broken("a property has an impossible name"));
         };
-        let (rest, length) = (self.rest, length as usize);
+        let (start, length) = (4 * self.next + 12, length as usize);
         self.skip(12 + length)?;
         // `skip` has seen that there is as much.
-        Ok(Token::Property(name, rest.get(12..12 + length).unwrap_or_default()))
+        Ok(Token::Property(name, self.bytes.get(start..start + length).unwrap_or_default()))
     }
 
     /// Goes on behind this token, which has `length` bytes. Another one follows.
+    #[inline]
     fn skip(&mut self, length: usize) -> Result<(), FdtError> {
-        match self.rest.get(length.next_multiple_of(4)..) {
-            Some(rest) if rest.len() >= 4 => {
-                self.rest = rest;
-                Ok(())
-            }
-            _ => Err(self.broken("a token does not end in its block")),
+        let next = self.next + length.div_ceil(4);
+        if next >= self.words.len() {
+            return Err(self.broken("a token does not end in its block"));
+        }
+        self.next = next;
+        Ok(())
+    }
+
+    #[inline]
+    fn property_name(&mut self, offset: usize) -> Option<&'a str> {
+        match self.names.get(offset % NAMES) {
+            Some((known, name)) if *known == offset => Some(name),
+            _ => self.check_name(offset),
         }
     }
 
-    fn property_name(&mut self, offset: usize) -> Option<&'a str> {
-        let slot = self.names.get_mut(offset % NAMES)?;
-        if slot.0 != offset {
-            let rest = self.strings.get(offset..)?;
-            let (name, 0) = leading(rest.get(..PROPERTY_NAME).unwrap_or(rest), IN_PROPERTY)? else {
-                return None;
-            };
-            if name.is_empty() {
-                return None;
+    #[inline(never)]
+    fn check_name(&mut self, offset: usize) -> Option<&'a str> {
+        let rest = self.strings.get(offset..)?;
+        match leading(rest.get(..PROPERTY_NAME).unwrap_or(rest), IN_PROPERTY)? {
+            (name, 0) if !name.is_empty() => {
+                *self.names.get_mut(offset % NAMES)? = (offset, name);
+                Some(name)
             }
-            *slot = (offset, name);
+            _ => None,
         }
-        Some(slot.1)
     }
 }
 

@@ -7,8 +7,8 @@
 //! structure, and what it does not is refused with the offset of the fault.
 //!
 //! The tokens are read here and not by fdt-rs, which was written for trees that are
-//! well formed: it panics on some that are not. Names become `str` by the only
-//! `unsafe` in the crate.
+//! well formed: it panics on some that are not. Names become `str`, and words are
+//! read in place, by the only `unsafe` in the crate.
 //!
 //! [`Draft`] is a tree that is being written.
 //!

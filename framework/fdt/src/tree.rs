@@ -141,7 +141,10 @@ impl<'a> Index<'a> {
             Token::End if !self.open.is_empty() => Some("a node does not end"),
             Token::End => return Ok(false),
         };
-        problem.map_or(Ok(true), |problem| Err(FdtError::Broken { offset, problem }))
+        match problem {
+            None => Ok(true),
+            Some(problem) => Err(FdtError::Broken { offset, problem }),
+        }
     }
 
     fn begin(&mut self, name: &'a str) -> Option<&'static str> {
