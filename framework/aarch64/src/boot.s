@@ -137,14 +137,16 @@ secondary_virtual:
 pages:
     sub     x3, x4, x20
     add     x3, x2, x3, lsr #9          // eight bytes a page
+    sub     x6, x5, x20
+    add     x8, x2, x6, lsr #9
     orr     x6, x4, x7
-1:  cmp     x4, x5
-    b.hs    2f
-    str     x6, [x3], #8
+    mov     x4, x5
+    b       2f
+1:  str     x6, [x3], #8
     add     x6, x6, #4096
-    add     x4, x4, #4096
-    b       1b
-2:  ret
+2:  cmp     x3, x8
+    b.lo    1b
+    ret
 
 // Invalidates the data cache from x0 to x1 by address to the point of coherency.
 invalidate:

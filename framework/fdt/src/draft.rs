@@ -149,7 +149,7 @@ impl<'a> Draft<'a> {
         WriteError { node: self.name.clone().into_owned(), problem }
     }
 
-    fn write(&self, to: &mut Writer) -> Result<(), WriteError> {
+    fn write<'w>(&'w self, to: &mut Writer<'w>) -> Result<(), WriteError> {
         to.begin(&self.name).map_err(|problem| self.refused(problem))?;
         for (name, value) in &self.properties {
             to.property(name, value).map_err(|problem| self.refused(problem))?;

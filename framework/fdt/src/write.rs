@@ -8,7 +8,6 @@
 use crate::fdt::{BEGIN_NODE, END, END_NODE, PROPERTY};
 use crate::header::{LAST_COMPATIBLE_VERSION, MAGIC, SIZE, VERSION};
 use alloc::vec::Vec;
-use core::ops::Range;
 
 /// How deep nodes may lie, as in Linux.
 const MAX_DEPTH: usize = 64;
@@ -19,16 +18,16 @@ const MAX_NAME: usize = 31;
 const BEFORE: usize = SIZE + 16;
 
 /// A tree, token by token.
-pub(crate) struct Writer {
+pub(crate) struct Writer<'a> {
     structure: Vec<u8>,
     strings: Vec<u8>,
-    /// Where each of them is, without its NUL.
-    names: Vec<Range<usize>>,
+    /// What is in there, and where.
+    names: Vec<(&'a str, u32)>,
     phandles: Vec<u32>,
     depth: usize,
 }
 
-impl Default for Writer {
+impl Default for Writer<'_> {
     /// With room for what a guest's tree has as a rule.
     fn default() -> Self {
         Self {
@@ -41,7 +40,7 @@ impl Default for Writer {
     }
 }
 
-impl Writer {
+impl<'a> Writer<'a> {
     #[inline(never)]
     fn word(&mut self, word: u32) {
         self.structure.extend_from_slice(&word.to_be_bytes());
@@ -69,7 +68,7 @@ impl Writer {
     }
 
     /// The node that began last has a property.
-    pub fn property(&mut self, name: &str, value: &[u8]) -> Result<(), &'static str> {
+    pub fn property(&mut self, name: &'a str, value: &[u8]) -> Result<(), &'static str> {
         let length = u32::try_from(value.len()).map_err(|_| TOO_LARGE)?;
         if let ("phandle", Ok(phandle)) = (name, value.try_into()) {
             let phandle = u32::from_be_bytes(phandle);
@@ -86,22 +85,18 @@ impl Writer {
     }
 
     /// Where the name of a property stands in the strings block.
-    fn offset_of(&mut self, name: &str) -> Option<u32> {
-        let string = name.as_bytes();
-        let is_it = |at: &&Range<usize>| {
-            at.len() == string.len() && self.strings.get((*at).clone()) == Some(string)
-        };
-        if let Some(known) = self.names.iter().find(is_it) {
-            return Some(known.start as u32);
+    fn offset_of(&mut self, name: &'a str) -> Option<u32> {
+        if let Some((_, offset)) = self.names.iter().find(|(known, _)| *known == name) {
+            return Some(*offset);
         }
         if !is_property_name(name) {
             return None;
         }
-        let start = self.strings.len();
-        self.strings.extend_from_slice(string);
-        self.names.push(start..self.strings.len());
+        let offset = self.strings.len() as u32;
+        self.strings.extend_from_slice(name.as_bytes());
         self.strings.push(0);
-        Some(start as u32)
+        self.names.push((name, offset));
+        Some(offset)
     }
 
     /// The node that began last ends.
