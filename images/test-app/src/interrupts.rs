@@ -9,9 +9,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use aarch64_cpu::asm::wfi;
 use evisor_guest::gic::{self, SPURIOUS, abandon};
-use evisor_guest::{call, exception, read_register, timer};
+use evisor_guest::{exception, read_register, timer};
 
-use crate::check::{Outcome, equal, holds, require};
+use crate::check::{Outcome, equal, holds};
 use crate::checks;
 use crate::lines::{A, B, C, comes, comes_and_ends, retire, with};
 
@@ -297,10 +297,8 @@ fn nested_four() -> Outcome {
     nested(4)
 }
 
-/// More than that. eVisor leaves active interrupts where they are: `devices/vgic`'s
-/// README has it among what is not emulated.
+/// More than that.
 fn nested_ten() -> Outcome {
-    require("eVisor keeps active interrupts in list registers", !call::on_evisor())?;
     nested(10)
 }
 

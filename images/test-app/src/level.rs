@@ -127,6 +127,7 @@ fn edge_fires_once() -> Outcome {
     with_edge(|| {
         raise();
         comes_and_ends("first", UART_INTID)?;
+        holds("no longer pending", !gic::is_pending(UART_INTID))?;
         comes("the line is still up", SPURIOUS)?;
         lower();
         raise();

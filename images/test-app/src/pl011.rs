@@ -9,7 +9,7 @@ use crate::checks;
 
 checks! { "pl011":
     peripheral_identification cell_identification flags_when_idle
-    control_readback baud_rate_readback line_control_readback fifo_levels_readback
+    control_readback baud_rate_readback divisor_reserved_bits line_control_readback fifo_levels_readback
     mask_readback transmit_raises masked_status_is_masked clear_clears
     receive_status_clear dma_readback byte_and_halfword_access read_only_flags
     loopback
@@ -53,6 +53,19 @@ fn control_readback() -> Outcome {
     let cr = &pl011::registers().cr;
     cr.write(CR::UARTEN::SET + CR::TXE::SET + CR::RXE::SET);
     equal("UARTCR", cr.get(), 0x301_u32)
+}
+
+/// §3.3.5 and §3.3.6: 16 and 6 bits; the others read as zero.
+fn divisor_reserved_bits() -> Outcome {
+    let uart = pl011::registers();
+    let before = (uart.ibrd.get(), uart.fbrd.get());
+    uart.ibrd.set(u32::MAX);
+    uart.fbrd.set(u32::MAX);
+    let read = (uart.ibrd.get(), uart.fbrd.get());
+    uart.ibrd.set(before.0);
+    uart.fbrd.set(before.1);
+    equal("UARTIBRD", read.0, 0xffff_u32)?;
+    equal("UARTFBRD", read.1, 0x3f_u32)
 }
 
 /// §3.3.5 and §3.3.6: 16 bits and 6.

@@ -18,7 +18,7 @@ use crate::test::Count;
 use crate::workspace;
 
 const MANIFEST: &str = "manifests/linux-smp.dts";
-const GICS: [u8; 1] = [2];
+const GICS: [u8; 2] = [2, 3];
 const CORES: [&str; 3] = ["cortex-a53", "cortex-a72", "max"];
 const LIMIT: Duration = Duration::from_secs(240);
 
