@@ -29,6 +29,7 @@ global_asm!(
     ".balign 4096",
     "boot_level1: .skip 4096",
     "boot_level2: .skip 4096",
+    ".global boot_level3",
     "boot_level3: .skip 4096",
     "boot_identity: .skip 4096",
     ".popsection",

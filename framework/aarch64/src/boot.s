@@ -46,7 +46,10 @@ boot_entry:
     bl      invalidate
     adrp    x0, __bss_start
     adrp    x1, __bss_end
-1:  stp     xzr, xzr, [x0], #16
+1:  stp     xzr, xzr, [x0], #64         // both are page boundaries
+    stp     xzr, xzr, [x0, #-48]
+    stp     xzr, xzr, [x0, #-32]
+    stp     xzr, xzr, [x0, #-16]
     cmp     x0, x1
     b.lo    1b
 
@@ -132,15 +135,18 @@ secondary_virtual:
 // Writes one page descriptor for each page from x4 to x5, with attributes x7,
 // into the table at x2 (indexed from the image's start); x4 ends at x5.
 pages:
-    cmp     x4, x5
-    b.hs    1f
     sub     x3, x4, x20
-    lsr     x3, x3, #12
+    add     x3, x2, x3, lsr #9          // eight bytes a page
+    sub     x6, x5, x20
+    add     x8, x2, x6, lsr #9
     orr     x6, x4, x7
-    str     x6, [x2, x3, lsl #3]
-    add     x4, x4, #4096
-    b       pages
-1:  ret
+    mov     x4, x5
+    b       2f
+1:  str     x6, [x3], #8
+    add     x6, x6, #4096
+2:  cmp     x3, x8
+    b.lo    1b
+    ret
 
 // Invalidates the data cache from x0 to x1 by address to the point of coherency.
 invalidate:

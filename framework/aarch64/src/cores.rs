@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "a stack for each core, and what assembly calls")]
 
 use crate::{map, timer, vcpu};
-use alloc::alloc::{alloc_zeroed, handle_alloc_error};
+use alloc::alloc::{alloc, handle_alloc_error};
 use core::alloc::Layout;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,7 +31,7 @@ pub fn start(index: usize, main: fn(usize) -> !, power_on: impl FnOnce(u64, u64)
     }
     let Ok(layout) = Layout::from_size_align(2 * PAGE + STACK, PAGE) else { return false };
     // SAFETY: 1. the layout is not empty.
-    let block = unsafe { alloc_zeroed(layout) };
+    let block = unsafe { alloc(layout) };
     if block.is_null() {
         handle_alloc_error(layout);
     }

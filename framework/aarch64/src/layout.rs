@@ -16,14 +16,12 @@ pub const GICC: u64 = 0x41_0000_0000;
 /// The distributor (GICD), whichever the version.
 pub const GICD: u64 = 0x41_0010_0000;
 /// The virtual interface control registers (GICH).
-pub const GICH: u64 = 0x41_0020_0000;
+pub const GICH: u64 = 0x41_0018_0000;
 /// The redistributors of a GICv3, region by region.
 pub const GICR: u64 = 0x41_8000_0000;
 /// Registers of other devices that eVisor drives, each at the next free page.
 pub const DEVICES: u64 = 0x41_1000_0000;
 
-/// The board's device tree, read-only, at the offset it has in its 2 MiB block.
-pub const BOARD_TREE: u64 = 0x42_0000_0000;
 /// The bundle, read-only.
 pub const BUNDLE: u64 = 0x43_0000_0000;
 /// The guest memory that is being filled, a [`SLICE`] at a time.
@@ -32,6 +30,9 @@ pub const SLICE_AT: u64 = 0x44_0000_0000;
 pub const SLICE: u64 = 2 << 20;
 /// The page of guest memory that a core reads an instruction from, one a core.
 pub const INSTRUCTION: u64 = 0x44_0020_0000;
+
+/// The board's device tree, read-only, at the offset it has in its 2 MiB block.
+pub const BOARD_TREE: u64 = 0x44_0040_0000;
 
 /// Memory that components were granted, each at the next free 2 MiB.
 pub const BACKING: u64 = 0x45_0000_0000;

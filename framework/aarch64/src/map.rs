@@ -86,6 +86,8 @@ const NORMAL: El23Attributes = El23Attributes::VALID
     .union(El23Attributes::INNER_SHAREABLE)
     .union(El23Attributes::ACCESSED);
 const TEXT: El23Attributes = NORMAL.union(El23Attributes::READ_ONLY);
+/// The address of a table in an entry.
+const TABLE: u64 = 0x0000_ffff_ffff_f000;
 const RODATA: El23Attributes = TEXT.union(El23Attributes::XN);
 const DATA: El23Attributes = NORMAL.union(El23Attributes::XN);
 const DEVICE: El23Attributes = El23Attributes::VALID
@@ -95,9 +97,7 @@ const DEVICE: El23Attributes = El23Attributes::VALID
     .union(El23Attributes::XN);
 
 unsafe extern "C" {
-    static __text_end: u8;
-    static __rodata_end: u8;
-    static __image_end: u8;
+    static boot_level3: [u64; 512];
     static __boot_stack_guard: u8;
     static __fault_stack_guard: u8;
 }
@@ -110,13 +110,15 @@ unsafe extern "C" {
 pub fn init(image: u64) -> Result<(), MapError> {
     IMAGE_AT.store(image, Ordering::Relaxed);
     let mut map = Mapping::new(Tables, 1, El2);
-    let text = &raw const __text_end as u64;
-    let rodata = &raw const __rodata_end as u64;
-    let end = &raw const __image_end as u64;
     let guards = [&raw const __boot_stack_guard as u64, &raw const __fault_stack_guard as u64];
-    place(&mut map, layout::IMAGE, image, text - layout::IMAGE, TEXT)?;
-    place(&mut map, text, physical(text), rodata - text, RODATA)?;
-    place(&mut map, rodata, physical(rodata), end - rodata, DATA)?;
+    // One page of the image, for the tables that lead to it; then all of them, with
+    // what the boot made of each.
+    place(&mut map, layout::IMAGE, image, PAGE, TEXT)?;
+    let level2 = table_entry(map.root_address().0 as u64, layout::IMAGE >> 30) & TABLE;
+    let level3 = table_entry(level2, layout::IMAGE >> 21 & 0x1ff) & TABLE;
+    // SAFETY: 1. both are tables of 512 entries, and two; nothing is walked through
+    // the new one yet. 2. the boot's has been complete since before the first Rust.
+    unsafe { Tables::at::<[u64; 512]>(level3).copy_from_nonoverlapping(&raw const boot_level3, 1) };
     for guard in guards {
         place(&mut map, guard, 0, PAGE, El23Attributes::empty())?;
     }
@@ -290,25 +292,34 @@ pub unsafe fn read_only(near: u64, physical: u64, bytes: u64) -> Result<&'static
     Ok(unsafe { core::slice::from_raw_parts(at, bytes as usize) })
 }
 
-/// Runs `fill` on each slice of guest memory from `physical` on for `bytes`:
-/// `fill` gets the EL2 address, the distance from the start, and the size. The
-/// slice is cleaned to the point of coherency afterwards.
+/// Runs `fill` on each slice of `ram` from `offset` on for `bytes`: `fill` gets the
+/// EL2 address, the distance from `offset`, and the size. The slice is cleaned to
+/// the point of coherency afterwards.
 fn each_slice(
-    physical: u64,
+    ram: &Ram,
+    offset: u64,
     bytes: u64,
     mut fill: impl FnMut(*mut u8, u64, usize),
 ) -> Result<(), MapError> {
+    let start = ram.part(offset, bytes)?;
     let mut done = 0;
     while done < bytes {
-        let from = physical + done;
-        let offset = from % layout::SLICE;
-        let size = (layout::SLICE - offset).min(bytes - done);
-        let at = layout::SLICE_AT + offset;
-        let page = offset % PAGE;
-        change(at - page, from - page, page + size, DATA)?;
+        let from = start + done;
+        let inside = from % layout::SLICE;
+        let size = (layout::SLICE - inside).min(bytes - done);
+        // In one block, where all of the slice is this memory.
+        let slice = from - inside;
+        let (first, mapped) = if ram.holds(slice, layout::SLICE) {
+            (slice, layout::SLICE)
+        } else {
+            (from - from % PAGE, from % PAGE + size)
+        };
+        let at = layout::SLICE_AT + inside;
+        let begin = at - (from - first);
+        change(begin, first, mapped, DATA)?;
         fill(at as *mut u8, done, size as usize);
         maintenance::clean_and_invalidate(at, size);
-        change(at - page, 0, page + size, El23Attributes::empty())?;
+        change(begin, 0, mapped, El23Attributes::empty())?;
         done += size;
     }
     Ok(())
@@ -371,7 +382,7 @@ impl Ram {
     /// They do not fit, or EL2's tables say no.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MapError> {
         let size = bytes.len() as u64;
-        each_slice(self.part(offset, size)?, size, |at, done, size| {
+        each_slice(self, offset, size, |at, done, size| {
             if let Some(part) = bytes.get(done as usize..done as usize + size) {
                 // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
                 unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
@@ -384,10 +395,15 @@ impl Ram {
     /// # Errors
     /// It does not have them, or EL2's tables say no.
     pub fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), MapError> {
-        each_slice(self.part(offset, bytes)?, bytes, |at, _, size| {
+        each_slice(self, offset, bytes, |at, _, size| {
             // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
             unsafe { maintenance::zero(at as u64, size as u64) };
         })
+    }
+
+    /// Whether physical memory from `at` on for `bytes` is part of it.
+    fn holds(&self, at: u64, bytes: u64) -> bool {
+        at >= self.physical && at + bytes <= self.physical + self.size
     }
 
     /// Where `bytes` from `offset` on are.

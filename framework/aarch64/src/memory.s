@@ -1,5 +1,6 @@
-// memcpy, memmove and memset. Those that come with the compiler go eight bytes at
-// a time; most of what eVisor does before a guest starts is to move bytes about.
+// memcpy, memmove, memset and memcmp. Those that come with the compiler go eight
+// bytes at a time, the last one a byte; most of what eVisor does before a guest
+// starts is to move bytes about and to compare names.
 //
 // Both sides are Normal memory, which may be accessed at any address.
 
@@ -14,15 +15,24 @@ memmove:
 .global memcpy
 memcpy:
     mov     x3, x0
-    subs    x2, x2, #32
+    subs    x2, x2, #64
     b.lo    2f
 1:  ldp     x4, x5, [x1], #16
     ldp     x6, x7, [x1], #16
+    ldp     x8, x9, [x1], #16
+    ldp     x10, x11, [x1], #16
     stp     x4, x5, [x3], #16
     stp     x6, x7, [x3], #16
-    subs    x2, x2, #32
+    stp     x8, x9, [x3], #16
+    stp     x10, x11, [x3], #16
+    subs    x2, x2, #64
     b.hs    1b
-2:  tbz     x2, #4, 3f                  // of x2, less by 32s, the low bits are left
+2:  tbz     x2, #5, 2f                  // of x2, less by 64s, the low bits are left
+    ldp     x4, x5, [x1], #16
+    ldp     x6, x7, [x1], #16
+    stp     x4, x5, [x3], #16
+    stp     x6, x7, [x3], #16
+2:  tbz     x2, #4, 3f
     ldp     x4, x5, [x1], #16
     stp     x4, x5, [x3], #16
 3:  tbz     x2, #3, 4f
@@ -80,3 +90,41 @@ memset:
 6:  tbz     x2, #0, 7f
     strb    w1, [x3]
 7:  ret
+
+// x0, x1 = bytes to be compared, x2 = how many; w0 = 0 if they are equal, 1 or -1 as
+// the first that differs says.
+.global memcmp
+.global bcmp
+memcmp:
+bcmp:
+    subs    x2, x2, #8
+    b.lo    2f
+1:  ldr     x3, [x0], #8
+    ldr     x4, [x1], #8
+    cmp     x3, x4
+    b.ne    6f
+    subs    x2, x2, #8
+    b.hs    1b
+2:  tbz     x2, #2, 3f                  // as above
+    ldr     w3, [x0], #4
+    ldr     w4, [x1], #4
+    cmp     w3, w4
+    b.ne    6f
+3:  tbz     x2, #1, 4f
+    ldrh    w3, [x0], #2
+    ldrh    w4, [x1], #2
+    cmp     w3, w4
+    b.ne    6f
+4:  tbz     x2, #0, 5f
+    ldrb    w3, [x0]
+    ldrb    w4, [x1]
+    cmp     w3, w4
+    b.ne    6f
+5:  mov     w0, #0
+    ret
+6:  rev     x3, x3                      // the first byte is the greatest now
+    rev     x4, x4
+    cmp     x3, x4
+    mov     w0, #1
+    cneg    w0, w0, lo
+    ret

@@ -11,7 +11,7 @@ use crate::{exit, inject, map, registers};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTV_CTL_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
 };
-use alloc::alloc::{alloc_zeroed, handle_alloc_error};
+use alloc::alloc::{alloc, handle_alloc_error};
 use core::alloc::Layout;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
@@ -86,7 +86,7 @@ impl VcpuBlock {
         let caches = Caches::new(space)?;
         let layout = Layout::from_size_align(BLOCK, PAGE).ok()?;
         // SAFETY: 1. the layout is not empty.
-        let block = unsafe { alloc_zeroed(layout) };
+        let block = unsafe { alloc(layout) };
         if block.is_null() {
             handle_alloc_error(layout);
         }

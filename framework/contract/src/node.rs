@@ -160,7 +160,7 @@ pub trait GuestNode {
 
     /// Sets a property to strings.
     fn set_strings(&mut self, name: &str, strings: &[&str]) {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(64);
         for string in strings {
             bytes.extend_from_slice(string.as_bytes());
             bytes.push(0);

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-/// How a tree is aligned (fdt-rs reads words in place).
+/// How a tree is aligned (§5.6 asks for more).
 pub(crate) const ALIGNMENT: usize = 4;
 
 /// Bytes, copied so that they start at a multiple of four: what

@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use crate::write::Writer;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -21,34 +22,37 @@ impl fmt::Display for WriteError {
     }
 }
 
-/// A node on its way, with all that is in it.
+/// A node on its way, with all that is in it. What is copied of a tree stays there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Draft {
-    name: String,
-    properties: Vec<(String, Vec<u8>)>,
-    children: Vec<Draft>,
+pub struct Draft<'a> {
+    name: Cow<'a, str>,
+    properties: Vec<(Cow<'a, str>, Cow<'a, [u8]>)>,
+    children: Vec<Draft<'a>>,
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
     /// A node with a name and nothing in it. The root's name is empty.
-    pub fn new(name: &str) -> Self {
-        Self { name: String::from(name), ..Self::default() }
+    pub fn new(name: impl Into<Cow<'a, str>>) -> Self {
+        Self { name: name.into(), ..Self::default() }
     }
 
-    /// A copy of a node with its properties, without its children.
-    pub fn copy(node: Node<'_>) -> Self {
+    /// A copy of a node with those of its properties that `keep` wants, without its
+    /// children.
+    pub fn copy_of(node: Node<'a>, keep: impl Fn(&str) -> bool) -> Self {
         let mut draft = Self::new(node.name());
-        for property in node.properties() {
+        // With room for what is set in it as a rule.
+        draft.properties.reserve(node.properties().len() + 4);
+        for property in node.properties().filter(|property| keep(property.name)) {
             if draft.get(property.name).is_none() {
-                draft.set(property.name, property.value);
+                draft.properties.push((property.name.into(), property.value.into()));
             }
         }
         draft
     }
 
     /// A copy of a node with all that is in it.
-    pub fn copy_all(node: Node<'_>) -> Self {
-        let mut draft = Self::copy(node);
+    pub fn copy_all(node: Node<'a>) -> Self {
+        let mut draft = Self::copy_of(node, |_| true);
         draft.children = node.children().map(Self::copy_all).collect();
         draft
     }
@@ -59,43 +63,47 @@ impl Draft {
     }
 
     /// Gives it another name.
-    pub fn rename(&mut self, name: &str) {
-        self.name = String::from(name);
+    pub fn rename(&mut self, name: &'a str) {
+        self.name = name.into();
     }
 
     /// The value of a property.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.properties.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_slice())
+        self.properties.iter().find(|(n, _)| n == name).map(|(_, value)| &**value)
     }
 
     /// Sets a property to bytes, in the place of what it was.
-    pub fn set(&mut self, name: &str, value: &[u8]) {
-        match self.properties.iter_mut().find(|(n, _)| n == name) {
-            Some((_, old)) => *old = value.to_vec(),
-            None => self.properties.push((String::from(name), value.to_vec())),
+    pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, [u8]>>) {
+        self.put(name.into(), value.into());
+    }
+
+    fn put(&mut self, name: Cow<'a, str>, value: Cow<'a, [u8]>) {
+        match self.properties.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, old)) => *old = value,
+            None => self.properties.push((name, value)),
         }
     }
 
     /// Sets a property to cells.
-    pub fn set_cells(&mut self, name: &str, cells: &[u32]) {
-        let bytes: Vec<u8> = cells.iter().flat_map(|cell| cell.to_be_bytes()).collect();
-        self.set(name, &bytes);
+    pub fn set_cells(&mut self, name: impl Into<Cow<'a, str>>, cells: &[u32]) {
+        let mut bytes = Vec::with_capacity(4 * cells.len());
+        cells.iter().for_each(|cell| bytes.extend_from_slice(&cell.to_be_bytes()));
+        self.set(name, bytes);
     }
 
     /// Sets a property to a number of two cells.
-    pub fn set_number(&mut self, name: &str, number: u64) {
-        self.set(name, &number.to_be_bytes());
+    pub fn set_number(&mut self, name: impl Into<Cow<'a, str>>, number: u64) {
+        self.set(name, number.to_be_bytes().to_vec());
     }
 
     /// Sets a property to strings.
-    pub fn set_strings(&mut self, name: &str, strings: &[&str]) {
-        let bytes: Vec<u8> = strings.iter().flat_map(|string| string.bytes().chain([0])).collect();
-        self.set(name, &bytes);
-    }
-
-    /// Removes the properties whose names `keep` does not want.
-    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.properties.retain(|(name, _)| keep(name));
+    pub fn set_strings(&mut self, name: impl Into<Cow<'a, str>>, strings: &[&str]) {
+        let mut bytes = Vec::with_capacity(64);
+        for string in strings {
+            bytes.extend_from_slice(string.as_bytes());
+            bytes.push(0);
+        }
+        self.set(name, bytes);
     }
 
     /// Its children.
@@ -120,7 +128,7 @@ impl Draft {
         let found = self.children.iter().position(|child| child.name == name);
         let index = found.unwrap_or(self.children.len());
         if found.is_none() {
-            self.children.push(Self::new(name));
+            self.children.push(Self::new(String::from(name)));
         }
         // The index was found or made just now; a child cannot be missing.
         #[expect(clippy::indexing_slicing, reason = "the index is of a child that is there")]
@@ -138,10 +146,10 @@ impl Draft {
     }
 
     fn refused(&self, problem: &'static str) -> WriteError {
-        WriteError { node: self.name.clone(), problem }
+        WriteError { node: self.name.clone().into_owned(), problem }
     }
 
-    fn write(&self, to: &mut Writer) -> Result<(), WriteError> {
+    fn write<'w>(&'w self, to: &mut Writer<'w>) -> Result<(), WriteError> {
         to.begin(&self.name).map_err(|problem| self.refused(problem))?;
         for (name, value) in &self.properties {
             to.property(name, value).map_err(|problem| self.refused(problem))?;

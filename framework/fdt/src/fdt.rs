@@ -1,25 +1,18 @@
-//! The tokens of the structure block, properties read by fdt-rs: the one module of
-//! this crate with `unsafe` in it.
+//! The tokens of the structure block (Devicetree Specification v0.4 §5.4): the one
+//! module of this crate with `unsafe` in it.
 //!
-//! Before fdt-rs reads a property, [`Tokens::check`] has looked at it: it lies in
-//! the structure block, its value ends there, its name lies in the strings block,
-//! and another token follows. After that fdt-rs has nothing left to refuse, and
-//! none of its assertions (debug builds check alignment and that the token is not
-//! the last word) can fail.
+//! A token is given only when all of it was looked at: it lies in the structure
+//! block, its names have only the characters that names have, the name of a
+//! property lies in the strings block, and another token follows.
 //!
-//! The other tokens say no more than was looked at; and fdt-rs looks for the end of
-//! a node's name in 30 bytes, where the specification (§2.2.1) allows 31 characters
-//! before the unit address, and real trees use them.
+//! The board's tree is read on the way to the first guest, so a byte is looked at
+//! once.
 
-#![allow(unsafe_code, reason = "fdt-rs's constructor is unsafe")]
+#![allow(unsafe_code, reason = "reads words in place, and names that are ASCII")]
 
 use crate::aligned::ALIGNMENT;
 use crate::error::FdtError;
-use crate::header::{Header, word};
-use fdt_rs::base::DevTree;
-use fdt_rs::base::iters::DevTreeParseIter;
-use fdt_rs::base::parse::ParsedTok;
-use fdt_rs::prelude::FallibleIterator;
+use crate::header::Header;
 
 pub(crate) const BEGIN_NODE: u32 = 1;
 pub(crate) const END_NODE: u32 = 2;
@@ -48,132 +41,191 @@ pub(crate) enum Token<'a> {
 }
 
 /// The tokens of a tree, one after the other.
-pub(crate) struct Tokens<'a, 'h> {
-    tree: DevTree<'a>,
-    header: &'h Header,
+pub(crate) struct Tokens<'a> {
+    strings: &'a [u8],
+    /// The structure block, as words and as bytes.
+    words: &'a [u32],
+    bytes: &'a [u8],
+    /// The next token: an index of words.
+    next: usize,
+    /// Where the block starts in the tree.
+    start: usize,
     /// Names of properties that were checked, each with its offset, at the place
     /// that the offset's low bits name.
     names: [(usize, &'a str); NAMES],
-    pub offset: usize,
 }
 
-impl<'a, 'h> Tokens<'a, 'h> {
+impl<'a> Tokens<'a> {
     /// The tokens of the tree in `bytes`, whose header is `header`.
-    pub fn new(bytes: &'a [u8], header: &'h Header) -> Result<Self, FdtError> {
+    pub fn new(bytes: &'a [u8], header: &Header) -> Result<Self, FdtError> {
         let truncated = FdtError::Truncated { need: header.total, have: bytes.len() };
-        let bytes = bytes.get(..header.total).ok_or(truncated)?;
-        if bytes.as_ptr().align_offset(ALIGNMENT) != 0 {
+        let tree = bytes.get(..header.total).ok_or(truncated)?;
+        let bytes = tree.get(header.structure.clone()).unwrap_or_default();
+        // SAFETY: 1. any four bytes are a word.
+        let (before, words, _) = unsafe { bytes.align_to() };
+        if !before.is_empty() || tree.as_ptr().align_offset(ALIGNMENT) != 0 {
             return Err(FdtError::Unaligned);
         }
-        // SAFETY:
-        // 1. The bytes are aligned to 32 bits: tested above.
-        // 2. They are exactly as long as the header's total size: cut above.
-        let tree = unsafe { DevTree::new(bytes) };
-        let tree = tree.map_err(|_| FdtError::NotADeviceTree)?;
-        let names = [(usize::MAX, ""); NAMES];
-        Ok(Self { tree, header, names, offset: header.structure.start })
+        Ok(Self {
+            strings: tree.get(header.strings.clone()).unwrap_or_default(),
+            words,
+            bytes,
+            next: 0,
+            start: header.structure.start,
+            names: [(usize::MAX, ""); NAMES],
+        })
+    }
+
+    /// Where the next token is in the tree.
+    pub fn offset(&self) -> usize {
+        self.start + 4 * self.next
     }
 
     /// The next token.
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Token<'a>, FdtError> {
         loop {
-            let rest = self.block(self.offset).ok_or(self.broken("the structure does not end"))?;
-            let token = word(rest, 0).ok_or(self.broken("the structure does not end"))?;
-            match token {
-                END => return Ok(Token::End),
-                BEGIN_NODE => {
-                    let name = self.node_name(rest)?;
-                    self.offset = self.followed(4 + name.len() + 1)?;
+            match self.word(0) {
+                Some(PROPERTY) => return self.property(),
+                Some(BEGIN_NODE) => {
+                    let name = self.node_name()?;
+                    self.skip(4 + name.len() + 1)?;
                     return Ok(Token::Begin(name));
                 }
-                PROPERTY => {
-                    let name = self.check_property(rest)?;
-                    return Ok(Token::Property(name, self.read_value()?));
-                }
-                END_NODE => {
-                    self.offset = self.followed(4)?;
+                Some(END_NODE) => {
+                    self.skip(4)?;
                     return Ok(Token::EndNode);
                 }
-                NOP => self.offset = self.followed(4)?,
-                _ => return Err(self.broken("there is no such token")),
+                Some(END) => return Ok(Token::End),
+                Some(NOP) => self.skip(4)?,
+                Some(_) => return Err(self.broken("there is no such token")),
+                None => return Err(self.broken("the structure does not end")),
             }
         }
     }
 
     /// An error at the token that is being read.
-    pub fn broken(&self, problem: &'static str) -> FdtError {
-        FdtError::Broken { offset: self.offset, problem }
+    #[cold]
+    #[inline(never)]
+    fn broken(&self, problem: &'static str) -> FdtError {
+        FdtError::Broken { offset: self.offset(), problem }
     }
 
-    /// Reads the value of a checked property with fdt-rs.
-    fn read_value(&mut self) -> Result<&'a [u8], FdtError> {
-        let refused = self.broken("a token is malformed");
-        let mut tokens = DevTreeParseIter { offset: self.offset, fdt: &self.tree };
-        let Ok(Some(ParsedTok::Prop(property))) = tokens.next() else { return Err(refused) };
-        self.offset = tokens.offset;
-        Ok(property.prop_buf)
+    /// Word `index` of the next token.
+    #[inline]
+    fn word(&self, index: usize) -> Option<u32> {
+        self.words.get(self.next + index).copied().map(u32::from_be)
     }
 
-    fn node_name(&self, rest: &'a [u8]) -> Result<&'a str, FdtError> {
-        let name = rest.get(4..).and_then(terminated).ok_or(self.broken("a name does not end"))?;
-        let name = text(name).filter(|name| is_node_name(name));
-        name.ok_or(self.broken("a node has an impossible name"))
+    fn node_name(&self) -> Result<&'a str, FdtError> {
+        let bytes = self.bytes.get(4 * self.next + 4..).unwrap_or_default();
+        match leading(bytes, IN_NODE) {
+            Some((name, 0)) => Ok(name),
+            Some(_) => Err(self.broken("a node has an impossible name")),
+            None => Err(self.broken("a name does not end")),
+        }
     }
 
-    /// Checks a property and gives its name.
-    fn check_property(&mut self, rest: &[u8]) -> Result<&'a str, FdtError> {
-        let fields = word(rest, 4).zip(word(rest, 8));
-        let (length, name) = fields.ok_or(self.broken("a property does not end"))?;
-        let name = self.property_name(name as usize);
-        let name = name.ok_or(self.broken("a property has an impossible name"))?;
-        self.followed(12 + length as usize)?;
-        Ok(name)
+    #[inline]
+    fn property(&mut self) -> Result<Token<'a>, FdtError> {
+        let Some((length, name)) = self.word(1).zip(self.word(2)) else {
+            return Err(self.broken("a property does not end"));
+        };
+        let Some(name) = self.property_name(name as usize) else {
+            return Err(self.broken("a property has an impossible name"));
+        };
+        let (start, length) = (4 * self.next + 12, length as usize);
+        self.skip(12 + length)?;
+        // `skip` has seen that there is as much.
+        Ok(Token::Property(name, self.bytes.get(start..start + length).unwrap_or_default()))
     }
 
-    /// The offset of the token after the `length` bytes of this one.
-    fn followed(&self, length: usize) -> Result<usize, FdtError> {
-        let next = self.offset + length.next_multiple_of(4);
-        let follows = self.block(next).is_some_and(|rest| rest.len() >= 4);
-        if follows { Ok(next) } else { Err(self.broken("a token does not end in its block")) }
+    /// Goes on behind this token, which has `length` bytes. Another one follows.
+    #[inline]
+    fn skip(&mut self, length: usize) -> Result<(), FdtError> {
+        let next = self.next + length.div_ceil(4);
+        if next >= self.words.len() {
+            return Err(self.broken("a token does not end in its block"));
+        }
+        self.next = next;
+        Ok(())
     }
 
-    /// The structure block from `offset` on.
-    fn block(&self, offset: usize) -> Option<&'a [u8]> {
-        self.tree.buf().get(offset..self.header.structure.end)
-    }
-
+    #[inline]
     fn property_name(&mut self, offset: usize) -> Option<&'a str> {
-        let known = self.names.get(offset % NAMES).filter(|(known, _)| *known == offset);
-        if let Some((_, name)) = known {
-            return Some(name);
+        match self.names.get(offset % NAMES) {
+            Some((known, name)) if *known == offset => Some(name),
+            _ => self.check_name(offset),
         }
-        let strings = self.tree.buf().get(self.header.strings.clone())?;
-        let rest = strings.get(offset..)?;
-        let name = text(terminated(rest.get(..PROPERTY_NAME).unwrap_or(rest))?)?;
-        if !is_property_name(name) {
-            return None;
+    }
+
+    #[inline(never)]
+    fn check_name(&mut self, offset: usize) -> Option<&'a str> {
+        let rest = self.strings.get(offset..)?;
+        match leading(rest.get(..PROPERTY_NAME).unwrap_or(rest), IN_PROPERTY)? {
+            (name, 0) if !name.is_empty() => {
+                *self.names.get_mut(offset % NAMES)? = (offset, name);
+                Some(name)
+            }
+            _ => None,
         }
-        *self.names.get_mut(offset % NAMES)? = (offset, name);
-        Some(name)
     }
 }
 
-fn terminated(bytes: &[u8]) -> Option<&[u8]> {
-    let end = bytes.iter().position(|byte| *byte == 0)?;
-    bytes.get(..end)
+/// That a character may stand in the name of a node, and of a property.
+const IN_NODE: u8 = 1;
+const IN_PROPERTY: u8 = 2;
+
+/// Which names each byte may stand in. All of them are ASCII.
+static CHARACTERS: [u8; 256] = {
+    let mut characters = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let c = byte as u8;
+        let either = c.is_ascii_alphanumeric() || matches!(c, b'+'..=b'.' | b'_');
+        let node = either || c == b'@';
+        let property = either || matches!(c, b'#' | b'*' | b'?');
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            characters[byte] =
+                if node { IN_NODE } else { 0 } | if property { IN_PROPERTY } else { 0 };
+        }
+        byte += 1;
+    }
+    characters
+};
+
+/// What `bytes` begin with of characters of a `kind`, and the byte behind them.
+#[inline]
+fn leading(bytes: &[u8], kind: u8) -> Option<(&str, u8)> {
+    let other = |byte: &u8| CHARACTERS.get(usize::from(*byte)).is_none_or(|c| c & kind == 0);
+    let length = bytes.iter().position(other)?;
+    let (name, rest) = bytes.split_at_checked(length)?;
+    // SAFETY: 1. `CHARACTERS` has ASCII only.
+    Some((unsafe { core::str::from_utf8_unchecked(name) }, *rest.first()?))
 }
 
-fn text(bytes: &[u8]) -> Option<&str> {
-    core::str::from_utf8(bytes).ok()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_node_name(name: &str) -> bool {
-    name.bytes()
-        .all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z' | b'+'..=b'.' | b'_' | b'@'))
-}
+    #[test]
+    fn names_have_the_characters_of_the_specification() {
+        let others = |kind, but: &str| -> bool {
+            (0..=255_u8).all(|byte| {
+                let c = char::from(byte);
+                let known = c.is_ascii_alphanumeric() || but.contains(c);
+                (leading(&[byte, 0], kind) == Some(("", byte)) || byte == 0) != known
+            })
+        };
+        assert!(others(IN_NODE, "+,-._@"));
+        assert!(others(IN_PROPERTY, "*+,-._#?"));
+    }
 
-fn is_property_name(name: &str) -> bool {
-    let alike =
-        |c| matches!(c, b'a'..=b'z' | b'#' | b'0'..=b'9' | b'A'..=b'Z' | b'*'..=b'.' | b'_' | b'?');
-    !name.is_empty() && name.bytes().all(alike)
+    #[test]
+    fn a_name_ends() {
+        assert_eq!(leading(b"a@0\0b", IN_NODE), Some(("a@0", 0)));
+        assert_eq!(leading(b"a@0", IN_NODE), None);
+        assert_eq!(leading(b"a@0\0", IN_PROPERTY), Some(("a", b'@')));
+    }
 }

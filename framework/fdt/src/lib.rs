@@ -6,10 +6,9 @@
 //! later, so that reading cannot fail halfway: what it accepts has a sound
 //! structure, and what it does not is refused with the offset of the fault.
 //!
-//! fdt-rs reads the tokens. It is trusted with a tree only token by token, after
-//! the same token was checked here, because it was written for trees that are
-//! well formed: it panics on some that are not, and asserts alignment instead of
-//! testing it. Its constructor is the only `unsafe` in the crate.
+//! The tokens are read here and not by fdt-rs, which was written for trees that are
+//! well formed: it panics on some that are not. Names become `str`, and words are
+//! read in place, by the only `unsafe` in the crate.
 //!
 //! [`Draft`] is a tree that is being written.
 //!

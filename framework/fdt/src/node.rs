@@ -3,7 +3,6 @@
 use crate::property::{Property, Strings};
 use crate::tree::{Entry, Tree};
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 /// A node. It is as cheap to copy as two words.
@@ -67,12 +66,21 @@ impl<'t> Node<'t> {
 
     /// From the root to here; the root's is `/`.
     pub fn path(&self) -> String {
-        let mut names: Vec<&str> = self.lineage().map(|node| node.name()).collect();
-        names.pop();
-        if names.is_empty() {
-            return String::from("/");
+        let mut path = String::with_capacity(64);
+        self.write_path(&mut path);
+        if path.is_empty() {
+            path.push('/');
         }
-        names.iter().rev().flat_map(|name| ["/", name]).collect()
+        path
+    }
+
+    /// As deep as nodes lie: [`MAX_DEPTH`](crate::MAX_DEPTH).
+    fn write_path(&self, path: &mut String) {
+        if let Some(parent) = self.parent() {
+            parent.write_path(path);
+            path.push('/');
+            path.push_str(self.name());
+        }
     }
 
     /// The node that it lies in; the root lies in none.
@@ -105,8 +113,15 @@ impl<'t> Node<'t> {
     /// The child with this name, or else the first whose name is this one
     /// without its unit address.
     pub fn child(&self, name: &str) -> Option<Self> {
-        let full = self.children().find(|child| child.name() == name);
-        full.or_else(|| self.children().find(|child| child.short_name() == name))
+        let mut short = None;
+        for child in self.children() {
+            match child.name().strip_prefix(name) {
+                Some("") => return Some(child),
+                Some(rest) if rest.starts_with('@') => short = short.or(Some(child)),
+                _ => {}
+            }
+        }
+        short
     }
 
     /// The node at a path from here, `soc/serial@0`; the node itself if the path
@@ -117,7 +132,7 @@ impl<'t> Node<'t> {
     }
 
     /// Its properties, in the order of the source.
-    pub fn properties(&self) -> impl Iterator<Item = Property<'t>> + use<'t> {
+    pub fn properties(&self) -> impl ExactSizeIterator<Item = Property<'t>> + use<'t> {
         self.tree.slice(self.entry().properties.clone()).iter().copied()
     }
 
@@ -150,13 +165,21 @@ impl<'t> Node<'t> {
 
     /// Whether it is compatible with `name`.
     pub fn is_compatible(&self, name: &str) -> bool {
-        let texts = self
-            .entry()
-            .compatible
-            .split_last()
-            .filter(|(last, _)| **last == 0)
-            .map(|(_, texts)| texts);
-        texts.is_some_and(|texts| texts.split(|byte| *byte == 0).any(|t| t == name.as_bytes()))
+        let name = name.as_bytes();
+        let mut list = self.entry().compatible;
+        if list.last() != Some(&0) {
+            return false;
+        }
+        while list.len() > name.len() {
+            if list.get(name.len()) == Some(&0) && list.starts_with(name) {
+                return true;
+            }
+            // The next string, if one can begin that is as long.
+            let before = list.get(..list.len() - name.len() - 1).unwrap_or_default();
+            let Some(end) = before.iter().position(|byte| *byte == 0) else { return false };
+            list = list.get(end + 1..).unwrap_or_default();
+        }
+        false
     }
 
     /// Whether it is there: its `status` is missing or `okay` (§2.3.4).

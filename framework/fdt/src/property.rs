@@ -30,8 +30,8 @@ impl<'t> Property<'t> {
 
     /// The value, if it is exactly one string.
     pub fn string(&self) -> Option<&'t str> {
-        let mut strings = self.strings()?;
-        strings.next().filter(|_| strings.next().is_none())
+        let (_, text) = self.value.split_last().filter(|(last, _)| **last == 0)?;
+        if text.contains(&0) { None } else { core::str::from_utf8(text).ok() }
     }
 
     /// The strings of the value, if it is a list of at least one, each ended by

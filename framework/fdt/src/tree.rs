@@ -51,7 +51,7 @@ impl<'a> Tree<'a> {
         let header = Header::read(bytes)?;
         let reserved = header.reservations(bytes)?;
         let mut tokens = Tokens::new(bytes, &header)?;
-        let mut index = Index::default();
+        let mut index = Index::for_block(header.structure.len());
         while index.take(&mut tokens)? {}
         let bytes = bytes.get(..header.total).unwrap_or_default();
         Ok(Self { nodes: index.nodes, properties: index.properties, reserved, bytes })
@@ -112,7 +112,6 @@ impl<'a> Tree<'a> {
 }
 
 /// The index while it grows.
-#[derive(Default)]
 struct Index<'a> {
     nodes: Vec<Entry<'a>>,
     properties: Vec<Property<'a>>,
@@ -121,9 +120,19 @@ struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
+    /// With room for what a structure block of `bytes` bytes has as a rule, in
+    /// boards' trees and in manifests.
+    fn for_block(bytes: usize) -> Self {
+        Self {
+            nodes: Vec::with_capacity(bytes / 96),
+            properties: Vec::with_capacity(bytes / 24),
+            open: Vec::with_capacity(8),
+        }
+    }
+
     /// Takes one token; false if it was the last.
-    fn take(&mut self, tokens: &mut Tokens<'a, '_>) -> Result<bool, FdtError> {
-        let at = tokens.broken("");
+    fn take(&mut self, tokens: &mut Tokens<'a>) -> Result<bool, FdtError> {
+        let offset = tokens.offset();
         let problem = match tokens.next()? {
             Token::Begin(name) => self.begin(name),
             Token::Property(name, value) => self.property(Property { name, value }),
@@ -132,12 +141,9 @@ impl<'a> Index<'a> {
             Token::End if !self.open.is_empty() => Some("a node does not end"),
             Token::End => return Ok(false),
         };
-        match (problem, at) {
-            (None, _) => Ok(true),
-            (Some(problem), FdtError::Broken { offset, .. }) => {
-                Err(FdtError::Broken { offset, problem })
-            }
-            (Some(_), other) => Err(other),
+        match problem {
+            None => Ok(true),
+            Some(problem) => Err(FdtError::Broken { offset, problem }),
         }
     }
 

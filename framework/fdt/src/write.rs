@@ -8,7 +8,6 @@
 use crate::fdt::{BEGIN_NODE, END, END_NODE, PROPERTY};
 use crate::header::{LAST_COMPATIBLE_VERSION, MAGIC, SIZE, VERSION};
 use alloc::vec::Vec;
-use core::ops::Range;
 
 /// How deep nodes may lie, as in Linux.
 const MAX_DEPTH: usize = 64;
@@ -19,17 +18,29 @@ const MAX_NAME: usize = 31;
 const BEFORE: usize = SIZE + 16;
 
 /// A tree, token by token.
-#[derive(Default)]
-pub(crate) struct Writer {
+pub(crate) struct Writer<'a> {
     structure: Vec<u8>,
     strings: Vec<u8>,
-    /// Where each of them is, without its NUL.
-    names: Vec<Range<usize>>,
+    /// What is in there, and where.
+    names: Vec<(&'a str, u32)>,
     phandles: Vec<u32>,
     depth: usize,
 }
 
-impl Writer {
+impl Default for Writer<'_> {
+    /// With room for what a guest's tree has as a rule.
+    fn default() -> Self {
+        Self {
+            structure: Vec::with_capacity(4096),
+            strings: Vec::with_capacity(512),
+            names: Vec::with_capacity(64),
+            phandles: Vec::with_capacity(8),
+            depth: 0,
+        }
+    }
+}
+
+impl<'a> Writer<'a> {
     #[inline(never)]
     fn word(&mut self, word: u32) {
         self.structure.extend_from_slice(&word.to_be_bytes());
@@ -57,10 +68,7 @@ impl Writer {
     }
 
     /// The node that began last has a property.
-    pub fn property(&mut self, name: &str, value: &[u8]) -> Result<(), &'static str> {
-        if !is_property_name(name) {
-            return Err("has a property with an impossible name");
-        }
+    pub fn property(&mut self, name: &'a str, value: &[u8]) -> Result<(), &'static str> {
         let length = u32::try_from(value.len()).map_err(|_| TOO_LARGE)?;
         if let ("phandle", Ok(phandle)) = (name, value.try_into()) {
             let phandle = u32::from_be_bytes(phandle);
@@ -69,27 +77,26 @@ impl Writer {
             }
             self.phandles.push(phandle);
         }
-        let offset = self.offset_of(name.as_bytes());
-        self.word(PROPERTY);
-        self.word(length);
-        self.word(offset);
+        let offset = self.offset_of(name).ok_or("has a property with an impossible name")?;
+        let words = [PROPERTY, length, offset].map(u32::to_be_bytes);
+        self.structure.extend_from_slice(words.as_flattened());
         self.bytes(value);
         Ok(())
     }
 
-    /// Where a string stands in the strings block.
-    fn offset_of(&mut self, string: &[u8]) -> u32 {
-        let is_it = |at: &&Range<usize>| {
-            at.len() == string.len() && self.strings.get((*at).clone()) == Some(string)
-        };
-        if let Some(known) = self.names.iter().find(is_it) {
-            return known.start as u32;
+    /// Where the name of a property stands in the strings block.
+    fn offset_of(&mut self, name: &'a str) -> Option<u32> {
+        if let Some((_, offset)) = self.names.iter().find(|(known, _)| *known == name) {
+            return Some(*offset);
         }
-        let start = self.strings.len();
-        self.strings.extend_from_slice(string);
-        self.names.push(start..self.strings.len());
+        if !is_property_name(name) {
+            return None;
+        }
+        let offset = self.strings.len() as u32;
+        self.strings.extend_from_slice(name.as_bytes());
         self.strings.push(0);
-        start as u32
+        self.names.push((name, offset));
+        Some(offset)
     }
 
     /// The node that began last ends.

@@ -9,7 +9,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use evisor_aarch64::{Boot, Ram, cores, gic};
-use evisor_contract::components;
+use evisor_contract::{Declaration, components};
 use evisor_fdt::Tree;
 use evisor_kernel::{Bundle, bind};
 use evisor_manifest::{BoardFacts, Deployment, LeftOut, Surroundings};
@@ -58,7 +58,8 @@ fn deploy(
     report::to(board);
     let mut hardware = (board.bring_up)(tree).map_err(|problem| refuse_for(&problem))?;
     info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
-    check_registry(image)?;
+    let registry = components().map_err(|duplicate| refuse_for(&duplicate))?;
+    check_registry(image, registry)?;
     if hardware.gic.is_none() {
         return Err(refuse(format_args!("the board has no GIC that this version drives")));
     }
@@ -75,7 +76,7 @@ fn deploy(
     let manifest = Tree::new(bundle.manifest())
         .map_err(|error| refuse(format_args!("the manifest: {error}")))?;
     let manifest = &*Box::leak(Box::new(manifest));
-    let deployment = &*Box::leak(Box::new(read(manifest, image, &facts, bundle)?));
+    let deployment = &*Box::leak(Box::new(read(manifest, registry, image, &facts, bundle)?));
     let cores = core::mem::take(&mut hardware.cores);
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
     let machine = Machine::new(hardware);
@@ -104,8 +105,7 @@ fn start_core(board: &Board, core: usize, affinity: u64) -> bool {
 
 /// A component that was asked for and that the linker dropped, or one that nobody
 /// asked for, means that the image was not linked as it must be.
-fn check_registry(image: &Image) -> Result<(), Refused> {
-    let linked = components().map_err(|duplicate| refuse_for(&duplicate))?;
+fn check_registry(image: &Image, linked: &[Declaration]) -> Result<(), Refused> {
     let lost = image.features.iter().filter(|name| linked.iter().all(|c| c.name != **name));
     let lost = lost.map(|name| refuse(format_args!("component {name} was built in but is not in the registry; keep linkme's sections in the linker script")));
     let strange = linked.iter().filter(|c| !image.features.contains(&c.name));
@@ -141,11 +141,11 @@ fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8])
 
 fn read(
     manifest: &Tree<'_>,
+    registry: &'static [Declaration],
     image: &Image,
     facts: &BoardFacts,
     bundle: &Bundle<'_>,
 ) -> Result<Deployment, Refused> {
-    let registry = components().map_err(|duplicate| refuse_for(&duplicate))?;
     let around = Surroundings { registry, left_out: image.left_out, board: facts, files: bundle };
     evisor_manifest::read(manifest, &around)
         .map_err(|errors| errors.iter().fold(Refused, |_, error| refuse_for(error)))

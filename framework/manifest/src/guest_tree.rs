@@ -8,14 +8,13 @@
 
 use crate::chosen::guest_path;
 use crate::error::ManifestError;
-use crate::objects::properties_of;
 use crate::plan::{ObjectPlan, VmPlan};
 use crate::{space, words};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use evisor_contract::{BuildError, GuestNode};
+use evisor_contract::{BuildError, Declaration, GuestNode};
 use evisor_fdt::{Draft, Node, Property, Strings, Tree};
 
 /// What a guest's tree is compatible with if the manifest does not say: Linux's
@@ -78,13 +77,13 @@ struct Guest<'a> {
 
 /// A component's view of a node on its way.
 struct Described<'d, 'a> {
-    draft: &'d mut Draft,
+    draft: &'d mut Draft<'a>,
     guest: &'d mut Guest<'a>,
 }
 
 impl GuestNode for Described<'_, '_> {
     fn set(&mut self, name: &str, value: &[u8]) {
-        self.draft.set(name, value);
+        self.draft.set(name.to_string(), value.to_vec());
     }
 
     fn fixed_clock(&mut self, hertz: u32) -> u32 {
@@ -99,7 +98,7 @@ impl GuestNode for Described<'_, '_> {
 }
 
 impl<'a> Guest<'a> {
-    fn root(&mut self, seed: Option<&[u8]>) -> Result<Draft, Box<ManifestError>> {
+    fn root(&mut self, seed: Option<&[u8]>) -> Result<Draft<'a>, Box<ManifestError>> {
         let mut root = copy(self.node);
         root.rename("");
         for child in self.node.children() {
@@ -116,7 +115,7 @@ impl<'a> Guest<'a> {
 
     /// A node below the root, with all that is in it; `None` if it is not for
     /// the guest.
-    fn child(&mut self, node: Node<'a>) -> Result<Option<Draft>, Box<ManifestError>> {
+    fn child(&mut self, node: Node<'a>) -> Result<Option<Draft<'a>>, Box<ManifestError>> {
         let hidden = space::is_memory(node) && node.has(words::READ_ONLY);
         if !node.is_enabled() || hidden {
             return Ok(None);
@@ -132,15 +131,19 @@ impl<'a> Guest<'a> {
     }
 
     /// Adds what the node's component, or the reader itself, knows of it.
-    fn describe(&mut self, node: Node<'a>, draft: &mut Draft) -> Result<(), Box<ManifestError>> {
+    fn describe(
+        &mut self,
+        node: Node<'a>,
+        draft: &mut Draft<'a>,
+    ) -> Result<(), Box<ManifestError>> {
         let path = node.path();
         let vm = self.vm;
         if let Some(object) = vm.objects.iter().find(|object| object.path == path) {
             // An interrupt controller can have less than its node lists.
             if let Some((_, reg)) = object.properties.iter().find(|(name, _)| name == "reg") {
-                draft.set("reg", reg);
+                draft.set("reg", reg.as_slice());
             }
-            self.ask(object, draft)?;
+            object.with_node(|node| self.ask(object.declaration, node, draft))?;
             if object.declaration.needs.interrupt_controller && draft.get("phandle").is_none() {
                 draft.set_cells("phandle", &[self.phandles.fresh()]);
             }
@@ -154,25 +157,30 @@ impl<'a> Guest<'a> {
         Ok(())
     }
 
-    fn ask(&mut self, object: &ObjectPlan, draft: &mut Draft) -> Result<(), Box<ManifestError>> {
+    fn ask(
+        &mut self,
+        declaration: &Declaration,
+        node: &evisor_contract::Node<'_>,
+        draft: &mut Draft<'a>,
+    ) -> Result<(), Box<ManifestError>> {
         let mut described = Described { draft, guest: self };
-        object
-            .with_node(|node| (object.declaration.describe)(node, &mut described))
-            .map_err(|error| ManifestError::from_component(&object.path, error))
+        (declaration.describe)(node, &mut described)
+            .map_err(|error| ManifestError::from_component(node.path(), error))
     }
 
     /// The first CPU's component describes the others too.
     fn describe_cpu(
         &mut self,
         node: Node<'a>,
-        draft: &mut Draft,
+        draft: &mut Draft<'a>,
     ) -> Result<(), Box<ManifestError>> {
         let (vm, path) = (self.vm, node.path());
         let first = vm.cpus.first().map(|cpu| &cpu.path);
         let object = vm.objects.iter().find(|object| Some(&object.path) == first);
         if let Some(object) = object.filter(|object| object.path != path) {
-            let properties = properties_of(node);
-            self.ask(&ObjectPlan { path, properties, ..object.clone() }, draft)?;
+            let properties: Vec<_> = node.properties().map(|p| (p.name, p.value)).collect();
+            let node = evisor_contract::Node::new(&path, &properties, &[]);
+            self.ask(object.declaration, &node, draft)?;
         }
         draft.set_strings("device_type", &["cpu"]);
         if self.has_psci() && draft.get("enable-method").is_none() {
@@ -189,7 +197,7 @@ impl<'a> Guest<'a> {
     }
 
     /// Turns paths in `chosen` and `aliases` into the guest's.
-    fn localize(&self, node: Node<'_>, draft: &mut Draft) {
+    fn localize(&self, node: Node<'_>, draft: &mut Draft<'a>) {
         let localized = |property: Property<'_>| {
             let path = property.string()?;
             Some((property.name.to_string(), guest_path(self.node, path).to_string()))
@@ -199,11 +207,11 @@ impl<'a> Guest<'a> {
         }
         let is_path = |p: &Property<'_>| node.name() == "aliases" || p.name == "stdout-path";
         for (name, path) in node.properties().filter(is_path).filter_map(localized) {
-            draft.set_strings(&name, &[&path]);
+            draft.set_strings(name, &[&path]);
         }
     }
 
-    fn finish_root(&self, root: &mut Draft) {
+    fn finish_root(&self, root: &mut Draft<'a>) {
         let names: Vec<&str> = self.node.compatible().filter(|name| !is_word(name)).collect();
         root.set_strings("compatible", if names.is_empty() { &[MACHINE] } else { &names });
         // The specification's defaults (§2.3.5), which Linux does not share.
@@ -218,27 +226,25 @@ impl<'a> Guest<'a> {
         let only = only.and_then(|only| root.descend(guest_path(self.node, &only.path)));
         let phandle = only.and_then(|only| only.get("phandle")).map(<[u8]>::to_vec);
         if let Some(phandle) = phandle.filter(|_| root.get("interrupt-parent").is_none()) {
-            root.set("interrupt-parent", &phandle);
+            root.set("interrupt-parent", phandle);
         }
     }
 
-    fn finish_chosen(&self, root: &mut Draft, seed: Option<&[u8]>) {
+    fn finish_chosen(&self, root: &mut Draft<'a>, seed: Option<&[u8]>) {
         let chosen = root.child_mut("chosen");
         if let Some(initrd) = &self.vm.initrd {
             chosen.set_number("linux,initrd-start", initrd.ipa);
             chosen.set_number("linux,initrd-end", initrd.ipa.saturating_add(initrd.size));
         }
         if let Some(seed) = seed {
-            chosen.set("rng-seed", seed);
+            chosen.set("rng-seed", seed.to_vec());
         }
     }
 }
 
 /// The node without eVisor's own words, and without what lies in it.
-fn copy(node: Node<'_>) -> Draft {
-    let mut draft = Draft::copy(node);
-    draft.retain(|name| !is_word(name));
-    draft
+fn copy(node: Node<'_>) -> Draft<'_> {
+    Draft::copy_of(node, |name| !is_word(name))
 }
 
 fn is_word(name: &str) -> bool {
@@ -246,14 +252,14 @@ fn is_word(name: &str) -> bool {
 }
 
 /// Whether a node has a name that a guest knows.
-fn is_for_guest(draft: &Draft) -> bool {
+fn is_for_guest(draft: &Draft<'_>) -> bool {
     let Some(value) = draft.get("compatible") else { return true };
     let names = Property { name: "compatible", value }.strings();
     names.is_none_or(|mut names: Strings<'_>| names.any(|name| !is_word(name)))
 }
 
-fn clock(hertz: u32, phandle: u32) -> Draft {
-    let mut clock = Draft::new(&format!("clock-{hertz}"));
+fn clock(hertz: u32, phandle: u32) -> Draft<'static> {
+    let mut clock = Draft::new(format!("clock-{hertz}"));
     clock.set_strings("compatible", &["fixed-clock"]);
     clock.set_cells("#clock-cells", &[0]);
     clock.set_cells("clock-frequency", &[hertz]);

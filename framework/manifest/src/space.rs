@@ -77,7 +77,8 @@ fn is_sound(faults: &Faults, node: Node<'_>, region: Region) -> bool {
 
 /// Whether a node is a VM's memory.
 pub(crate) fn is_memory(node: Node<'_>) -> bool {
-    node.string("device_type") == Some("memory") || node.short_name() == "memory"
+    node.property("device_type").is_some_and(|p| p.value == b"memory\0")
+        || node.short_name() == "memory"
 }
 
 /// Reads the VM's memory nodes.

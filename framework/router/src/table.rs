@@ -117,14 +117,9 @@ impl<P: ?Sized + Port> TableBuilder<P> {
         if let Some(route) = clash {
             return Err(Overlap { one: route.first, other: first });
         }
-        self.insert(first, last, capability);
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn insert(&mut self, first: u64, last: u64, capability: Capability<P>) {
         let place = self.routes.partition_point(|route| route.first < first);
         self.routes.insert(place, Route { first, span: last.saturating_sub(first), capability });
+        Ok(())
     }
 
     /// Fills the gaps and fixes the table.
@@ -136,49 +131,41 @@ impl<P: ?Sized + Port> TableBuilder<P> {
     /// Apart, and never inlined: it is the same code for each kind of port, and
     /// the linker keeps one.
     #[inline(never)]
-    fn finish_with(mut self, nobody: &'static P) -> Table<P> {
+    fn finish_with(self, nobody: &'static P) -> Table<P> {
         let names: Vec<_> = self.routes.iter().map(Route::names).collect();
         let shift = best_shift(&names);
-        let gaps = gaps(&names);
-        self.routes.reserve_exact(gaps.len());
-        for (first, last) in gaps {
-            self.insert(first, last, Capability::new(nobody, Rights::empty(), 0));
+        let gap = |first, last: u64| Route {
+            first,
+            span: last - first,
+            capability: Capability::new(nobody, Rights::empty(), 0),
+        };
+        let mut routes = Vec::with_capacity(2 * names.len() + 1);
+        let mut next = Some(0);
+        for (route, (first, last)) in self.routes.into_iter().zip(names) {
+            routes.extend(next.filter(|next| *next < first).map(|next| gap(next, first - 1)));
+            routes.push(route);
+            next = last.checked_add(1);
         }
-        Table { routes: self.routes, shift }
+        routes.extend(next.map(|next| gap(next, u64::MAX)));
+        Table { routes, shift }
     }
-}
-
-// The work of `finish` that does not depend on the port is not compiled for each.
-
-/// The names between, before and behind `names`, which are in order.
-fn gaps(names: &[(u64, u64)]) -> Vec<(u64, u64)> {
-    let mut gaps = Vec::with_capacity(names.len() + 1);
-    let mut next = Some(0);
-    for (first, last) in names {
-        if let Some(gap) = next.filter(|gap| gap < first) {
-            gaps.push((gap, first - 1));
-        }
-        next = last.checked_add(1);
-    }
-    gaps.extend(next.map(|gap| (gap, u64::MAX)));
-    gaps
 }
 
 /// The lowest shift under which the fewest routes share a slot.
 fn best_shift(names: &[(u64, u64)]) -> u32 {
+    const { assert!(SLOTS <= 32) };
     let shared = |shift: u32| {
-        let mut taken = [0u32; SLOTS];
-        for (first, _) in names {
-            if let Some(slot) = taken.get_mut((first >> shift) as usize & (SLOTS - 1)) {
-                *slot += 1;
-            }
-        }
-        taken.iter().map(|n| n.saturating_sub(1)).sum::<u32>()
+        let slot = |first: u64| (first >> shift) as usize & (SLOTS - 1);
+        let taken = names.iter().fold(0_u32, |taken, (first, _)| taken | 1 << slot(*first));
+        names.len() as u32 - taken.count_ones()
     };
     // No shift can do better than to fill every slot.
     let fewest = names.len().saturating_sub(SLOTS) as u32;
     let (mut best, mut least) = (0, u32::MAX);
-    for shift in 0..40 {
+    // All are alike in the bits above those that the first and the last differ in.
+    let ends = names.first().zip(names.last());
+    let bits = ends.map_or(0, |((first, _), (last, _))| 64 - (first ^ last).leading_zeros());
+    for shift in 0..bits.clamp(1, 40) {
         let shared = shared(shift);
         if shared < least {
             (best, least) = (shift, shared);
