@@ -1,11 +1,13 @@
 //! The card: what it does with commands, and where in a transfer it is. It holds no
 //! data and moves none.
 
+mod blocks;
+mod saving;
+
 use crate::card_spec::{
     BLOCK, MOST_UNITS, UNIT, application, command, interface_condition, ocr, status,
 };
 use crate::identity::{LONGEST, SCR, cid, csd, sd_status, switch};
-use evisor_contract::{Restore, RestoreError, Save};
 
 /// Its state (§4.1, Table 4-1), as the status says it; `Inactive` says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -362,132 +364,6 @@ impl Card {
     }
 }
 
-/// Transfers of blocks.
-impl Card {
-    fn out_of_range(&self, block: u32) -> u32 {
-        if u64::from(block) < self.facts.blocks { 0 } else { status::OUT_OF_RANGE }
-    }
-
-    /// Begins at `block`; the card ends it itself after `count`.
-    fn begin(&mut self, block: u32, count: Option<u32>, state: State) -> Outcome {
-        let write = state == State::ReceivingData;
-        let protected = write && self.facts.read_only;
-        let wrong = self.out_of_range(block) | if protected { status::WRITE_PROTECTED } else { 0 };
-        let outcome = self.report(wrong);
-        if wrong != 0 {
-            return outcome;
-        }
-        let count = count.filter(|count| *count != 0);
-        self.state = state;
-        self.next = u64::from(block);
-        let wanted = count.map_or(u64::MAX, u64::from);
-        self.end = self.next.saturating_add(wanted).min(self.facts.blocks);
-        self.counted = count.is_some() && self.end - self.next == wanted;
-        if write {
-            self.written = 0;
-        }
-        Outcome { follows: if write { Follows::Write } else { Follows::Read }, ..outcome }
-    }
-
-    /// CMD12: the state is the one before in the response.
-    fn stop(&mut self, state: State) -> Outcome {
-        let outcome = self.report(0);
-        self.state = state;
-        Outcome { follows: Follows::Stop, ..outcome }
-    }
-
-    /// The next block of a transfer, and how many there are from there on.
-    pub fn place(&self) -> (u64, u64) {
-        (self.next, self.end.saturating_sub(self.next))
-    }
-
-    /// The host wants to go on behind the end, which may be the card's.
-    pub fn overrun(&mut self) {
-        if !self.counted {
-            self.wrong |= status::OUT_OF_RANGE;
-        }
-    }
-
-    /// The medium failed.
-    pub fn medium_failed(&mut self, write: bool) {
-        self.wrong |= if write { status::ERROR } else { status::ECC_FAILED };
-    }
-
-    /// `count` blocks were sent, or received and written.
-    pub fn pass(&mut self, count: u64) {
-        self.next = self.next.saturating_add(count).min(self.end);
-        let over = self.counted && self.next == self.end;
-        match self.state {
-            State::SendingData if over => self.state = State::Transfer,
-            State::ReceivingData | State::Programming | State::Disconnect => {
-                self.written = self.written.saturating_add(u32::try_from(count).unwrap_or(0));
-                if over && self.state == State::ReceivingData {
-                    self.state = State::Programming;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Nobody listens any more, and the card is not told: one that ends by itself
-    /// does.
-    pub fn abandon(&mut self) {
-        if self.counted && matches!(self.state, State::SendingData | State::ReceivingData) {
-            self.state = State::Transfer;
-        }
-    }
-
-    /// All that was received or erased is on the medium.
-    pub fn programmed(&mut self) {
-        match self.state {
-            State::Programming => self.state = State::Transfer,
-            State::Disconnect => self.state = State::StandBy,
-            _ => {}
-        }
-    }
-}
-
-/// Erasing (§4.3.5).
-impl Card {
-    /// Only SEND_STATUS may come between the three commands.
-    fn check_erase_sequence(&mut self, index: u8) {
-        let belongs = matches!(
-            index,
-            command::ERASE_START | command::ERASE_END | command::ERASE | command::SEND_STATUS
-        );
-        if !belongs && self.erase != (None, None) {
-            self.erase = (None, None);
-            self.wrong |= status::ERASE_RESET;
-        }
-    }
-
-    fn erase_end(&mut self, block: u32) -> Outcome {
-        if self.erase.0.is_none() {
-            return self.report(status::ERASE_SEQUENCE_ERROR);
-        }
-        self.erase.1 = Some(block);
-        self.report(self.out_of_range(block))
-    }
-
-    fn begin_erase(&mut self) -> Outcome {
-        let (Some(first), Some(last)) = core::mem::take(&mut self.erase) else {
-            return self.report(status::ERASE_SEQUENCE_ERROR);
-        };
-        if first > last || self.out_of_range(first) | self.out_of_range(last) != 0 {
-            return self.report(status::ERASE_PARAMETER);
-        }
-        if self.facts.read_only {
-            return self.report(status::WRITE_PROTECTED);
-        }
-        let outcome = self.report(0);
-        self.state = State::Programming;
-        self.next = u64::from(first);
-        self.end = u64::from(last) + 1;
-        self.counted = false;
-        Outcome { follows: Follows::Erase, ..outcome }
-    }
-}
-
 fn short(word: u32) -> Outcome {
     Outcome { response: Response::Short(word), follows: Follows::Nothing }
 }
@@ -500,68 +376,4 @@ fn register(bytes: &[u8]) -> [u8; LONGEST] {
     let mut all = [0; LONGEST];
     all.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
     all
-}
-
-/// Saving and restoring.
-impl Card {
-    pub fn save(&self, to: &mut Save) {
-        to.word(self.state as u32);
-        to.word(u32::from(self.address));
-        let flags = [self.application, self.interface_known, self.wide, self.fast, self.counted];
-        let flags = flags.into_iter().rev().fold(0, |all, flag| all << 1 | u32::from(flag));
-        to.word(flags);
-        to.word(self.wrong);
-        to.word(self.written);
-        for optional in [self.count, self.erase.0, self.erase.1] {
-            to.word(u32::from(optional.is_some()));
-            to.word(optional.unwrap_or(0));
-        }
-        to.double(self.next);
-        to.double(self.end);
-    }
-
-    pub fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
-        self.power_cycle();
-        self.state = state(from.word()?)?;
-        self.address = u16::try_from(from.word()?).map_err(|_| RestoreError::Impossible)?;
-        let flags = crate::registers::word(from, 0x1f)?;
-        let flag = |bit: u32| flags >> bit & 1 != 0;
-        self.application = flag(0);
-        self.interface_known = flag(1);
-        self.wide = flag(2);
-        self.fast = flag(3);
-        self.counted = flag(4);
-        self.wrong = crate::registers::word(from, status::REPORTED)?;
-        self.written = from.word()?;
-        self.count = optional(from)?;
-        self.erase = (optional(from)?, optional(from)?);
-        self.next = from.double()?;
-        self.end = from.double()?;
-        let sound = self.next <= self.end && self.end <= self.facts.blocks;
-        if sound { Ok(()) } else { Err(RestoreError::Impossible) }
-    }
-}
-
-fn optional(from: &mut Restore<'_>) -> Result<Option<u32>, RestoreError> {
-    match (from.word()?, from.word()?) {
-        (0, 0) => Ok(None),
-        (1, value) => Ok(Some(value)),
-        _ => Err(RestoreError::Impossible),
-    }
-}
-
-fn state(word: u32) -> Result<State, RestoreError> {
-    let all = [
-        State::Idle,
-        State::Ready,
-        State::Identification,
-        State::StandBy,
-        State::Transfer,
-        State::SendingData,
-        State::ReceivingData,
-        State::Programming,
-        State::Disconnect,
-        State::Inactive,
-    ];
-    all.into_iter().find(|state| *state as u32 == word).ok_or(RestoreError::Impossible)
 }

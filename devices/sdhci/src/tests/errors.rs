@@ -15,6 +15,7 @@ fn inhibited_commands_are_not_sent() {
     assert_eq!(host.state(), 5, "one without data is");
     assert_eq!(host.get32(offset::PRESENT_STATE) & 6, 6);
     host.rig.settle_blocks();
+    assert_eq!(host.interrupts(), READ_READY);
     host.command(12, 0, BUSY);
     assert_eq!(host.get32(offset::PRESENT_STATE) & 6, 0);
 }
@@ -294,13 +295,11 @@ fn resets_while_the_store_is_busy() {
             host.begin(0, way, End::Stop, 20, true);
             match how {
                 0 => host.rig.reset(),
-                2 => {
-                    host.send(12, 0, BUSY);
-                }
+                2 => {}
                 how => host.put8(0x2f, how),
             }
-            if how == 4 {
-                host.command(12, 0, BUSY);
+            if matches!(how, 2 | 4) {
+                host.send(12, 0, BUSY);
             }
             if how < 2 {
                 host.start();

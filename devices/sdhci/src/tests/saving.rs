@@ -98,7 +98,10 @@ fn bent_states() {
         for bit in 0..8 {
             let mut bent = state.clone();
             bent[at] ^= 1 << bit;
-            let _ = host.rig.restore(&bent);
+            if host.rig.restore(&bent).is_err() {
+                host.rig.reset();
+                continue;
+            }
             let _ = host.rig.notify(tag::DEADLINE, 0);
             host.rig.settle_blocks();
             host.get32(offset::BUFFER);

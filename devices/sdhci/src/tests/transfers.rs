@@ -100,10 +100,9 @@ fn pieces() {
     assert_eq!(host.interrupts(), COMMAND_DONE | TRANSFER_DONE);
     // A write ends with a flush, and not before it is done.
     host.begin(16, Way::Adma2, End::Auto12, 9, false);
-    for _ in 0..2 {
-        assert!(host.rig.answer_blocks());
-        host.rig.advance(0);
-    }
+    assert!(host.rig.answer_blocks());
+    host.rig.advance(0);
+    assert!(host.rig.answer_blocks());
     assert_eq!(host.interrupts(), COMMAND_DONE);
     assert_eq!(host.get32(offset::PRESENT_STATE) & 1 << 20, 0, "DAT0 is low: it programs");
     host.rig.settle_blocks();
@@ -236,6 +235,7 @@ fn endless_transfers() {
         host.rig.settle_blocks();
         assert_eq!(host.port(512), pattern(2, 40)[n * 512..][..512]);
     }
+    host.interrupts();
     host.command(12, 0, BUSY);
     assert_eq!(host.status(), 0x900);
     host.put16(offset::TRANSFER_MODE, MULTIPLE);
