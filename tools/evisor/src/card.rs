@@ -1,21 +1,24 @@
 //! An SD card's image: a partition table, a FAT file system for the firmware and eVisor,
 //! and further partitions as they are given.
 //!
-//! Equal input gives equal bytes: times, the volume's identifier and the disk's are
-//! constants. What is zero is not written, so that the image takes little room here.
+//! mtools makes the file system. Equal input gives equal bytes: times, the volume's
+//! identifier and the disk's are constants. What is zero is not written, so that the
+//! image takes little room here.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions, format_volume};
-use fscommon::StreamSlice;
 
 use crate::deployment;
-use crate::process::Progress;
+use crate::packages;
+use crate::process::{Progress, long};
 
 pub const MIB: u64 = 1 << 20;
 pub const SECTOR: u64 = 512;
@@ -37,11 +40,19 @@ const MOST_PARTITIONS: usize = 3;
 
 /// "EVIS": the volume's serial number and the disk's.
 const IDENTIFIER: u32 = 0x5349_5645;
-const LABEL: [u8; 11] = *b"EVISOR     ";
+const LABEL: &str = "EVISOR";
+/// The first second that FAT can express, 1980-01-01: the time of all files.
+const TIME: &str = "315532800";
+
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Partition types: FAT32 by logical block addresses, and Linux.
 const FAT32: u8 = 0x0c;
 const LINUX: u8 = 0x83;
+
+/// Names in the folder where an image is made: the image, and the file that is copied.
+const IMAGE: &str = "image";
+const FILE: &str = "file";
 
 /// A number of bytes, written as a number and K, M or G.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,20 +138,31 @@ pub struct Layout {
 impl Card {
     /// Writes the image, which a reader never sees half written.
     pub fn write(&self, path: &Path) -> Result<Layout> {
+        packages::need("mformat", ("mtools", "makes FAT file systems"))?;
         let layout = self.layout()?;
-        let unfinished = path.with_extension(format!("unfinished-{}", std::process::id()));
-        let progress = Progress::start(&format!("writing {}", path.display()));
-        let written = self.fill(&unfinished, &layout, &progress);
-        progress.end(written.is_ok());
-        let written = written.and_then(|()| {
-            fs::rename(&unfinished, path)
+        self.names_differ()?;
+        let folder = path.with_extension(format!("unfinished-{}", std::process::id()));
+        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let written = self.fill(&folder, &layout).and_then(|()| {
+            fs::rename(folder.join(IMAGE), path)
                 .with_context(|| format!("cannot write {}", path.display()))
         });
-        if written.is_err() {
-            // It may not even have been made.
-            let _ = fs::remove_file(&unfinished);
+        let removed = fs::remove_dir_all(&folder);
+        written.and(removed.with_context(|| format!("cannot remove {}", folder.display())))?;
+        Ok(layout)
+    }
+
+    /// FAT does not tell capitals from small letters.
+    fn names_differ(&self) -> Result<()> {
+        let mut names = BTreeSet::new();
+        for file in &self.files {
+            ensure!(
+                names.insert(file.name.to_ascii_uppercase()),
+                "two files of the card would be {}: give the guest's another name",
+                file.name.to_ascii_uppercase()
+            );
         }
-        written.map(|()| layout)
+        Ok(())
     }
 
     /// Divides the card up: the FAT has what the others leave, which is at least what
@@ -193,61 +215,89 @@ impl Card {
         (files + files / 16 + 2 * MIB).next_multiple_of(ALIGN).max(LEAST)
     }
 
-    fn fill(&self, path: &Path, layout: &Layout, progress: &Progress) -> Result<()> {
+    /// Makes the image in an empty folder.
+    fn fill(&self, folder: &Path, layout: &Layout) -> Result<()> {
+        let path = folder.join(IMAGE);
         let cannot = || format!("cannot write {}", path.display());
-        let image = File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let image = image.with_context(cannot)?;
-        image.set_len(layout.size).with_context(cannot)?;
-        image.write_all_at(&partition_table(&layout.spans)?, 0).with_context(cannot)?;
         let [fat, others @ ..] = layout.spans.as_slice() else {
             bail!("a card has no partition");
         };
-        self.fill_fat(&image, fat, progress)?;
+        let image = File::create_new(&path).with_context(cannot)?;
+        image.set_len(layout.size).with_context(cannot)?;
+        image.write_all_at(&partition_table(&layout.spans)?, 0).with_context(cannot)?;
+        self.fill_fat(&Fat { folder, start: fat.start }, fat)?;
         for (span, partition) in others.iter().zip(&self.partitions) {
             if let Partition::Copy(from) = partition {
-                copy(from, &image, span, progress)?;
+                let progress = Progress::start(&format!("copying {}", from.display()));
+                let copied = copy(from, &image, span, &progress);
+                progress.end(copied.is_ok());
+                copied?;
             }
         }
         image.sync_all().with_context(cannot)
     }
 
-    fn fill_fat(&self, image: &File, span: &Span, progress: &Progress) -> Result<()> {
-        let slice = || StreamSlice::new(image.try_clone()?, span.start, span.start + span.length);
-        let options = FormatVolumeOptions::new()
-            .fat_type(FatType::Fat32)
-            .bytes_per_cluster(cluster_size(span.length))
-            .volume_id(IDENTIFIER)
-            .volume_label(LABEL);
-        format_volume(&mut slice()?, options).context("cannot make the FAT file system")?;
-        let system = FileSystem::new(slice()?, FsOptions::new())
-            .context("cannot read the FAT file system that was made")?;
-        for file in &self.files {
-            progress.detail(&file.name);
-            add(&system, file).with_context(|| format!("cannot put {} on the card", file.name))?;
+    fn fill_fat(&self, fat: &Fat<'_>, span: &Span) -> Result<()> {
+        fat.format(span)?;
+        let folders: BTreeSet<&str> =
+            self.files.iter().flat_map(|file| above(&file.name)).collect();
+        for folder in folders {
+            fat.run("mmd", &[&format!("::{folder}")], &format!("making {folder} on the card"))?;
         }
-        system.unmount().context("cannot finish the FAT file system")
+        self.files.iter().try_for_each(|file| fat.add(file))
+    }
+}
+
+/// The folders that a file is in, the outermost first.
+fn above(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').filter_map(|(at, _)| name.get(..at))
+}
+
+/// The file system of the image in a folder, as mtools reaches it.
+struct Fat<'a> {
+    folder: &'a Path,
+    start: u64,
+}
+
+impl Fat<'_> {
+    fn format(&self, span: &Span) -> Result<()> {
+        let [sectors, hidden, cluster] =
+            [span.length, span.start, cluster_size(span.length)].map(|bytes| bytes / SECTOR);
+        // Heads and sectors mean nothing here, and it will not do without.
+        let options = format!(
+            "-F -T {sectors} -H {hidden} -c {cluster} -h 64 -s 32 -v {LABEL} -N {IDENTIFIER:08x} ::"
+        );
+        let options: Vec<&str> = options.split(' ').collect();
+        self.run("mformat", &options, "making the FAT file system")
+    }
+
+    fn add(&self, file: &deployment::File) -> Result<()> {
+        let path = self.folder.join(FILE);
+        fs::write(&path, &file.bytes)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        let to = format!("::{}", file.name);
+        self.run("mcopy", &[FILE, &to], &format!("putting {} on the card", file.name))
+    }
+
+    fn run(&self, program: &str, arguments: &[&str], what: &str) -> Result<()> {
+        let mut command = Command::new(program);
+        command
+            .args(["-i", &format!("{IMAGE}@@{}", self.start)])
+            .args(arguments)
+            .current_dir(self.folder)
+            .env("SOURCE_DATE_EPOCH", TIME)
+            .env("TZ", "UTC0");
+        long(what, &mut command, LIMIT).map(drop)
     }
 }
 
 /// The largest clusters of which there are enough for FAT32.
-fn cluster_size(partition: u64) -> u32 {
-    let mut size = 512;
+fn cluster_size(partition: u64) -> u64 {
+    let mut size = SECTOR;
     while size < LARGEST_CLUSTER && partition / (size * 2) > CLUSTERS + CLUSTERS / 16 {
         size *= 2;
     }
-    u32::try_from(size).unwrap_or(512)
-}
-
-fn add(system: &FileSystem<StreamSlice<File>>, file: &deployment::File) -> Result<()> {
-    let root = system.root_dir();
-    for (at, _) in file.name.match_indices('/') {
-        root.create_dir(file.name.get(..at).unwrap_or_default())?;
-    }
-    ensure!(root.open_file(&file.name).is_err(), "another file has that name already");
-    let mut to = root.create_file(&file.name)?;
-    to.write_all(&file.bytes)?;
-    to.flush()?;
-    Ok(())
+    size
 }
 
 /// Copies a file, its holes aside.
@@ -257,6 +307,7 @@ fn copy(from: &Path, image: &File, span: &Span, progress: &Progress) -> Result<(
     let (mut at, mut piece) = (0, Vec::new());
     loop {
         piece.clear();
+        progress.announce();
         let length = source.by_ref().take(MIB).read_to_end(&mut piece).with_context(cannot)?;
         if length == 0 {
             return Ok(());
@@ -304,12 +355,6 @@ mod tests {
             file("BOOT/KERNEL.IMG", &[9; 5000]),
         ];
         Card { files, partitions, size }
-    }
-
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("evisor-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        folder
     }
 
     #[test]
@@ -376,36 +421,17 @@ mod tests {
     }
 
     #[test]
-    fn equal_input_gives_equal_bytes_and_what_was_put_in() {
-        let folder = folder("card");
-        let data = folder.join("data");
-        fs::write(&data, [5; 1000]).unwrap();
-        let (one, two) = (folder.join("one.img"), folder.join("two.img"));
-        let card = card(vec![Partition::Copy(data)], None);
-        let layout = card.write(&one).unwrap();
-        card.write(&two).unwrap();
-        let (image, other) = (fs::read(&one).unwrap(), fs::read(&two).unwrap());
-        fs::remove_dir_all(&folder).unwrap();
-        assert!(image == other);
-        let at = usize::try_from(layout.spans[1].start).unwrap();
-        assert_eq!(image[at..at + 1000], [5; 1000]);
-        let at = usize::try_from(layout.spans[0].start).unwrap();
-        let system =
-            FileSystem::new(std::io::Cursor::new(image[at..].to_vec()), FsOptions::new()).unwrap();
-        let mut read = Vec::new();
-        system.root_dir().open_file("boot/kernel.img").unwrap().read_to_end(&mut read).unwrap();
-        assert_eq!(read, [9; 5000]);
+    fn a_name_twice_is_refused() {
+        let mut card = card(Vec::new(), None);
+        card.names_differ().unwrap();
+        card.files.push(file("CONFIG.TXT", b""));
+        let error = card.names_differ().unwrap_err().to_string();
+        assert!(error.contains("would be CONFIG.TXT"), "{error}");
     }
 
     #[test]
-    fn a_name_twice_is_refused_and_leaves_no_file() {
-        let folder = folder("twice");
-        let mut card = card(Vec::new(), None);
-        card.files.push(file("CONFIG.TXT", b""));
-        let error = format!("{:#}", card.write(&folder.join("a.img")).unwrap_err());
-        let left = fs::read_dir(&folder).unwrap().count();
-        fs::remove_dir_all(&folder).unwrap();
-        assert!(error.contains("CONFIG.TXT") && error.contains("already"), "{error}");
-        assert_eq!(left, 0);
+    fn a_file_is_in_all_its_folders() {
+        assert_eq!(above("A/B/C.TXT").collect::<Vec<_>>(), ["A", "A/B"]);
+        assert_eq!(above("C.TXT").count(), 0);
     }
 }

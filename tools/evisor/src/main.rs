@@ -9,6 +9,7 @@ mod build;
 mod card;
 mod card_cases;
 mod card_file;
+mod card_reader;
 mod cases;
 mod check;
 mod console;

@@ -55,14 +55,16 @@ impl SdCard {
         let firmware = self.firmware()?;
         let deployment = Deployment::load(&self.manifest, &self.card_files)?;
         check::examine(&deployment, Board::Raspi4, GIC, &Features::Default)?;
-        let mut files = boot_files(&deployment)?;
+        // First what eVisor reads by its short name: mtools makes short names up for the
+        // others, which differ from those that are there.
+        let mut files = guests_files(&deployment, &self.card_files)?;
+        files.extend(boot_files(&deployment)?);
         files.extend(firmware);
-        files.extend(guests_files(&deployment, &self.card_files)?);
         let card = Card { files, partitions: self.partitions, size: self.size };
         let layout = card.write(&self.output)?;
         print!("{}", report(&card, &layout));
         say(&format!(
-            "written; dd if={} of=/dev/CARD bs=4M conv=fsync puts it on a card, and ends all that was there",
+            "written; dd if={} of=/dev/CARD bs=4M conv=fsync writes it over a card",
             self.output.display()
         ));
         Ok(0)
