@@ -304,7 +304,7 @@ fn cluster_size(partition: u64) -> u64 {
 fn copy(from: &Path, image: &File, span: &Span, progress: &Progress) -> Result<()> {
     let cannot = || format!("cannot copy {}", from.display());
     let mut source = File::open(from).with_context(cannot)?.take(span.length);
-    let (mut at, mut piece) = (0, Vec::new());
+    let (mut at, mut piece, zeros) = (0, Vec::new(), vec![0; usize::try_from(MIB)?]);
     loop {
         piece.clear();
         progress.announce();
@@ -312,7 +312,7 @@ fn copy(from: &Path, image: &File, span: &Span, progress: &Progress) -> Result<(
         if length == 0 {
             return Ok(());
         }
-        if piece.iter().any(|&byte| byte != 0) {
+        if !zeros.starts_with(&piece) {
             image.write_all_at(&piece, span.start + at).with_context(cannot)?;
         }
         at += length as u64;

@@ -27,7 +27,9 @@ const FILES: [&str; 4] =
     ["::/bcm2711-rpi-4-b.dtb", "::/bundle.cpio", "::/config.txt", "::/evisor.bin"];
 
 pub fn step(count: &mut Count) -> Result<()> {
-    packages::need("fsck.fat", ("dosfstools", "checks FAT file systems"))?;
+    if fsck().is_none() {
+        packages::install(&[("dosfstools", "checks FAT file systems")], packages::From::Release)?;
+    }
     packages::need("mdir", ("mtools", "reads FAT file systems"))?;
     let folder = workspace::root().join("target/evisor/sdcard");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -36,6 +38,7 @@ pub fn step(count: &mut Count) -> Result<()> {
     count.one("a data partition is the file, and the next is empty", cards.have_data());
     count.one("the same input gives the same card", cards.are_the_same());
     count.one("a guest's file is on the card, and not in the bundle", cards.have_guests_files());
+    count.one("firmware of a folder is on the card", cards.have_firmware());
     for (what, arguments, error) in REFUSALS {
         count.one(what, cards.refuse(arguments, error));
     }
@@ -127,7 +130,8 @@ impl Cards {
         image.read_exact_at(&mut fat, FAT_AT)?;
         let path = self.path("partition.fat");
         fs::write(&path, fat)?;
-        capture(Command::new("fsck.fat").args(["-n", "-v"]).arg(path)).map(drop)
+        capture(Command::new(fsck().context("there is no fsck.fat")?).args(["-n", "-v"]).arg(path))
+            .map(drop)
     }
 
     fn have_data(&self) -> Result<()> {
@@ -172,6 +176,20 @@ impl Cards {
         Ok(())
     }
 
+    fn have_firmware(&self) -> Result<()> {
+        let (folder, card) = (self.path("firmware"), self.path("firmware.img"));
+        fs::create_dir_all(&folder)?;
+        let files = ["start4.elf", "fixup4.dat", "LICENCE.broadcom"];
+        files.iter().try_for_each(|name| fs::write(folder.join(name), name))?;
+        capture(sdcard(MANIFEST).arg("--firmware").arg(folder).arg("-o").arg(&card))?;
+        self.check(&card)?;
+        for name in files {
+            same(&typed(&card, name)?, name.as_bytes(), name)?;
+        }
+        ensure!(listed(&card)?.len() == FILES.len() + files.len(), "it lists {:?}", listed(&card)?);
+        Ok(())
+    }
+
     fn refuse(&self, arguments: &[&str], error: &str) -> Result<()> {
         let folder = self.folder.to_string_lossy();
         let mut command = sdcard(MANIFEST);
@@ -199,6 +217,11 @@ impl Cards {
         fs::remove_file(large)?;
         refused
     }
+}
+
+/// Where fsck.fat is: `/usr/sbin` is on root's path only.
+fn fsck() -> Option<&'static str> {
+    ["/usr/sbin/fsck.fat", "/sbin/fsck.fat"].into_iter().find(|path| Path::new(path).is_file())
 }
 
 fn sdcard(manifest: &str) -> Command {
