@@ -96,8 +96,8 @@ fn deploy(
 
 /// Brings up another core; false, and a line that says so, if it does not come.
 fn start_core(board: &Board, core: usize, affinity: u64) -> bool {
-    let power_on = |entry, context| (board.start_core)(affinity, entry, context);
-    let up = cores::start(core, run::run_core, power_on);
+    let release = |entry| (board.start_core)(affinity, entry);
+    let up = cores::start(core, affinity, run::run_core, release);
     if !up {
         refuse(format_args!("core {core} (affinity {affinity:#x}) does not start"));
     }

@@ -1,4 +1,5 @@
-//! Debian's arm64 kernel, busybox and U-Boot for the demonstrations, fetched once.
+//! Debian's arm64 kernel, busybox and U-Boot for the demonstrations, and the device
+//! tree of the Raspberry Pi 4 that comes with the kernel, fetched once.
 //!
 //! apt fetches them with lists and a cache of their own, so that the machine's
 //! package database never learns of another architecture. apt checks the
@@ -22,6 +23,7 @@ const FETCH: Duration = Duration::from_secs(600);
 const KERNEL: &str = "linux-image-arm64";
 const BUSYBOX: &str = "busybox-static";
 const U_BOOT: &str = "u-boot-qemu";
+const PI_TREE: &str = "bcm2711-rpi-4-b.dtb";
 
 /// What can be named, after `debian:`.
 pub const NAMES: [&str; 3] = ["linux", "initramfs", "u-boot"];
@@ -34,6 +36,13 @@ pub fn read(name: &str) -> Result<Vec<u8>> {
         "initramfs" => initramfs::write(&store.file("busybox")?),
         _ => bail!("there is no debian:{name}: the names are debian:{}", NAMES.join(", debian:")),
     }
+}
+
+/// The device tree of the Raspberry Pi 4 B, and where it is.
+pub fn pi_tree() -> Result<(PathBuf, Vec<u8>)> {
+    let store = Store::open()?;
+    let bytes = store.file(PI_TREE)?;
+    Ok((store.folder.join(PI_TREE), bytes))
 }
 
 /// The folder of fetched files, one for each release.
@@ -104,7 +113,9 @@ impl Store {
     fn keep(&self, work: &Path, packages: &[Package]) -> Result<()> {
         let files = work.join("files");
         let release = packages.first().map(|p| p.name.trim_start_matches("linux-image-"));
-        let kernel = files.join(format!("boot/vmlinuz-{}", release.unwrap_or_default()));
+        let release = release.unwrap_or_default();
+        let kernel = files.join(format!("boot/vmlinuz-{release}"));
+        let pi_tree = files.join(format!("usr/lib/linux-image-{release}/broadcom")).join(PI_TREE);
         let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| files.join(p));
         let busybox =
             busybox.iter().find(|p| p.is_file()).context("busybox-static holds no busybox")?;
@@ -114,7 +125,9 @@ impl Store {
             .map(|p| format!("{} {} sha256:{}\n", p.name, p.version, p.sha256))
             .collect();
         write_whole(&self.folder.join("packages.txt"), record.as_bytes())?;
-        for (name, path) in [("busybox", busybox), ("linux", &kernel), ("u-boot", &u_boot)] {
+        let kept =
+            [("busybox", busybox), ("linux", &kernel), (PI_TREE, &pi_tree), ("u-boot", &u_boot)];
+        for (name, path) in kept {
             let bytes =
                 fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             write_whole(&self.folder.join(name), &bytes)?;
