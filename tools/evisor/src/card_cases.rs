@@ -5,10 +5,14 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::card::MIB;
+use crate::card_reader::CardReader;
+use crate::console::{Console, End};
+use crate::machine::{Machine, Seat, need_qemu};
 use crate::packages;
 use crate::process::capture;
 use crate::steps::myself;
@@ -18,6 +22,8 @@ use crate::workspace;
 const MANIFEST: &str = "manifests/serial.dts";
 /// The same with its image on the card.
 const ON_CARD: &str = "tools/evisor/tests/guests/on-card.dts";
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where the first partition starts.
 const FAT_AT: u64 = 4 * MIB;
@@ -35,6 +41,7 @@ pub fn step(count: &mut Count) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let cards = Cards { folder };
     count.one("a card passes fsck.fat and lists what was put on it", cards.are_sound());
+    count.one("what is on it boots in QEMU's Raspberry Pi, with the card", cards.boot());
     count.one("a data partition is the file, and the next is empty", cards.have_data());
     count.one("the same input gives the same card", cards.are_the_same());
     count.one("a guest's file is on the card, and not in the bundle", cards.have_guests_files());
@@ -121,6 +128,21 @@ impl Cards {
         same(&typed(&card, "config.txt")?, &fs::read(config)?, "config.txt")
     }
 
+    /// Boots what is on the card as the firmware would.
+    fn boot(&self) -> Result<()> {
+        need_qemu()?;
+        let card = self.serial("card.img")?;
+        let [kernel, bundle] = ["evisor.bin", "bundle.cpio"].map(|name| self.path(name));
+        fs::write(&kernel, typed(&card, "evisor.bin")?)?;
+        fs::write(&bundle, typed(&card, "bundle.cpio")?)?;
+        let machine = Machine { card: CardReader::trying(card), ..Machine::raspi4() };
+        let qemu = machine.boot(Seat::Script, &kernel, &bundle)?;
+        let exit = "it comes back; =exit".parse().map_err(anyhow::Error::msg)?;
+        let (end, console) = Console::start(qemu)?.watch(vec![exit], LIMIT)?;
+        ensure!(end == End::Exited(Some(0)), "it ended with {end:?}; its console:\n{console}");
+        Ok(())
+    }
+
     /// Has the first partition's file system checked, with nothing to repair.
     fn check(&self, card: &Path) -> Result<()> {
         let image = fs::File::open(card)?;
@@ -130,8 +152,10 @@ impl Cards {
         image.read_exact_at(&mut fat, FAT_AT)?;
         let path = self.path("partition.fat");
         fs::write(&path, fat)?;
-        capture(Command::new(fsck().context("there is no fsck.fat")?).args(["-n", "-v"]).arg(path))
-            .map(drop)
+        let fsck = fsck().context("there is no fsck.fat")?;
+        let checked = capture(Command::new(fsck).args(["-n", "-v"]).arg(&path));
+        fs::remove_file(&path)?;
+        checked.map(drop)
     }
 
     fn have_data(&self) -> Result<()> {
