@@ -80,7 +80,7 @@ const REFUSALS: [(&str, &[&str], &str); 7] = [
     (
         "a name of eVisor's own is refused",
         &["-o", "@/no.img", "--card-file", "CONFIG.TXT=Cargo.toml"],
-        "two files of the card would be CONFIG.TXT",
+        "would be CONFIG.TXT",
     ),
 ];
 
