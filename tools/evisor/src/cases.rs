@@ -18,6 +18,16 @@ const COUNTS_NOW: &str =
 const COUNTS_LATER: &str =
     "~ # =sleep 1; test $(n timer) -gt $t -a $(n uart) -gt $u && echo both 'grew'";
 
+/// Makes a file system on the card, and 16 MiB on that; what they add up to is kept
+/// there too.
+const FILL_CARD: &str = "~ # =mke2fs -q /dev/mmcblk0 && mount -t ext4 /dev/mmcblk0 /tmp \
+    && dd if=/dev/urandom of=/tmp/data bs=1M count=16 && sha256sum /tmp/data >/tmp/sum \
+    && sync && echo is 'filled'";
+
+/// Adds them up again.
+const CHECK_CARD: &str = "Booting Linux[^~]*~ # =mount -t ext4 /dev/mmcblk0 /tmp \
+    && sha256sum -c /tmp/sum && dmesg | grep -i mmc";
+
 pub const CASES: &[Case] = &[
     Case {
         name: "serial greets and echoes",
@@ -278,5 +288,81 @@ pub const CASES: &[Case] = &[
         arguments: &["manifests/serial.dts", "--until", "never printed", "--timeout", "5"],
         status: 1,
         shows: &[],
+    },
+    Case {
+        name: "Linux keeps files on an emulated SD card over a reboot",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-sd.dts",
+            "--send",
+            FILL_CARD,
+            "--send",
+            "is filled[^~]*~ # =reboot",
+            "--send",
+            CHECK_CARD,
+            "--send",
+            "data: OK[^~]*~ # =poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["using ADMA", "/tmp/data: OK", "Power down"],
+    },
+    Case {
+        name: "Linux does so through the data port",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-sd-port.dts",
+            "--send",
+            FILL_CARD,
+            "--send",
+            "is filled[^~]*~ # =reboot",
+            "--send",
+            CHECK_CARD,
+            "--send",
+            "data: OK[^~]*~ # =poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["using PIO", "/tmp/data: OK", "Power down"],
+    },
+    Case {
+        name: "Linux does so on four cores and a GICv3",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-sd-arasan.dts",
+            "--gic",
+            "3",
+            "--send",
+            FILL_CARD,
+            "--send",
+            "is filled[^~]*~ # =reboot",
+            "--send",
+            CHECK_CARD,
+            "--send",
+            "data: OK[^~]*~ # =poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["using ADMA", "/tmp/data: OK", "Power down"],
+    },
+    Case {
+        name: "on a Raspberry Pi 4, Linux does so",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-sd.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            FILL_CARD,
+            "--send",
+            "is filled[^~]*~ # =reboot",
+            "--send",
+            CHECK_CARD,
+            "--send",
+            "data: OK[^~]*~ # =poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["using ADMA", "/tmp/data: OK", "Power down"],
     },
 ];
