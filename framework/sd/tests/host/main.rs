@@ -10,6 +10,10 @@
 )]
 
 mod card;
+mod images;
 mod model;
+mod mutants;
+mod reading;
 mod starting;
+mod tables;
 mod transfers;
