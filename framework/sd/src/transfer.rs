@@ -134,6 +134,12 @@ impl Job {
         failed: false,
         deadline: 0,
     };
+
+    /// The words of the buffer for these blocks.
+    fn words<'b>(&self, buffer: &'b mut [u32], from: u64, to: u64) -> Option<&'b mut [u32]> {
+        let word = |block: u64| usize::try_from(block - self.first).ok()?.checked_mul(BLOCK_WORDS);
+        buffer.get_mut(word(from)?..word(to)?)
+    }
 }
 
 enum Step {
@@ -318,17 +324,10 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
         }
     }
 
-    /// The words of the buffer for these blocks.
-    fn words<'b>(&self, buffer: &'b mut [u32], from: u64, to: u64) -> Option<&'b mut [u32]> {
-        let word =
-            |block: u64| usize::try_from(block - self.job.first).ok()?.checked_mul(BLOCK_WORDS);
-        buffer.get_mut(word(from)?..word(to)?)
-    }
-
     /// Sends the command of the next piece.
     fn send(&mut self, buffer: &mut [u32]) -> Step {
         let job = &self.job;
-        let enough = self.words(buffer, job.first, job.end).is_some();
+        let enough = job.words(buffer, job.first, job.end).is_some();
         match job.error {
             Some(error) if job.failed => return Step::End(Progress::Failed(error)),
             _ if !enough => {
@@ -370,7 +369,7 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
 
     fn prepare_memory(&mut self, buffer: &mut [u32], count: u32) {
         let (from, to) = self.job.piece;
-        let words = self.words(buffer, from, to).filter(|_| self.job.write);
+        let words = self.job.words(buffer, from, to).filter(|_| self.job.write);
         if let Some(memory) = &mut self.memory {
             let table = dma::prepare(memory, count, words.map(|words| &*words));
             self.host.write(offset::ADMA_ADDRESS, table);
@@ -418,41 +417,40 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
     /// One look at the status a block (HC §3.7.2.1): it is cleared first, as the next
     /// block may be there with the last word of this one.
     fn move_blocks(&mut self, buffer: &mut [u32], left: &mut u32) -> Step {
-        let ready = if self.job.write { STATUS::WRITE_READY::SET } else { STATUS::READ_READY::SET };
-        let before = self.job.block;
-        while *left > 0 {
+        let job = &self.job;
+        let ready = if job.write { STATUS::WRITE_READY::SET } else { STATUS::READ_READY::SET };
+        // `send` has seen that the buffer is large enough. With a smaller one in the
+        // middle nothing moves, and the transfer times out.
+        let words = job.words(buffer, job.block, job.piece.1).unwrap_or_default();
+        let mut moved = 0;
+        for block in words.chunks_exact_mut(BLOCK_WORDS).take(*left as usize) {
             let status = self.host.status().get();
-            if status & ERRORS != 0 {
-                return self.faulty(Cause::Controller(status));
-            }
-            if status & ready.value == 0 {
+            if status & (ERRORS | ready.value) != ready.value {
                 break;
             }
             self.host.clear(ready.value);
-            self.move_block(buffer);
-            *left -= 1;
-            if self.job.block == self.job.piece.1 {
-                self.phase = Phase::Ending;
-                return Step::Again;
+            if self.job.write {
+                self.host.registers.write_data(block);
+            } else {
+                self.host.registers.read_data(block);
             }
+            moved += 1;
         }
-        if self.job.block != before {
+        *left -= moved;
+        self.job.block += u64::from(moved);
+        if self.job.block == self.job.piece.1 {
+            self.phase = Phase::Ending;
+            return Step::Again;
+        }
+        let status = self.host.status().get();
+        if status & ERRORS != 0 {
+            return self.faulty(Cause::Controller(status));
+        }
+        if moved > 0 {
             self.set_deadline(time::DATA);
         }
+        // What came after the last look interrupts.
         Step::Wait
-    }
-
-    fn move_block(&mut self, buffer: &mut [u32]) {
-        let block = self.job.block;
-        // `send` has seen that the buffer is large enough; a caller that gives a
-        // smaller one in the middle gets nothing, and the transfer times out.
-        let Some(words) = self.words(buffer, block, block + 1) else { return };
-        if self.job.write {
-            self.host.registers.write_data(words);
-        } else {
-            self.host.registers.read_data(words);
-        }
-        self.job.block = block + 1;
     }
 
     fn look_at_end(&mut self, buffer: &mut [u32], left: &mut u32) -> Step {
@@ -483,7 +481,7 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
 
     fn take_memory(&mut self, buffer: &mut [u32]) {
         let (from, to) = self.job.piece;
-        if let Some(words) = self.words(buffer, from, to).filter(|_| !self.job.write)
+        if let Some(words) = self.job.words(buffer, from, to).filter(|_| !self.job.write)
             && let Some(memory) = &mut self.memory
         {
             dma::take(memory, (to - from) as u32, words);

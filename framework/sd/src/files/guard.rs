@@ -2,7 +2,7 @@
 
 use crate::disk::Disk;
 use crate::error::SdError;
-use crate::files::volume::{Fields, Volume};
+use crate::files::volume::{Fields, Next, Volume};
 use crate::files::{FileError, LibraryError};
 use crate::spec::{BLOCK, BLOCK_WORDS};
 use alloc::vec;
@@ -23,6 +23,9 @@ const IS_FOLDER: u8 = 0x10;
 /// An entry that was deleted.
 const DELETED: u8 = 0xe5;
 
+/// What is wrong with a chain.
+pub const LEADS_OUT: &str = "a chain of clusters leads out of the volume";
+
 /// What is being looked for, and so what a block that is read holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -30,8 +33,8 @@ pub enum Look {
     Boot,
     /// An entry with this name in a folder of so many blocks at most.
     Name([u8; 11], u32),
-    /// Where a byte of a file is: this block.
-    Where(Option<u64>),
+    /// Where a file begins: this block.
+    Start(Option<u64>),
 }
 
 impl Look {
@@ -129,7 +132,6 @@ pub fn explain<D>(state: &RefCell<State<D>>, error: LibraryError) -> FileError {
         Error::NotFound | Error::OpenedFileAsDir => FileError::Missing,
         Error::OpenedDirAsFile => FileError::Folder,
         Error::FilenameError(_) => FileError::BadName,
-        Error::EndOfFile => FileError::Corrupt("a file has fewer clusters than its size says"),
         _ => FileError::Corrupt("it makes no sense"),
     }
 }
@@ -174,8 +176,8 @@ impl<D: Disk> State<D> {
                 Ok(())
             }
             _ if self.volume.fat.contains(&index) => self.copy(index, block),
-            Look::Where(_) if self.volume.data.contains(&index) => {
-                self.look = Look::Where(Some(index));
+            Look::Start(_) if self.volume.data.contains(&index) => {
+                self.look = Look::Start(Some(index));
                 Ok(())
             }
             Look::Name(name, left)
@@ -187,7 +189,7 @@ impl<D: Disk> State<D> {
                 self.copy(index, block)?;
                 self.check_folder(&name, block)
             }
-            _ => Err(FileError::Corrupt("a chain of clusters leads out of the volume")),
+            _ => Err(FileError::Corrupt(LEADS_OUT)),
         }
     }
 
@@ -240,15 +242,12 @@ impl<D: Disk> State<D> {
         line.block(index).ok_or(FileError::Corrupt("it makes no sense"))
     }
 
-    /// Whether a file's chain ends with the cluster of this block. One that goes on is
-    /// longer than the file, or goes in a circle: it would have no end at all.
-    pub fn ends_at(&mut self, block: u64) -> Result<(), FileError> {
+    /// The first block of the cluster that follows a block's in its chain.
+    pub fn follow(&mut self, block: u64) -> Result<Next, FileError> {
         let (word, shift) = self.volume.entry_of(block);
         let index = self.volume.fat.start + (word / BLOCK_WORDS) as u64;
         let word = self.words(index)?.get(word % BLOCK_WORDS).copied().unwrap_or(0);
-        let ends = self.volume.is_end(word >> shift);
-        let why = "a file has more clusters than its size says, or they go in a circle";
-        if ends { Ok(()) } else { Err(FileError::Corrupt(why)) }
+        Ok(self.volume.next(word >> shift))
     }
 
     /// Hides volume labels, which embedded-sdmmc would take for what is looked for, and

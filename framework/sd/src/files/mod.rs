@@ -6,9 +6,10 @@
 //! as it was checked, FAT entries that are the end or a cluster of the volume, and of
 //! the entry that is looked for, one whose cluster exists.
 //!
-//! It reads block by block too. Here it only says where a file's clusters are: one
-//! byte of each is asked for, and the guard notes the block instead of reading it.
-//! Clusters that follow one another are then read at once, to where they are wanted.
+//! It reads block by block too. So it finds a file and says where it begins, which it
+//! does by asking for its first byte: the guard notes the block instead of reading it.
+//! The chain of clusters is followed here, and those that lie together are read at
+//! once, to where they are wanted.
 
 mod error;
 mod guard;
@@ -25,14 +26,19 @@ use core::cell::RefCell;
 use embedded_sdmmc::{
     Mode, RawDirectory, RawFile, TimeSource, Timestamp, VolumeIdx, VolumeManager,
 };
-use guard::{Guard, Look, State};
-use volume::Volume;
+use guard::{Guard, LEADS_OUT, Look, State};
+use volume::{Next, Volume};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Blocks that are read at once to where they are wanted; progress is told as often.
 const PIECE: u64 = 1024;
 /// The same where they go through a buffer.
 const BUFFERED: usize = 64;
+
+/// What is wrong with a file's chain.
+const ENDS_EARLY: &str = "a file has fewer clusters than its size says";
+/// One that goes in a circle has no end at all.
+const GOES_ON: &str = "a file has more clusters than its size says, or they go in a circle";
 
 /// The files. What is written to the card meanwhile is not seen.
 pub struct Files<D> {
@@ -247,55 +253,61 @@ impl<D: Disk> Open<'_, D> {
         most: u64,
         each: &mut dyn FnMut(&mut D, Piece) -> Result<(), FileError>,
     ) -> Result<(), FileError> {
-        let cluster = self.state.borrow().volume.per_cluster;
         let blocks = u64::from(self.size).div_ceil(BLOCK as u64);
-        let mut piece = Piece { block: 0, count: 0, offset: 0 };
-        let mut last = None;
-        for first in (0..blocks).step_by(cluster as usize) {
-            let block = self.locate(first * BLOCK as u64)?;
-            last = Some(block);
-            let count = cluster.min(blocks - first);
-            if block != piece.block + piece.count || piece.count == 0 {
-                self.hand_out(piece, most, each)?;
-                piece = Piece { block, count: 0, offset: first * BLOCK as u64 };
-            }
-            piece.count += count;
-            while piece.count >= most {
-                piece =
-                    self.hand_out(Piece { count: most, ..piece }, most, each).map(|()| Piece {
-                        block: piece.block + most,
-                        count: piece.count - most,
-                        offset: piece.offset + most * BLOCK as u64,
-                    })?;
-            }
-        }
-        self.hand_out(piece, most, each)?;
-        last.map_or(Ok(()), |block| self.state.borrow_mut().ends_at(block))
-    }
-
-    fn hand_out(
-        &self,
-        piece: Piece,
-        most: u64,
-        each: &mut dyn FnMut(&mut D, Piece) -> Result<(), FileError>,
-    ) -> Result<(), FileError> {
-        if piece.count == 0 {
+        if blocks == 0 {
             return Ok(());
         }
-        debug_assert!(piece.count <= most, "{} blocks", piece.count);
-        each(&mut self.state.borrow_mut().disk, piece)
+        let first = self.find_start()?;
+        let mut state = self.state.borrow_mut();
+        let cluster = state.volume.per_cluster;
+        let mut piece = Piece { block: first, count: 0, offset: 0 };
+        let mut at = first;
+        let mut left = blocks;
+        loop {
+            piece.count += cluster.min(left);
+            left = left.saturating_sub(cluster);
+            while piece.count >= most {
+                each(&mut state.disk, Piece { count: most, ..piece })?;
+                piece = piece.after(most);
+            }
+            let next = match (state.follow(at)?, left) {
+                (Next::End, 0) => break,
+                (_, 0) => return Err(FileError::Corrupt(GOES_ON)),
+                (Next::End, _) => return Err(FileError::Corrupt(ENDS_EARLY)),
+                (Next::Nowhere, _) => return Err(FileError::Corrupt(LEADS_OUT)),
+                (Next::Block(next), _) => next,
+            };
+            if next != at + cluster && piece.count > 0 {
+                each(&mut state.disk, piece)?;
+                piece = piece.after(piece.count);
+            }
+            if piece.count == 0 {
+                piece.block = next;
+            }
+            at = next;
+        }
+        if piece.count > 0 { each(&mut state.disk, piece) } else { Ok(()) }
     }
 
-    /// The block that has this byte of the file.
-    fn locate(&self, offset: u64) -> Result<u64, FileError> {
-        let explain = |error| guard::explain(self.state, error);
-        guard::look(self.state, Look::Where(None));
-        let offset = u32::try_from(offset).map_err(|_| FileError::Corrupt("a file is too long"))?;
-        self.manager.file_seek_from_start(self.file, offset).map_err(explain)?;
-        self.manager.read(self.file, &mut [0]).map_err(explain)?;
+    /// The first block of the file, which is not empty.
+    fn find_start(&self) -> Result<u64, FileError> {
+        guard::look(self.state, Look::Start(None));
+        let read = self.manager.read(self.file, &mut [0]);
+        read.map_err(|error| guard::explain(self.state, error))?;
         match self.state.borrow().look {
-            Look::Where(Some(block)) => Ok(block),
-            _ => Err(FileError::Corrupt("a file ends early")),
+            Look::Start(Some(block)) => Ok(block),
+            _ => Err(FileError::Corrupt(ENDS_EARLY)),
+        }
+    }
+}
+
+impl Piece {
+    /// What is left when its first blocks are done.
+    fn after(self, count: u64) -> Self {
+        Self {
+            block: self.block + count,
+            count: self.count - count,
+            offset: self.offset + count * BLOCK as u64,
         }
     }
 }

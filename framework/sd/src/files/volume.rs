@@ -25,6 +25,17 @@ pub struct Volume {
     pub wide: bool,
 }
 
+/// What follows a cluster in its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The cluster that starts with this block.
+    Block(u64),
+    /// Nothing: it is the last one.
+    End,
+    /// What is no cluster of the volume.
+    Nowhere,
+}
+
 /// Fewer clusters are FAT12 ("FAT Type Determination").
 const FAT16_FROM: u64 = 4085;
 /// And fewer FAT16.
@@ -133,9 +144,17 @@ impl Volume {
         if self.wide { (cluster, 0) } else { (cluster / 2, 16 * (cluster % 2) as u32) }
     }
 
-    /// Whether an entry, of which the lower bits count, ends a chain.
-    pub fn is_end(&self, entry: u32) -> bool {
-        if self.wide { entry & 0x0fff_ffff > BAD_32 } else { entry & 0xffff > BAD_16 }
+    /// What an entry says, of which the lower bits count.
+    pub fn next(&self, entry: u32) -> Next {
+        let (entry, bad) =
+            if self.wide { (entry & 0x0fff_ffff, BAD_32) } else { (entry & 0xffff, BAD_16) };
+        if self.has(entry) {
+            Next::Block(self.data.start + u64::from(entry - 2) * self.per_cluster)
+        } else if entry > bad {
+            Next::End
+        } else {
+            Next::Nowhere
+        }
     }
 
     /// Makes entries of the table that are neither a cluster nor the end lead to the
@@ -143,8 +162,9 @@ impl Volume {
     /// embedded-sdmmc, which takes a bad cluster for the end of a folder, cannot go
     /// past it.
     pub fn mask(&self, table: &mut [u32]) {
-        let mask = |entry: u32| {
-            if self.has(entry) || self.is_end(entry) { entry } else { self.clusters + 2 }
+        let mask = |entry: u32| match self.next(entry) {
+            Next::Nowhere => self.clusters + 2,
+            _ => entry,
         };
         for word in table {
             *word = if self.wide {
