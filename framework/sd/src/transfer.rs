@@ -213,6 +213,11 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
         self.bounds = Bounds { words: bounds.words.max(1), copied: bounds.copied.max(1) };
     }
 
+    /// How much one call may do.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
     /// Whether the controller interrupts when a transfer can go on. It does not at
     /// first.
     pub fn set_interrupts(&mut self, on: bool) {

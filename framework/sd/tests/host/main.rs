@@ -17,3 +17,4 @@ mod reading;
 mod starting;
 mod tables;
 mod transfers;
+mod window;

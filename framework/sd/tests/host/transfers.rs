@@ -405,8 +405,21 @@ fn a_transfer_in_place_of_another() {
         for _ in 0..5 {
             assert_eq!(sd.advance(&mut words), Progress::Busy);
         }
+        let before = model.with(|m| m.time);
         assert_eq!(read(&mut sd, 700, 40), Ok(content(&model, 700, 40)));
+        let took = model.with(|m| m.time) - before;
+        assert!(took < 50_000, "{took} µs: the lines were waited for");
     }
+}
+
+/// The time allowed is for each block, not for all.
+#[test]
+fn a_slow_card_is_not_late() {
+    let (model, mut sd) = by_words();
+    model.with(|m| m.latency = 30_000);
+    assert_eq!(read(&mut sd, 0, 100), Ok(content(&model, 0, 100)));
+    assert_eq!(commands(&model), [18, 12]);
+    assert!(model.with(|m| m.time) > 3_000_000);
 }
 
 #[test]
