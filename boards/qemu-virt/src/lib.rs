@@ -24,6 +24,7 @@ static QEMU_VIRT: Board = Board {
     bring_up,
     put: serial::put,
     start_core: smc::start_core,
+    disk: None,
     power_off: smc::system_off,
 };
 

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod card;
 mod cores;
 mod power;
 mod serial;
@@ -24,6 +25,7 @@ static RASPI4: Board = Board {
     bring_up,
     put: serial::put,
     start_core: cores::start,
+    disk: Some(card::bring_up),
     power_off: power::off,
 };
 

@@ -15,6 +15,7 @@ extern crate alloc;
 mod backing;
 mod boot;
 pub mod cores;
+pub mod dma;
 mod emulate;
 mod entry;
 mod exit;

@@ -415,6 +415,16 @@ impl Ram {
         })
     }
 
+    /// Lends all of it, for good.
+    ///
+    /// # Errors
+    /// EL2's tables say no.
+    pub fn lend(self) -> Result<&'static mut [u8], MapError> {
+        let at = keep(&self)? as *mut u8;
+        // SAFETY: 1. mapped for good, and ours alone. 2. any bytes are bytes.
+        Ok(unsafe { core::slice::from_raw_parts_mut(at, self.size as usize) })
+    }
+
     /// Zeroes `bytes` from `offset` on.
     ///
     /// # Errors

@@ -2,14 +2,23 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use evisor_contract::HostSerial;
+use evisor_contract::{HostDisk, HostSerial};
 use evisor_fdt::Tree;
 use evisor_manifest::GicVersion;
+use evisor_sd::SdError;
 
 /// The boards in this image, found by the root `compatible` of the tree that the
 /// firmware passes.
 #[linkme::distributed_slice]
 pub static BOARDS: [Board];
+
+/// A card that can be waited for while eVisor starts, and need not be after that.
+pub trait CardDisk: HostDisk + evisor_sd::Disk {}
+
+impl<D: HostDisk + evisor_sd::Disk> CardDisk for D {}
+
+/// The board's card, and its INTID.
+pub type Disk = (Box<dyn CardDisk>, u32);
 
 /// One kind of machine.
 pub struct Board {
@@ -26,6 +35,10 @@ pub struct Board {
     /// Has the core with this affinity start at a physical address, at EL2 and as
     /// the first one was: MMU and data cache off. False if it cannot be done.
     pub start_core: fn(affinity: u64, entry: u64) -> bool,
+    /// Brings up the card that eVisor reads guests' files from and gives out blocks of:
+    /// called once, and only where the manifest wants one. Interrupts are on; until
+    /// the INTID is enabled nobody sees them. `None`: the board has no place for one.
+    pub disk: Option<fn(&Tree<'_>) -> Result<Disk, SdError>>,
     /// Turns the machine off. Comes back only if that is not possible.
     pub power_off: fn(),
 }

@@ -22,6 +22,8 @@ struct Running {
     vms: Vec<Held>,
     /// How many VMs are not off for good.
     left: AtomicUsize,
+    /// Some VMs were left out.
+    lost: bool,
 }
 
 /// A VM that runs.
@@ -55,7 +57,8 @@ impl Running {
         held.ended.call_once(|| verdict);
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             let verdicts = self.vms.iter().filter_map(|held| held.ended.get().copied());
-            stop(verdicts.clone().find(|verdict| *verdict != 0).unwrap_or(0));
+            let lost = if self.lost { UNSTARTED } else { 0 };
+            stop(verdicts.into_iter().find(|verdict| *verdict != 0).unwrap_or(lost));
         }
     }
 }
@@ -102,11 +105,12 @@ impl Kernel for Running {
 pub(crate) type Placed = (BoundVm, PlacedVm, Vec<VcpuBlock>);
 
 /// Fills the VMs' memory, one after the other, and takes this core, the first, into
-/// its VM. The others are brought there by `start_others`, which says whether they came.
+/// its VM. `lost`: some VMs were left out. The other cores are brought there by `start_others`, which says whether they came.
 pub(crate) fn run(
     root: &'static Space,
     bundle: &'static Bundle<'static>,
     vms: Vec<Placed>,
+    lost: bool,
     start_others: impl FnOnce() -> bool,
 ) -> ! {
     let held = |(bound, placed, vcpus): Placed| Held {
@@ -119,7 +123,7 @@ pub(crate) fn run(
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
-    let running = RUNNING.call_once(|| Running { root, bundle, vms, left });
+    let running = RUNNING.call_once(|| Running { root, bundle, vms, left, lost });
     set_kernel(running);
     if !start_others() {
         stop(1);
@@ -163,7 +167,7 @@ pub(crate) fn run_core(core: usize) -> ! {
 
 /// The verdict of a VM that crashed and stays down, whatever it said before.
 const CRASHED: u8 = 102;
-/// The verdict of one whose memory could not be filled.
+/// The verdict of one that was left out, or whose memory could not be filled.
 const UNSTARTED: u8 = 1;
 
 impl Held {

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod blocks;
+mod card;
 mod chosen;
 mod cpus;
 mod error;
@@ -28,6 +29,7 @@ mod surroundings;
 mod vm;
 mod words;
 
+pub use card::{CARD, CardFile, card_files};
 pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use plan::{

@@ -102,6 +102,12 @@ pub const CASES: &[Case] = &[
         shows: &["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"],
     },
     Case {
+        name: "of two VMs one crashes, and the other goes on",
+        arguments: &["tools/evisor/tests/guests/two.dts", "--timeout", "60"],
+        status: 102,
+        shows: &["PASS", " 0 failed"],
+    },
+    Case {
         name: "Linux reaches a prompt, is interrupted, and powers off",
         arguments: &[
             "manifests/linux.dts",

@@ -224,7 +224,7 @@ pub fn board_with_gicv3() -> BoardFacts {
 }
 
 pub fn around(board: &BoardFacts) -> Surroundings<'_> {
-    Surroundings { registry: &REGISTRY, left_out: LEFT_OUT, board, files: &Bundle }
+    Surroundings { registry: &REGISTRY, left_out: LEFT_OUT, board, files: &Bundle, lost: &[] }
 }
 
 pub fn tests() -> PathBuf {
