@@ -22,6 +22,7 @@ pub mod fault;
 pub mod gic;
 pub mod gicv2;
 pub mod gicv3;
+pub mod granted;
 pub mod heap;
 mod inject;
 pub mod layout;

@@ -29,6 +29,8 @@ use spin::Mutex;
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
 static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
+/// The window of [`layout::SLICE_AT`] is one core's at a time.
+static SLICE: Mutex<()> = Mutex::new(());
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
 static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
@@ -323,6 +325,8 @@ fn each_slice(
     mut fill: impl FnMut(*mut u8, u64, usize),
 ) -> Result<(), MapError> {
     let start = ram.part(offset, bytes)?;
+    // Two VMs may start at once, each on a core of its own.
+    let _window = SLICE.lock();
     let mut done = 0;
     while done < bytes {
         let from = start + done;
@@ -347,7 +351,7 @@ fn each_slice(
 }
 
 /// Maps memory that a component was granted, for good, and says where.
-pub(crate) fn keep(ram: Ram) -> Result<u64, MapError> {
+pub(crate) fn keep(ram: &Ram) -> Result<u64, MapError> {
     let whole = ram.size.next_multiple_of(layout::SLICE);
     let at = NEXT_BACKING.fetch_add(whole, Ordering::Relaxed);
     change(at, ram.physical, ram.size, DATA)?;

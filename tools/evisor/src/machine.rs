@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::card_reader::CardReader;
 use crate::debian_guest;
 use crate::packages::{self, From};
 use crate::process::{capture, say};
@@ -84,6 +85,8 @@ pub struct Machine {
     /// Wait for gdb before the first instruction
     #[arg(long)]
     pub gdb: bool,
+    #[command(flatten)]
+    pub card: CardReader,
     #[arg(skip = ONE_THREAD)]
     pub accelerator: &'static str,
     /// One more argument for QEMU (repeatable)
@@ -110,6 +113,7 @@ impl Machine {
             smp: None,
             icount: true,
             gdb: false,
+            card: CardReader::default(),
             accelerator: ONE_THREAD,
             qemu_args: Vec::new(),
         }
@@ -123,6 +127,11 @@ impl Machine {
     /// A Raspberry Pi 4.
     pub fn raspi4() -> Self {
         Self { board: Board::Raspi4, ..Self::for_tests() }
+    }
+
+    /// What the bench measures on it with.
+    pub fn raspi4_for_bench() -> Self {
+        Self { icount: true, ..Self::raspi4() }
     }
 
     /// Refuses what the board does not have.
@@ -183,7 +192,7 @@ impl Machine {
         if self.gdb {
             qemu.args(["-gdb", GDB, "-S"]);
         }
-        qemu.args(&self.qemu_args);
+        qemu.args(self.card.arguments(self.board)?).args(&self.qemu_args);
         Ok(qemu)
     }
 

@@ -10,6 +10,7 @@ use crate::budget::Budgets;
 use crate::cases::{CASES, Case};
 use crate::image::{Features, Image};
 use crate::linux;
+use crate::machine::Machine;
 use crate::minimal;
 use crate::native;
 use crate::packages::Package;
@@ -116,12 +117,16 @@ pub fn budgets(count: &mut Count) -> Result<()> {
     if !budgets.knows(&compiler) {
         say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
     }
-    for gic in [2, 3] {
-        let machine = format!("gic{gic}");
-        let figures = bench::measure(gic, Path::new(bench::MANIFEST))?;
-        let broken = budgets.broken(&figures, &compiler, &machine);
+    let machines = [
+        ("gic2", "a GICv2", Machine::for_bench(2)),
+        ("gic3", "a GICv3", Machine::for_bench(3)),
+        ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench()),
+    ];
+    for (name, what, machine) in machines {
+        let figures = bench::measure(&machine, Path::new(bench::MANIFEST))?;
+        let broken = budgets.broken(&figures, &compiler, name);
         let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
-        count.one(&format!("events on a GICv{gic}"), kept);
+        count.one(&format!("events on {what}"), kept);
     }
     let sizes = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?.sizes()?;
     let kept = sizes.text + sizes.rodata + sizes.data;

@@ -1,0 +1,39 @@
+//! Devices of the board that a VM is given, and the firmware's property mailbox.
+
+use crate::grants::Window;
+
+/// How a window onto the registers of a device of the board is given.
+#[derive(Debug)]
+pub enum HostWindow {
+    /// The guest's accesses go to the device: whole pages that hold nothing else.
+    /// None comes to the component.
+    Direct,
+    /// The device shares its page. The guest's accesses come to the component,
+    /// which makes them here, in words: as many as the node's window has.
+    Forwarded(Window),
+}
+
+/// The mailbox of the VideoCore's firmware, property channel: a leaf, driven by the
+/// board, and shared by all that were granted it. None of its methods waits.
+pub trait HostMailbox: Sync {
+    /// Sends the property tag `tag` with `values`, its value buffer, at most
+    /// [`MAILBOX_WORDS`] words. False if another one is under way: try later.
+    fn start(&self, tag: u32, values: &[u32]) -> bool;
+
+    /// Whether the firmware answered what the caller started: the value buffer is
+    /// then in `values`, and the answer is the length of the value in bytes, or that
+    /// there is none. `None` while it did not; it gives up after a second.
+    fn poll(&self, values: &mut [u32]) -> Option<Result<u32, MailboxError>>;
+}
+
+/// The longest value buffer of a tag, in words.
+pub const MAILBOX_WORDS: usize = 32;
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailboxError {
+    /// The firmware does not know the tag.
+    Unknown,
+    /// The firmware refused the whole, or did not answer within a second.
+    Failed,
+}
