@@ -7,13 +7,14 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench;
 use crate::budget::Budgets;
-use crate::cases::{CASES, Case};
+use crate::cases::{CASES, Case, ON_A_PI};
 use crate::image::{Features, Image};
 use crate::linux;
 use crate::machine::Machine;
 use crate::minimal;
 use crate::native;
 use crate::packages::Package;
+use crate::pi_cases;
 use crate::process::{Progress, say, show};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
@@ -108,6 +109,14 @@ pub fn system(count: &mut Count) -> Result<()> {
     }
     native::cases(count);
     minimal::cases(count)
+}
+
+/// The same on a Raspberry Pi 4, and what its device tree may say.
+pub fn raspi4(count: &mut Count) -> Result<()> {
+    for case in ON_A_PI {
+        count.one(case.name, boot(case));
+    }
+    pi_cases::cases(count)
 }
 
 /// The bench, the image's sizes and Linux's instructions, against their budgets.
