@@ -54,6 +54,7 @@ const LARGE: &str = "/include/ \"serial.dts\"
 pub fn cases(count: &mut Count) -> Result<()> {
     need_qemu()?;
     packages::need("fdtput", ("device-tree-compiler", "changes device trees"))?;
+    count.one("one image file and one bundle boot on both boards", on_both());
     count.one("a Pi's console is the PL011 where its tree says so", console_on_pl011());
     count.one("a Pi's cores that want PSCI are left out", without_psci());
     count.one("a Pi whose tree would let guests at parked cores is refused", unreserved());
@@ -100,6 +101,16 @@ fn boot(machine: &Machine, manifest: &str) -> Result<Command> {
     // What is there is checked at boot: of a Pi that is known here it may be right.
     let Files { kernel, bundle, .. } = run::prepare(Path::new(manifest), &Machine::raspi4())?;
     machine.boot(Seat::Script, &kernel, &bundle)
+}
+
+fn on_both() -> Result<()> {
+    let files = run::prepare(Path::new(SERIAL), &Machine::raspi4())?;
+    for machine in [Machine::raspi4(), Machine::for_tests()] {
+        let board = format!(" on {}", machine.board.name());
+        let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
+        shows(qemu, &[&board, "serial: goodbye", "status 0"])?;
+    }
+    Ok(())
 }
 
 fn console_on_pl011() -> Result<()> {
