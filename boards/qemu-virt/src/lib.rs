@@ -23,6 +23,7 @@ static QEMU_VIRT: Board = Board {
     compatible: &["linux,dummy-virt"],
     bring_up,
     put: serial::put,
+    is_drained: serial::is_drained,
     start_core: smc::start_core,
     power_off: smc::system_off,
     reset: smc::system_reset,

@@ -23,6 +23,7 @@ static RASPI4: Board = Board {
     compatible: &["raspberrypi,4-model-b", "brcm,bcm2711"],
     bring_up,
     put: serial::put,
+    is_drained: serial::is_drained,
     start_core: cores::start,
     power_off: power::off,
     reset: power::reset,

@@ -1,14 +1,14 @@
 //! Running VMs on the cores, and carrying out what they ask for.
 
 use crate::load::PlacedVm;
-use crate::report::refuse_for;
+use crate::report::{self, refuse_for};
 use crate::start::{reset_board, stop};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
-use evisor_contract::{Power, VcpuControl, VmEvent, Words, tag};
+use evisor_contract::{Context, Power, VcpuControl, VmEvent, Words, tag};
 use evisor_kernel::{Attention, BoundVm, Bundle, Next};
 use evisor_manifest::{Outcome, VmPlan};
 use evisor_router::Space;
@@ -22,7 +22,12 @@ struct Running {
     vms: Vec<Held>,
     /// How many VMs are not off for good.
     left: AtomicUsize,
+    /// The INTID of the consoles' serial line.
+    serial: Option<u32>,
 }
+
+/// How long the consoles may take for what they keep: twice 4 KiB at 115200 baud.
+const DRAIN_MILLISECONDS: u64 = 750;
 
 /// A VM that runs.
 struct Held {
@@ -49,11 +54,32 @@ impl Running {
         self.vms.iter().find_map(|held| Some((held, held.bound.vm.vcpu_on(core)?)))
     }
 
+    /// Has the consoles send what waits in them, if no VM but one is left: by what they
+    /// do when the line has room. What is typed meanwhile is for nobody.
+    #[cold]
+    fn drain(&self) {
+        let line = report::board().zip(self.serial);
+        let Some((board, intid)) = line.filter(|_| self.left.load(Ordering::SeqCst) <= 1) else {
+            return;
+        };
+        let mut context = Context::of_vm(0, 0);
+        let limit = timer::now() + timer::frequency() / 1000 * DRAIN_MILLISECONDS;
+        loop {
+            let _: Words = self.root.interrupts.notify_shared(intid as usize, &mut context);
+            while context.pop().is_some() {}
+            // Had more waited, it would be on its way now.
+            if (board.is_drained)() || timer::now() > limit {
+                return;
+            }
+        }
+    }
+
     /// `held` is off for good. The last one ends all, with the first verdict that
     /// says that something went wrong.
     fn ended(&self, held: &Held, verdict: u8) {
         held.ended.call_once(|| verdict);
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.drain();
             let verdicts = self.vms.iter().filter_map(|held| held.ended.get().copied());
             stop(verdicts.clone().find(|verdict| *verdict != 0).unwrap_or(0));
         }
@@ -107,6 +133,7 @@ pub(crate) fn run(
     root: &'static Space,
     bundle: &'static Bundle<'static>,
     vms: Vec<Placed>,
+    serial: Option<u32>,
     start_others: impl FnOnce() -> bool,
 ) -> ! {
     let held = |(bound, placed, vcpus): Placed| Held {
@@ -119,7 +146,7 @@ pub(crate) fn run(
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
-    let running = RUNNING.call_once(|| Running { root, bundle, vms, left });
+    let running = RUNNING.call_once(|| Running { root, bundle, vms, left, serial });
     set_kernel(running);
     if !start_others() {
         stop(1);
@@ -205,6 +232,7 @@ impl Held {
                 return self.start(running);
             }
             Outcome::ResetBoard => {
+                running.drain();
                 info!("{name}: resets the board{why}");
                 reset_board();
                 error!("the board cannot be reset");
@@ -212,6 +240,7 @@ impl Held {
             Outcome::Stop => {}
         }
         let verdict = if crashed { CRASHED } else { vm.verdict() };
+        running.drain();
         info!("{name}: off, verdict {verdict}");
         vm.changed(None);
         running.ended(self, verdict);

@@ -86,6 +86,7 @@ fn deploy(
     let deployment = &*Box::leak(Box::new(read(manifest, registry, image, &facts, bundle)?));
     let cores = core::mem::take(&mut hardware.cores);
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
+    let serial = hardware.serial.as_ref().map(|(_, intid)| *intid);
     let machine = Machine::new(hardware);
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
     let vms =
@@ -94,7 +95,7 @@ fn deploy(
         gic::enable(intid as usize, false);
     }
     let used = deployment.vms.iter().map(|vm| vm.cpus.len()).sum();
-    run::run(bound.root, bundle, vms, || {
+    run::run(bound.root, bundle, vms, serial, || {
         let others = cores.iter().enumerate().take(used).skip(1);
         let lost = others.filter(|&(core, &affinity)| !start_core(board, core, affinity));
         lost.count() == 0
