@@ -24,9 +24,11 @@ static RASPI4: Board = Board {
     compatible: &["raspberrypi,4-model-b", "brcm,bcm2711"],
     bring_up,
     put: serial::put,
+    is_drained: serial::is_drained,
     start_core: cores::start,
     disk: Some(card::bring_up),
     power_off: power::off,
+    reset: power::reset,
 };
 
 fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {

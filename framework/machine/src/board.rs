@@ -32,6 +32,8 @@ pub struct Board {
     /// Writes a byte to the serial line, waiting for room: for eVisor's own
     /// messages, a fault's among them. Does nothing before `bring_up`.
     pub put: fn(u8),
+    /// Whether all that was written to the serial line is on it.
+    pub is_drained: fn() -> bool,
     /// Has the core with this affinity start at a physical address, at EL2 and as
     /// the first one was: MMU and data cache off. False if it cannot be done.
     pub start_core: fn(affinity: u64, entry: u64) -> bool,
@@ -41,6 +43,8 @@ pub struct Board {
     pub disk: Option<fn(&Tree<'_>) -> Result<Disk, SdError>>,
     /// Turns the machine off. Comes back only if that is not possible.
     pub power_off: fn(),
+    /// Resets the machine. Comes back only if that is not possible.
+    pub reset: fn(),
 }
 
 /// What a board has, once it is up.

@@ -41,6 +41,13 @@ pub(crate) fn stop(status: u8) -> ! {
     evisor_aarch64::halt()
 }
 
+/// Starts the board anew. Comes back only if that is not possible.
+pub(crate) fn reset_board() {
+    if let Some(board) = report::board() {
+        (board.reset)();
+    }
+}
+
 fn find_board(boot: &Boot) -> Result<(&'static Board, Tree<'static>), ()> {
     let tree = Tree::new(boot.tree).map_err(|_| ())?;
     let root = tree.root();
@@ -71,6 +78,7 @@ fn deploy(
     let manifest = &*Box::leak(Box::new(manifest));
     let cores = core::mem::take(&mut hardware.cores);
     let gic = hardware.gic;
+    let serial = hardware.serial.as_ref().map(|(_, intid)| *intid);
     let machine = Machine::new(board, tree, hardware);
     let lost = card::fetch(manifest, machine, &mut memory, &mut bundle);
     let bundle = &*Box::leak(Box::new(bundle));
@@ -96,7 +104,7 @@ fn deploy(
         gic::enable(intid as usize, false);
     }
     let used = deployment.vms.iter().map(|vm| vm.cpus.len()).sum();
-    run::run(bound.root, bundle, vms, !lost.is_empty(), || {
+    run::run(bound.root, bundle, vms, !lost.is_empty(), serial, || {
         let others = cores.iter().enumerate().take(used).skip(1);
         let lost = others.filter(|&(core, &affinity)| !start_core(board, core, affinity));
         lost.count() == 0
@@ -136,16 +144,26 @@ fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8])
     if end <= start {
         return Err(nowhere());
     }
+    let bundle = (start, end - start);
+    if boot.occupies(bundle) {
+        return Err(refuse(format_args!(
+            "the firmware loaded the bundle to {start:#x}, where eVisor itself is; have it loaded elsewhere"
+        )));
+    }
     let memory = tree.root().children().filter(|node| node.string("device_type") == Some("memory"));
     let memory: Vec<(u64, u64)> = memory
         .flat_map(|node| node.reg().unwrap_or_default())
         .map(|r| (r.address, r.size))
         .collect();
-    let reserved = tree.find("/reserved-memory").into_iter().flat_map(|node| node.children());
-    let reserved =
-        reserved.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size));
-    let taken: Vec<(u64, u64)> = tree.reserved().iter().copied().chain(reserved).collect();
-    boot.claim(&memory, &taken, (start, end - start), evisor_kernel::subtract)
+    let mut taken = tree.reserved().to_vec();
+    // One without `reg` is room that its owner may choose: for nobody here.
+    for node in tree.find("/reserved-memory").into_iter().flat_map(|node| node.children()) {
+        let regions = node.reg().map_err(|problem| {
+            refuse(format_args!("the board's tree: {}: reg {problem}", node.path()))
+        })?;
+        taken.extend(regions.iter().map(|region| (region.address, region.size)));
+    }
+    boot.claim(&memory, &taken, bundle, evisor_kernel::subtract)
         .map_err(|error| refuse(format_args!("cannot map the bundle: {error}")))
 }
 
