@@ -28,6 +28,7 @@ mod linux;
 mod machine;
 mod manifest;
 mod minimal;
+mod modules;
 mod mutants;
 mod native;
 mod new_device;
