@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod blocks;
 mod chosen;
 mod cpus;
 mod error;
@@ -30,8 +31,8 @@ mod words;
 pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use plan::{
-    CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, PartPlan,
-    TreePlan, VmPlan, WindowPlan,
+    BlockPlan, CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome,
+    PartPlan, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};

@@ -97,6 +97,8 @@ pub(crate) fn plan<'t>(
         lines: Vec::new(),
         console: None,
         image: None,
+        storage: None,
+        block: None,
         properties,
     }
 }
@@ -123,6 +125,12 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     }
     if declaration.needs.backing {
         known.push(words::IMAGE);
+    }
+    if declaration.needs.storage {
+        known.extend([words::IMAGE, words::SIZE]);
+    }
+    if declaration.needs.block {
+        known.extend([words::BLOCK, words::READ_ONLY]);
     }
     known.extend_from_slice(declaration.properties);
     words::check(faults, node, &known);
