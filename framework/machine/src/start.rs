@@ -127,16 +127,26 @@ fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8])
     if end <= start {
         return Err(nowhere());
     }
+    let bundle = (start, end - start);
+    if boot.occupies(bundle) {
+        return Err(refuse(format_args!(
+            "the firmware loaded the bundle to {start:#x}, where eVisor itself is; have it loaded elsewhere"
+        )));
+    }
     let memory = tree.root().children().filter(|node| node.string("device_type") == Some("memory"));
     let memory: Vec<(u64, u64)> = memory
         .flat_map(|node| node.reg().unwrap_or_default())
         .map(|r| (r.address, r.size))
         .collect();
-    let reserved = tree.find("/reserved-memory").into_iter().flat_map(|node| node.children());
-    let reserved =
-        reserved.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size));
-    let taken: Vec<(u64, u64)> = tree.reserved().iter().copied().chain(reserved).collect();
-    boot.claim(&memory, &taken, (start, end - start), evisor_kernel::subtract)
+    let mut taken = tree.reserved().to_vec();
+    // One without `reg` is room that its owner may choose: for nobody here.
+    for node in tree.find("/reserved-memory").into_iter().flat_map(|node| node.children()) {
+        let regions = node.reg().map_err(|problem| {
+            refuse(format_args!("the board's tree: {}: reg {problem}", node.path()))
+        })?;
+        taken.extend(regions.iter().map(|region| (region.address, region.size)));
+    }
+    boot.claim(&memory, &taken, bundle, evisor_kernel::subtract)
         .map_err(|error| refuse(format_args!("cannot map the bundle: {error}")))
 }
 

@@ -32,6 +32,7 @@ mod native;
 mod new_device;
 mod outside;
 mod packages;
+mod pi_cases;
 mod process;
 mod run;
 mod script;
