@@ -25,6 +25,7 @@ static QEMU_VIRT: Board = Board {
     put: serial::put,
     start_core: smc::start_core,
     power_off: smc::system_off,
+    reset: smc::system_reset,
 };
 
 fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {

@@ -25,6 +25,7 @@ static RASPI4: Board = Board {
     put: serial::put,
     start_core: cores::start,
     power_off: power::off,
+    reset: power::reset,
 };
 
 fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {

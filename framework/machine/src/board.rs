@@ -28,6 +28,8 @@ pub struct Board {
     pub start_core: fn(affinity: u64, entry: u64) -> bool,
     /// Turns the machine off. Comes back only if that is not possible.
     pub power_off: fn(),
+    /// Resets the machine. Comes back only if that is not possible.
+    pub reset: fn(),
 }
 
 /// What a board has, once it is up.

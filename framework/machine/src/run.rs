@@ -2,7 +2,7 @@
 
 use crate::load::PlacedVm;
 use crate::report::refuse_for;
-use crate::start::stop;
+use crate::start::{reset_board, stop};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
@@ -193,14 +193,23 @@ impl Held {
     fn change(&self, running: &Running, event: VmEvent) {
         let (name, vm) = (&self.plan.name, self.bound.vm);
         let crashed = vm.take_crash();
-        let restart = if crashed {
-            self.plan.on_crash == Outcome::Restart
-        } else {
-            event == VmEvent::Reset && self.plan.on_reset == Outcome::Restart
+        let outcome = match event {
+            _ if crashed => self.plan.on_crash,
+            VmEvent::Reset => self.plan.on_reset,
+            VmEvent::Off | VmEvent::Verdict(_) => Outcome::Stop,
         };
-        if restart {
-            info!("{name}: restarts{}", if crashed { " after its crash" } else { "" });
-            return self.start(running);
+        let why = if crashed { " after its crash" } else { "" };
+        match outcome {
+            Outcome::Restart => {
+                info!("{name}: restarts{why}");
+                return self.start(running);
+            }
+            Outcome::ResetBoard => {
+                info!("{name}: resets the board{why}");
+                reset_board();
+                error!("the board cannot be reset");
+            }
+            Outcome::Stop => {}
         }
         let verdict = if crashed { CRASHED } else { vm.verdict() };
         info!("{name}: off, verdict {verdict}");

@@ -41,6 +41,13 @@ pub(crate) fn stop(status: u8) -> ! {
     evisor_aarch64::halt()
 }
 
+/// Starts the board anew. Comes back only if that is not possible.
+pub(crate) fn reset_board() {
+    if let Some(board) = report::board() {
+        (board.reset)();
+    }
+}
+
 fn find_board(boot: &Boot) -> Result<(&'static Board, Tree<'static>), ()> {
     let tree = Tree::new(boot.tree).map_err(|_| ())?;
     let root = tree.root();

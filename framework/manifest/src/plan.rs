@@ -58,6 +58,8 @@ pub enum Outcome {
     Stop,
     /// It starts anew.
     Restart,
+    /// The board is reset, and every VM with it.
+    ResetBoard,
 }
 
 /// A vCPU.

@@ -70,6 +70,20 @@ pub const CASES: &[Case] = &[
         shows: &["evisor: serial: vCPU 0 crashed:", "evisor: serial: off, verdict 102"],
     },
     Case {
+        name: "a crash resets the board, if the manifest says so",
+        arguments: &[
+            "tools/evisor/tests/guests/reset-board.dts",
+            "--send",
+            "it comes back; =crash",
+            "--send",
+            "resets the board[^~]*it comes back; =exit",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &["resets the board after its crash", "serial: goodbye"],
+    },
+    Case {
         name: "test-app's verdict is the status",
         arguments: &["manifests/test-app.dts", "--timeout", "60"],
         status: 0,
@@ -230,6 +244,22 @@ pub const ON_A_PI: &[Case] = &[
         ],
         status: 102,
         shows: &["evisor: serial: vCPU 0 crashed:", "evisor: serial: off, verdict 102"],
+    },
+    Case {
+        name: "a crash resets the board, if the manifest says so",
+        arguments: &[
+            "tools/evisor/tests/guests/reset-board.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            "it comes back; =crash",
+            "--send",
+            "resets the board[^~]*it comes back; =exit",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &["resets the board after its crash", "serial: goodbye"],
     },
     Case {
         name: "test-app",

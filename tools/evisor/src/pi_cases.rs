@@ -38,9 +38,9 @@ const WITH_PSCI: &Edit<'_> = &[
     &["s", "/cpus/cpu@3", "enable-method", "psci"],
 ];
 
-/// Where the firmware puts the kernel, and what the header says it takes there; the
-/// tree, at a multiple of four and no more; and the bundle.
-const KERNEL_AT: u64 = 0x20_0000;
+/// Where the kernel is, at a page and no more; the tree, at a multiple of four and no
+/// more; and the bundle.
+const KERNEL_AT: u64 = 0x28_1000;
 const TREE_AT: u64 = 0x2eff_3c04;
 const BUNDLE_AT: u64 = 0x1f00_0000;
 
