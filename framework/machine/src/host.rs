@@ -3,7 +3,9 @@
 use crate::board::Hardware;
 use alloc::boxed::Box;
 use evisor_aarch64::{gic, random, registers, timer};
-use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
+use evisor_contract::{
+    Entropy, HostMailbox, HostSerial, Register, SystemInterface, VirtualInterface,
+};
 use evisor_kernel::Host;
 use spin::Mutex;
 
@@ -11,6 +13,7 @@ use spin::Mutex;
 pub(crate) struct Machine {
     serial: Mutex<Option<(Box<dyn HostSerial>, u32)>>,
     maintenance: Option<u32>,
+    mailbox: Option<&'static dyn HostMailbox>,
     unix_seconds: u64,
     started: u64,
 }
@@ -21,6 +24,7 @@ impl Machine {
         Box::leak(Box::new(Self {
             serial: Mutex::new(hardware.serial),
             maintenance: hardware.maintenance,
+            mailbox: hardware.mailbox,
             unix_seconds: hardware.unix_seconds,
             started: timer::now(),
         }))
@@ -75,5 +79,9 @@ impl Host for Machine {
 
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         self.serial.lock().take()
+    }
+
+    fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        self.mailbox
     }
 }
