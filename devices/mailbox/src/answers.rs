@@ -23,7 +23,7 @@ const CLOCKS: [(u32, u32); 5] = [
 ];
 /// Each is a root clock: its parent's number, 0, and its own.
 #[expect(clippy::cast_possible_truncation, reason = "there are five")]
-pub const CLOCKS_LENGTH: u32 = 8 * CLOCKS.len() as u32;
+pub const CLOCKS_LENGTH: u16 = 8 * CLOCKS.len() as u16;
 
 /// On, where bit 0 is that and bit 1 that it does not exist.
 const ON: u32 = 1;

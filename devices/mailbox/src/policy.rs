@@ -96,7 +96,7 @@ fn window(node: &Node<'_>) -> Result<Vec<u32>, BuildError> {
     for number in &window {
         let problem = match tags::find(*number) {
             Some(tag) if tag.reach == Reach::Board => continue,
-            Some(tag) => format!("{number:#010x}, {}, stays with eVisor", tag.name),
+            Some(_) => format!("{number:#010x} stays with eVisor"),
             None => format!("{number:#010x} is no tag that eVisor knows"),
         };
         return Err(fault(problem, "remove it; devices/mailbox/README.md says why"));

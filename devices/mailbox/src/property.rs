@@ -122,18 +122,19 @@ impl Job {
     }
 
     fn answer(&mut self, place: Place, policy: &Policy, board: Option<&dyn HostMailbox>) {
-        let Some(tag) = tags::find(place.number).filter(|tag| tag.request <= place.size) else {
+        let Some(tag) = tags::find(place.number).filter(|tag| u32::from(tag.request) <= place.size)
+        else {
             return self.partial = true;
         };
         let boards = board.is_some() && policy.hands_on(tag.number);
         let mut values = [0; MAILBOX_WORDS];
-        let wanted = if boards { place.size } else { tag.request };
+        let wanted = if boards { place.size } else { tag.request.into() };
         if self.fetch(policy.memory, place, wanted, &mut values).is_err() {
             self.partial = true;
         } else if boards {
             self.forward = Some(Forward::new(place, &values, policy.clock.now()));
         } else {
-            let length = own_answer(tag, policy, &mut values).then_some(tag.response);
+            let length = own_answer(tag, policy, &mut values).then_some(tag.response.into());
             self.respond(policy.memory, place, &values, length);
         }
     }

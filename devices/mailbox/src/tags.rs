@@ -13,12 +13,10 @@ use crate::policy::Policy;
 /// What is known of a tag.
 pub struct Tag {
     pub number: u32,
-    /// As in Linux's header, where that has it.
-    pub name: &'static str,
     /// Bytes that a request has at least.
-    pub request: u32,
+    pub request: u8,
     /// Bytes of the value that is answered.
-    pub response: u32,
+    pub response: u16,
     pub answer: Answer,
     pub reach: Reach,
 }
@@ -51,14 +49,15 @@ pub fn find(number: u32) -> Option<&'static Tag> {
     TAGS.get(index)
 }
 
+/// The name, as in Linux's header where that has it, is for who reads the table.
 const fn tag(
     number: u32,
-    name: &'static str,
-    lengths: (u32, u32),
+    _name: &'static str,
+    lengths: (u8, u16),
     reach: Reach,
     answer: Answer,
 ) -> Tag {
-    Tag { number, name, request: lengths.0, response: lengths.1, answer, reach }
+    Tag { number, request: lengths.0, response: lengths.1, answer, reach }
 }
 
 /// What the page calls a failure, in tags that answer with a status.

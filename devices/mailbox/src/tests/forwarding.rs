@@ -193,7 +193,7 @@ fn a_window_has_only_what_the_board_may_be_asked() {
     let remedy = "remove it; devices/mailbox/README.md says why";
     assert_eq!(
         refused(&cells(&[TEMPERATURE, 0x0003_0010])),
-        format!("evisor,firmware-tags: 0x00030010, execute code, stays with eVisor; {remedy}")
+        format!("evisor,firmware-tags: 0x00030010 stays with eVisor; {remedy}")
     );
     assert_eq!(
         refused(&cells(&[0x1234])),

@@ -144,7 +144,7 @@ fn the_table_has_every_tag_in_order() {
     assert!(numbers.is_sorted_by(|a, b| a < b), "for the search, and none twice");
     for tag in &TAGS {
         match tag.answer {
-            Answer::Words(words) => assert_eq!(tag.response as usize, 4 * words.len()),
+            Answer::Words(words) => assert_eq!(usize::from(tag.response), 4 * words.len()),
             Answer::Of(_) => assert_eq!((tag.request >= 4, tag.response), (true, 8)),
             Answer::Nothing | Answer::Vm(_) => {}
         }
@@ -174,10 +174,10 @@ fn every_tag_is_answered_as_the_table_says() {
 fn a_request_that_is_too_short_is_not_answered() {
     let mut rig = rig();
     for tag in TAGS.iter().filter(|tag| tag.request > 0) {
-        let asked = buffer(&[(tag.number, tag.request - 1, &[])]);
+        let asked = buffer(&[(tag.number, u32::from(tag.request) - 1, &[])]);
         let mut should = asked.clone();
         should[1] = code::PARTIAL;
-        assert_eq!(ask(&mut rig, &asked), should, "{}", tag.name);
+        assert_eq!(ask(&mut rig, &asked), should, "{:#x}", tag.number);
     }
 }
 
