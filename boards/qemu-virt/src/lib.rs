@@ -39,6 +39,7 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
         gic,
         maintenance,
         serial: Some(serial),
+        mailbox: None,
         unix_seconds: clock::unix_seconds(tree),
     })
 }

@@ -41,4 +41,4 @@ mod vector;
 
 pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, set_kernel};
-pub use map::{Ram, device, window};
+pub use map::{Ram, device, physical, window};

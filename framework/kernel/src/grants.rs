@@ -11,8 +11,9 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use evisor_contract::{
     Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
-    Deadline, Entropy, Grants, HostDisk, HostSerial, Line, Memory, NotifyPort, ObjectPort, Parts,
-    Register, Rights, SystemInterface, VcpuControl, VirtualInterface, VmControl, tag,
+    Deadline, Entropy, Grants, HostDisk, HostMailbox, HostSerial, Line, Memory, NotifyPort,
+    ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl, VirtualInterface, VmControl,
+    tag,
 };
 use evisor_manifest::{ObjectPlan, VmPlan};
 
@@ -298,6 +299,10 @@ impl Grants for Binder<'_> {
         let Some((disk, intid)) = self.common.host.take_disk() else { return Ok(None) };
         self.interrupts.push(intid);
         Ok(Some(disk))
+    }
+
+    fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        self.common.host.mailbox()
     }
 }
 

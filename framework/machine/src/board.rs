@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use evisor_contract::{HostDisk, HostSerial};
+use evisor_contract::{HostDisk, HostMailbox, HostSerial};
 use evisor_fdt::Tree;
 use evisor_manifest::GicVersion;
 use evisor_sd::SdError;
@@ -57,6 +57,8 @@ pub struct Hardware {
     pub maintenance: Option<u32>,
     /// The serial line for consoles and its INTID.
     pub serial: Option<(Box<dyn HostSerial>, u32)>,
+    /// The property mailbox of its firmware.
+    pub mailbox: Option<&'static dyn HostMailbox>,
     /// Seconds since 1970 when it was brought up; 0 if it does not know.
     pub unix_seconds: u64,
 }

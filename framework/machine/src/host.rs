@@ -3,7 +3,9 @@
 use crate::board::{Board, Disk, Hardware};
 use alloc::boxed::Box;
 use evisor_aarch64::{gic, random, registers, timer};
-use evisor_contract::{Entropy, HostDisk, HostSerial, Register, SystemInterface, VirtualInterface};
+use evisor_contract::{
+    Entropy, HostDisk, HostMailbox, HostSerial, Register, SystemInterface, VirtualInterface,
+};
 use evisor_fdt::Tree;
 use evisor_kernel::Host;
 use evisor_sd::SdError;
@@ -17,6 +19,7 @@ pub(crate) struct Machine {
     disk: Mutex<Slot>,
     serial: Mutex<Option<(Box<dyn HostSerial>, u32)>>,
     maintenance: Option<u32>,
+    mailbox: Option<&'static dyn HostMailbox>,
     unix_seconds: u64,
     started: u64,
 }
@@ -47,6 +50,7 @@ impl Machine {
             disk: Mutex::new(Slot::Unseen),
             serial: Mutex::new(hardware.serial),
             maintenance: hardware.maintenance,
+            mailbox: hardware.mailbox,
             unix_seconds: hardware.unix_seconds,
             started: timer::now(),
         }))
@@ -129,5 +133,9 @@ impl Host for Machine {
 
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         self.serial.lock().take()
+    }
+
+    fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        self.mailbox
     }
 }

@@ -18,6 +18,22 @@ const COUNTS_NOW: &str =
 const COUNTS_LATER: &str =
     "~ # =sleep 1; test $(n timer) -gt $t -a $(n uart) -gt $u && echo both 'grew'";
 
+/// What the guest `mailbox` prints where the board is not asked.
+const WITHOUT_WINDOW: [&str; 8] = [
+    "board revision: 0x80000000, 4 bytes, 0x00a03111",
+    "MAC address: 0x80000001, no answer",
+    "ARM memory: 0x80000000, 8 bytes, 0x40000000 0x04000000",
+    "clock rate: 0x80000000, 8 bytes, 0x00000000 0x00000000",
+    "temperature: 0x80000000, 8 bytes, 0x00000000 0x00009c40",
+    "execute code: 0x80000001, no answer",
+    "all at once: 0x80000001",
+    "mailbox: done",
+];
+
+/// The rate that Linux was told for the Arm's clock.
+const SHOW_CLOCK: &str = "~ # =mount -t debugfs d /sys/kernel/debug; \
+    echo $(cat /sys/kernel/debug/clk/fw-clk-arm/clk_rate) Hz";
+
 pub const CASES: &[Case] = &[
     Case {
         name: "serial greets and echoes",
@@ -212,6 +228,36 @@ pub const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a firmware's properties are eVisor's to answer, or an error",
+        arguments: &["tools/evisor/tests/guests/mailbox.dts", "--timeout", "60"],
+        status: 0,
+        shows: &WITHOUT_WINDOW,
+    },
+    Case {
+        name: "so they are with a window, on a board that has no such firmware",
+        arguments: &["tools/evisor/tests/guests/mailbox-window.dts", "--timeout", "60"],
+        status: 0,
+        shows: &[
+            "board revision: 0x80000000, 4 bytes, 0x00b03114",
+            "MAC address: 0x80000001, no answer",
+            "temperature: 0x80000000, 8 bytes, 0x00000000 0x00009c40",
+        ],
+    },
+    Case {
+        name: "Linux's drivers find the firmware and its clocks",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-mailbox.dts",
+            "--send",
+            SHOW_CLOCK,
+            "--send",
+            "~ # =poweroff",
+            "--timeout",
+            "180",
+        ],
+        status: 0,
+        shows: &["Attached to firmware from 2024-01-01T00:00:00", "1500000000 Hz"],
+    },
+    Case {
         name: "a match that never comes ends with the time",
         arguments: &["manifests/serial.dts", "--until", "never printed", "--timeout", "5"],
         status: 1,
@@ -318,5 +364,53 @@ pub const ON_A_PI: &[Case] = &[
         ],
         status: 0,
         shows: &["has 4", "Restarting system", "Power down"],
+    },
+    Case {
+        name: "tags out of the window are not the board's to answer",
+        arguments: &[
+            "tools/evisor/tests/guests/mailbox.dts",
+            "--board",
+            "raspi4",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &WITHOUT_WINDOW,
+    },
+    // QEMU's firmware: 52:54:00:12:34:56 and 25 degrees.
+    Case {
+        name: "tags in the window are",
+        arguments: &[
+            "tools/evisor/tests/guests/mailbox-window.dts",
+            "--board",
+            "raspi4",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &[
+            "board revision: 0x80000000, 4 bytes, 0x00b03114",
+            "MAC address: 0x80000000, 6 bytes, 0x12005452 0x55555634",
+            "temperature: 0x80000000, 8 bytes, 0x00000000 0x000061a8",
+            "clock rate: 0x80000000, 8 bytes, 0x00000000 0x00000000",
+            "execute code: 0x80000001, no answer",
+            "  6 bytes, 0x12005452 0x55555634",
+        ],
+    },
+    Case {
+        name: "Linux is told the rates of the board's clocks",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-mailbox.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            SHOW_CLOCK,
+            "--send",
+            "~ # =poweroff",
+            "--timeout",
+            "180",
+        ],
+        status: 0,
+        shows: &["Attached to firmware from 2024-01-01T00:00:00", "700000000 Hz"],
     },
 ];

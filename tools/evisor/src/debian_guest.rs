@@ -287,6 +287,11 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known() {
         let error = read("windows").unwrap_err().to_string();
-        assert!(error.contains("debian:linux, debian:initramfs, debian:initramfs-storage, debian:u-boot"), "{error}");
+        assert!(
+            error.contains(
+                "debian:linux, debian:initramfs, debian:initramfs-storage, debian:u-boot"
+            ),
+            "{error}"
+        );
     }
 }
