@@ -9,11 +9,13 @@
 
 extern crate alloc;
 
+mod board_tree;
 mod chosen;
 mod cpus;
 mod error;
 mod gic;
 mod guest_tree;
+mod host_device;
 mod image;
 mod interrupts;
 mod matching;
@@ -27,8 +29,10 @@ mod surroundings;
 mod vm;
 mod words;
 
+pub use board_tree::BoardTree;
 pub use error::ManifestError;
 pub use guest_tree::guest_tree;
+pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
     CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, PartPlan,
     TreePlan, VmPlan, WindowPlan,

@@ -5,7 +5,7 @@ use crate::objects::{self, Found};
 use crate::plan::{Deployment, ObjectPlan, VmPlan};
 use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
-use crate::{VERSION, matching, vm, words};
+use crate::{VERSION, host_device, matching, vm, words};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -66,6 +66,7 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let vms: Vec<VmPlan> =
         vms.iter().map(|node| vm::read(faults, around, &consoles, *node)).collect();
     check_total(faults, around, root, &vms);
+    host_device::check_owners(faults, root, &vms);
     Deployment { version: VERSION, root_objects, vms }
 }
 
