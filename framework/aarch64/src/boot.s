@@ -103,14 +103,15 @@ halt:
     wfe
     b       halt
 
-// Where the firmware starts another core (PSCI CPU_ON): x0 = the EL2 address of
-// its `Start`, below which is its stack. It comes by way of the boot's tables,
-// which still have this code at its physical address.
+// Where the firmware has another core start, by PSCI's CPU_ON or a spin table. It
+// comes by way of the boot's tables, which still have this code at its physical
+// address. Nothing that was passed is used: a spin table passes nothing. The core
+// finds its `Start`, below which is its stack, by its affinity, and that with the
+// MMU on, through the cache that it was written through.
 .global secondary_entry
 secondary_entry:
     msr     daifset, #0b1111
     msr     spsel, #1
-    mov     x19, x0
     mrs     x0, CurrentEL
     cmp     x0, #0b1000                 // EL2
     b.ne    halt
@@ -125,8 +126,15 @@ secondary_entry:
     ldr     x9, =secondary_virtual
     br      x9
 secondary_virtual:
-    mov     sp, x19
-    mov     x0, x19
+    mrs     x1, mpidr_el1
+    ldr     x2, =0xff00ffffff           // Aff3, Aff2, Aff1, Aff0
+    and     x1, x1, x2
+    ldr     x2, =evisor_waiting
+1:  ldp     x3, x0, [x2], #16
+    cbz     x0, halt                    // nobody sent for this core
+    cmp     x3, x1
+    b.ne    1b
+    mov     sp, x0
     mov     x29, xzr
     mov     x30, xzr
     bl      evisor_secondary

@@ -29,6 +29,8 @@ use spin::Mutex;
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
 static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
+/// The window of [`layout::SLICE_AT`] is one core's at a time.
+static SLICE: Mutex<()> = Mutex::new(());
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
 static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
@@ -264,12 +266,33 @@ pub fn device(physical: u64, bytes: u64) -> Result<u64, MapError> {
     Ok(at + offset)
 }
 
-/// A window of `words` words onto registers that are mapped at `at`.
+/// Writes `word` to memory at `physical` for a core that reads with its MMU off:
+/// the line goes to the point of coherency, and out of the caches.
+///
+/// # Errors
+/// `physical` is not a multiple of eight, or EL2's tables say no.
+///
+/// # Safety
+/// 1. It is memory, and nobody but that core uses its line.
+pub(crate) unsafe fn write_through(physical: u64, word: u64) -> Result<(), MapError> {
+    if !physical.is_multiple_of(8) {
+        return Err(MapError::AddressRange(VirtualAddress(physical as usize)));
+    }
+    let at = layout::RELEASE + physical % PAGE;
+    change(layout::RELEASE, physical - physical % PAGE, PAGE, DATA)?;
+    // SAFETY: 1. mapped, aligned, and memory as the caller says.
+    unsafe { core::ptr::write_volatile(at as *mut u64, word) };
+    maintenance::clean_and_invalidate(at, 8);
+    change(layout::RELEASE, 0, PAGE, El23Attributes::empty())
+}
+
+/// A window of `words` words onto registers that are mapped at `at`. `None` for
+/// address 0.
 ///
 /// # Safety
 /// 1. Registers of that size are mapped there, and stay so.
 /// 2. Nobody else has a window onto them, or not one that is used at a time.
-pub(crate) unsafe fn window(at: u64, words: usize) -> Option<Window> {
+pub unsafe fn window(at: u64, words: usize) -> Option<Window> {
     let slice = NonNull::slice_from_raw_parts(NonNull::new(at as *mut ReadPureWrite<u32>)?, words);
     // SAFETY: 1. and 2. as the caller says.
     Some(unsafe { UniqueMmioPointer::new(slice) })
@@ -302,6 +325,8 @@ fn each_slice(
     mut fill: impl FnMut(*mut u8, u64, usize),
 ) -> Result<(), MapError> {
     let start = ram.part(offset, bytes)?;
+    // Two VMs may start at once, each on a core of its own.
+    let _window = SLICE.lock();
     let mut done = 0;
     while done < bytes {
         let from = start + done;
@@ -326,7 +351,7 @@ fn each_slice(
 }
 
 /// Maps memory that a component was granted, for good, and says where.
-pub(crate) fn keep(ram: Ram) -> Result<u64, MapError> {
+pub(crate) fn keep(ram: &Ram) -> Result<u64, MapError> {
     let whole = ram.size.next_multiple_of(layout::SLICE);
     let at = NEXT_BACKING.fetch_add(whole, Ordering::Relaxed);
     change(at, ram.physical, ram.size, DATA)?;

@@ -66,6 +66,18 @@ impl BlockRequest {
         };
         Some(Self { operation, block: value >> 24, count: (value >> 8) as u32 & 0xff })
     }
+
+    /// Whether a part of so many blocks has what is asked, and may be asked for it.
+    pub const fn fits(self, blocks: u64, read_only: bool) -> bool {
+        match self.operation {
+            BlockOperation::Flush => return self.block == 0 && self.count == 0,
+            BlockOperation::Write if read_only => return false,
+            _ => {}
+        }
+        let count = self.count as u64;
+        let end = self.block.saturating_add(count);
+        1 <= count && count <= BLOCKS as u64 && end <= blocks
+    }
 }
 
 /// How a request ended: the value of [`tag::BLOCK_DONE`](crate::tag::BLOCK_DONE).
@@ -224,6 +236,32 @@ mod tests {
         assert_eq!(BlockRequest::decode(3), None);
         for done in [BlockDone::Done, BlockDone::Refused, BlockDone::Failed] {
             assert_eq!(BlockDone::decode(done.encode()), done);
+        }
+    }
+
+    #[test]
+    fn a_request_fits_in_the_part_or_not() {
+        use BlockOperation::{Flush, Read, Write};
+        let table = [
+            (Read, 0, 1, true),
+            (Read, 0, 0, false),
+            (Read, 92, 8, true),
+            (Read, 93, 8, false),
+            (Read, 99, 1, true),
+            (Read, 100, 1, false),
+            (Read, 0, 9, false),
+            (Read, (1 << 40) - 1, 8, false),
+            (Read, u64::MAX, 8, false),
+            (Write, 92, 8, true),
+            (Write, 100, 1, false),
+            (Flush, 0, 0, true),
+            (Flush, 0, 1, false),
+            (Flush, 1, 0, false),
+        ];
+        for (operation, block, count, fits) in table {
+            let request = BlockRequest { operation, block, count };
+            assert_eq!(request.fits(100, false), fits, "{request:?}");
+            assert_eq!(request.fits(100, true), fits && operation != Write, "{request:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the kernel asks of the machine.
 
 use alloc::boxed::Box;
-use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
+use evisor_contract::{Entropy, HostDisk, HostSerial, Register, SystemInterface, VirtualInterface};
 
 /// The machine that eVisor runs on, or one that a test pretends.
 pub trait Host: Sync {
@@ -29,4 +29,8 @@ pub trait Host: Sync {
     fn maintenance_interrupt(&self) -> Option<u32>;
     /// The board's serial line and its INTID; once.
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)>;
+    /// The board's card or disk and its INTID; once.
+    fn take_disk(&self) -> Option<(Box<dyn HostDisk>, u32)> {
+        None
+    }
 }

@@ -22,6 +22,7 @@ mod bundle;
 mod extents;
 mod grants;
 mod host;
+mod memory;
 mod newc;
 #[cfg(test)]
 mod tests;
@@ -33,5 +34,6 @@ pub use bind::{Bound, BoundVm, Direct, bind};
 pub use bundle::{Bundle, BundleError};
 pub use extents::subtract;
 pub use host::Host;
+pub use memory::{MemorySlot, Storage};
 pub use timers::{MAX_CORES, Timers};
 pub use vm::{Attention, Entry, Next, Vm};

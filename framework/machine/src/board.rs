@@ -23,10 +23,9 @@ pub struct Board {
     /// Writes a byte to the serial line, waiting for room: for eVisor's own
     /// messages, a fault's among them. Does nothing before `bring_up`.
     pub put: fn(u8),
-    /// Has the core with this affinity start at a physical address, with a value in
-    /// x0, at EL2 and as the first one was: MMU and data cache off. False if it
-    /// cannot be done.
-    pub start_core: fn(affinity: u64, entry: u64, context: u64) -> bool,
+    /// Has the core with this affinity start at a physical address, at EL2 and as
+    /// the first one was: MMU and data cache off. False if it cannot be done.
+    pub start_core: fn(affinity: u64, entry: u64) -> bool,
     /// Turns the machine off. Comes back only if that is not possible.
     pub power_off: fn(),
 }

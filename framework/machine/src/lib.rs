@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod binding;
 mod board;
 mod host;
 mod load;

@@ -4,6 +4,7 @@ use crate::load::PlacedVm;
 use crate::report::refuse_for;
 use crate::start::stop;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
@@ -19,6 +20,8 @@ struct Running {
     root: &'static Space,
     bundle: &'static Bundle<'static>,
     vms: Vec<Held>,
+    /// How many VMs are not off for good.
+    left: AtomicUsize,
 }
 
 /// A VM that runs.
@@ -30,6 +33,8 @@ struct Held {
     placed: Mutex<PlacedVm>,
     /// Its vCPUs, until the core of each takes its own.
     vcpus: Vec<Mutex<Option<VcpuBlock>>>,
+    /// How it ended, once it is off for good.
+    ended: Once<u8>,
 }
 
 static RUNNING: Once<Running> = Once::new();
@@ -37,6 +42,21 @@ static RUNNING: Once<Running> = Once::new();
 impl Running {
     fn of(&self, vcpu: &Vcpu) -> Option<&Held> {
         self.vms.get(vcpu.context.vm())
+    }
+
+    /// The VM and the number of the vCPU that runs on `core`.
+    fn on_core(&self, core: usize) -> Option<(&Held, usize)> {
+        self.vms.iter().find_map(|held| Some((held, held.bound.vm.vcpu_on(core)?)))
+    }
+
+    /// `held` is off for good. The last one ends all, with the first verdict that
+    /// says that something went wrong.
+    fn ended(&self, held: &Held, verdict: u8) {
+        held.ended.call_once(|| verdict);
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let verdicts = self.vms.iter().filter_map(|held| held.ended.get().copied());
+            stop(verdicts.clone().find(|verdict| *verdict != 0).unwrap_or(0));
+        }
     }
 }
 
@@ -81,8 +101,8 @@ impl Kernel for Running {
 /// A VM that was put together: what it is, where it is, what runs it.
 pub(crate) type Placed = (BoundVm, PlacedVm, Vec<VcpuBlock>);
 
-/// Fills the VMs' memory and takes this core, the first, into its VM. The others
-/// are brought there by `start_others`, which says whether they came.
+/// Fills the VMs' memory, one after the other, and takes this core, the first, into
+/// its VM. The others are brought there by `start_others`, which says whether they came.
 pub(crate) fn run(
     root: &'static Space,
     bundle: &'static Bundle<'static>,
@@ -95,33 +115,36 @@ pub(crate) fn run(
         stage2: placed.stage2.root(),
         placed: Mutex::new(placed),
         vcpus: vcpus.into_iter().map(|vcpu| Mutex::new(Some(vcpu))).collect(),
+        ended: Once::new(),
     };
-    let vms = vms.into_iter().map(held).collect();
-    let running = RUNNING.call_once(|| Running { root, bundle, vms });
+    let vms: Vec<Held> = vms.into_iter().map(held).collect();
+    let left = AtomicUsize::new(vms.len());
+    let running = RUNNING.call_once(|| Running { root, bundle, vms, left });
     set_kernel(running);
     if !start_others() {
         stop(1);
     }
     for held in &running.vms {
-        held.start(running.bundle);
+        held.start(running);
     }
     run_core(0)
 }
 
-/// What core `core` does from when it is up: it runs the vCPU of its number.
+/// What core `core` does from when it is up: it runs its vCPU.
 pub(crate) fn run_core(core: usize) -> ! {
     if let Err(problem) = gic::init_core(core) {
         refuse_for(&problem);
         stop(1);
     }
     init_core();
-    let found = RUNNING.get().and_then(|running| running.vms.first());
-    let block = found.and_then(|held| held.vcpus.get(core)?.lock().take());
-    let Some((held, mut block)) = found.zip(block) else { halt() };
+    let running = RUNNING.get();
+    let found = running.and_then(|running| Some((running, running.on_core(core)?)));
+    let Some((running, (held, index))) = found else { halt() };
+    let Some(mut block) = held.vcpus.get(index).and_then(|vcpu| vcpu.lock().take()) else { halt() };
     held.private_interrupts();
     let vm = held.bound.vm;
     loop {
-        match vm.next(core) {
+        match vm.next(index) {
             Next::Run => block.run(),
             Next::Start(entry) => {
                 held.stage2.load();
@@ -132,7 +155,7 @@ pub(crate) fn run_core(core: usize) -> ! {
             Next::Wait => block.idle(),
             Next::Change(event) => {
                 held.bound.settle(&mut block.vcpu().context);
-                held.change(event);
+                held.change(running, event);
             }
         }
     }
@@ -140,6 +163,8 @@ pub(crate) fn run_core(core: usize) -> ! {
 
 /// The verdict of a VM that crashed and stays down, whatever it said before.
 const CRASHED: u8 = 102;
+/// The verdict of one whose memory could not be filled.
+const UNSTARTED: u8 = 1;
 
 impl Held {
     /// This core's own interrupts: nothing is left of them, and they may come.
@@ -151,8 +176,8 @@ impl Held {
     }
 
     /// Fills its memory and starts its first vCPU. All are parked.
-    fn start(&self, bundle: &Bundle<'_>) {
-        match self.placed.lock().fill(bundle, &self.bound) {
+    fn start(&self, running: &Running) {
+        match self.placed.lock().fill(running.bundle, &self.bound) {
             Ok(entry) => {
                 let began = timer::nanoseconds(self.bound.vm.offset());
                 let name = &self.plan.name;
@@ -160,12 +185,12 @@ impl Held {
                 self.bound.vm.changed(Some(entry));
             }
             // Why was said there.
-            Err(_) => stop(1),
+            Err(_) => running.ended(self, UNSTARTED),
         }
     }
 
     /// Makes the change that it asked for. All its vCPUs are parked.
-    fn change(&self, event: VmEvent) {
+    fn change(&self, running: &Running, event: VmEvent) {
         let (name, vm) = (&self.plan.name, self.bound.vm);
         let crashed = vm.take_crash();
         let restart = if crashed {
@@ -175,14 +200,11 @@ impl Held {
         };
         if restart {
             info!("{name}: restarts{}", if crashed { " after its crash" } else { "" });
-            if let Some(running) = RUNNING.get() {
-                self.start(running.bundle);
-            }
-            return;
+            return self.start(running);
         }
         let verdict = if crashed { CRASHED } else { vm.verdict() };
         info!("{name}: off, verdict {verdict}");
         vm.changed(None);
-        stop(verdict);
+        running.ended(self, verdict);
     }
 }

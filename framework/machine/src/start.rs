@@ -81,11 +81,12 @@ fn deploy(
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
     let machine = Machine::new(hardware);
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
-    let vms = load::place(deployment, manifest, bound.root, bound.vms, bundle, memory)?;
+    let vms =
+        load::place(deployment, manifest, bound.root, bound.vms, &bound.storage, bundle, memory)?;
     for intid in bound.interrupts {
         gic::enable(intid as usize, false);
     }
-    let used = deployment.vms.iter().map(|vm| vm.cpus.len()).max().unwrap_or(0);
+    let used = deployment.vms.iter().map(|vm| vm.cpus.len()).sum();
     run::run(bound.root, bundle, vms, || {
         let others = cores.iter().enumerate().take(used).skip(1);
         let lost = others.filter(|&(core, &affinity)| !start_core(board, core, affinity));
@@ -95,8 +96,8 @@ fn deploy(
 
 /// Brings up another core; false, and a line that says so, if it does not come.
 fn start_core(board: &Board, core: usize, affinity: u64) -> bool {
-    let power_on = |entry, context| (board.start_core)(affinity, entry, context);
-    let up = cores::start(core, run::run_core, power_on);
+    let release = |entry| (board.start_core)(affinity, entry);
+    let up = cores::start(core, affinity, run::run_core, release);
     if !up {
         refuse(format_args!("core {core} (affinity {affinity:#x}) does not start"));
     }

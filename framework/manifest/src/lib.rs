@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod blocks;
 mod board_tree;
 mod chosen;
 mod cpus;
@@ -34,8 +35,8 @@ pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
-    CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, PartPlan,
-    TreePlan, VmPlan, WindowPlan,
+    BlockPlan, CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome,
+    PartPlan, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};

@@ -98,6 +98,8 @@ pub(crate) fn plan<'t>(
         console: None,
         host: None,
         image: None,
+        storage: None,
+        block: None,
         properties,
     }
 }
@@ -124,6 +126,12 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     }
     if declaration.needs.backing {
         known.push(words::IMAGE);
+    }
+    if declaration.needs.storage {
+        known.extend([words::IMAGE, words::SIZE]);
+    }
+    if declaration.needs.block {
+        known.extend([words::BLOCK, words::READ_ONLY]);
     }
     if declaration.needs.host_device {
         known.extend(host_device::WORDS);

@@ -28,6 +28,8 @@ pub struct VmPlan {
     pub path: String,
     /// Its vCPUs; the first one boots.
     pub cpus: Vec<CpuPlan>,
+    /// The core that its first vCPU runs on; the others run on those that follow.
+    pub first_core: usize,
     /// Its memory, in the order of the manifest. The first region is writable;
     /// what is booted goes there unless the manifest says where.
     pub memory: Vec<MemoryPlan>,
@@ -149,12 +151,27 @@ pub struct ObjectPlan {
     pub console: Option<usize>,
     /// The device of the board that it stands for.
     pub host: Option<HostDevicePlan>,
-    /// The file of the bundle that is in the memory behind its first window; it
-    /// fits.
+    /// The file of the bundle that is in the memory behind its first window, or in
+    /// that of its own; it fits.
     pub image: Option<String>,
+    /// How much memory of its own it has; whole pages.
+    pub storage: Option<u64>,
+    /// The blocks that it has.
+    pub block: Option<BlockPlan>,
     /// All of its node's properties, eVisor's own too. An interrupt controller's
     /// `reg` is what of it the board gives.
     pub properties: Vec<(String, Vec<u8>)>,
+}
+
+/// A part of a store of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockPlan {
+    /// The store: an index into [`Deployment::root_objects`].
+    pub store: usize,
+    /// Which part of it: 0 for all, or the number of a partition.
+    pub part: u32,
+    /// Its holder does not write.
+    pub read_only: bool,
 }
 
 /// A register window.

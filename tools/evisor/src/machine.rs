@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::card_reader::CardReader;
 use crate::packages::{self, From};
 use crate::process::{capture, say};
 use crate::sources;
@@ -71,6 +72,8 @@ pub struct Machine {
     /// Wait for gdb before the first instruction
     #[arg(long)]
     pub gdb: bool,
+    #[command(flatten)]
+    pub card: CardReader,
     #[arg(skip = ONE_THREAD)]
     pub accelerator: &'static str,
     /// One more argument for QEMU (repeatable)
@@ -97,6 +100,7 @@ impl Machine {
             smp: 4,
             icount: true,
             gdb: false,
+            card: CardReader::default(),
             accelerator: ONE_THREAD,
             qemu_args: Vec::new(),
         }
@@ -141,7 +145,7 @@ impl Machine {
         if self.gdb {
             qemu.args(["-gdb", GDB, "-S"]);
         }
-        qemu.args(&self.qemu_args);
+        qemu.args(self.card.arguments(self.board)?).args(&self.qemu_args);
         Ok(qemu)
     }
 

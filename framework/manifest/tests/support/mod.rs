@@ -31,7 +31,7 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 14] = [
+pub static REGISTRY: [Declaration; 16] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -146,6 +146,20 @@ pub static REGISTRY: [Declaration; 14] = [
         &["evisor,host-serial"],
         |_, _| Ok(()),
     ),
+    component(
+        "ram-disk",
+        &["evisor,ram-disk"],
+        Needs { root: true, storage: true, ..Needs::NONE },
+        &[],
+        |_, _| Ok(()),
+    ),
+    component(
+        "sdhci",
+        &["example,sdhci"],
+        Needs { block: true, guest_memory: true, ..device(&[WORDS], 1) },
+        &[],
+        |_, _| Ok(()),
+    ),
 ];
 
 pub const LEFT_OUT: &[LeftOut<'_>] = &[("sp805", &["arm,sp805"])];
@@ -214,7 +228,7 @@ pub fn board() -> BoardFacts {
         name: "qemu-virt".into(),
         gic: Some(GicVersion::V2),
         memory: vec![(0x4800_0000, 0x3800_0000), (0x8000_0000, 0x0800_0000)],
-        cores: 2,
+        cores: 3,
     }
 }
 
