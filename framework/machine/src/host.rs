@@ -2,8 +2,11 @@
 
 use crate::board::Hardware;
 use alloc::boxed::Box;
-use evisor_aarch64::{gic, random, registers, timer};
-use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
+use evisor_aarch64::{driven, gic, passed, random, registers, timer};
+use evisor_contract::{
+    Entropy, HostRegisters, HostSerial, Register, SystemInterface, VirtualInterface,
+};
+use evisor_fdt::Region;
 use evisor_kernel::Host;
 use spin::Mutex;
 
@@ -75,5 +78,19 @@ impl Host for Machine {
 
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         self.serial.lock().take()
+    }
+
+    /// Those that eVisor began to drive since the manifest was read, too: a card's,
+    /// where the manifest has its own.
+    fn registers(&self, physical: u64, size: u64) -> Option<Box<dyn HostRegisters>> {
+        let asked = Region { address: physical, size };
+        let driven = driven().into_iter().any(|(address, size)| {
+            let own = Region { address, size };
+            own.overlaps(&asked)
+        });
+        if driven {
+            return None;
+        }
+        passed::registers(physical, size).ok()
     }
 }

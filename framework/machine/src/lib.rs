@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod binding;
 mod board;
+mod devices;
 mod host;
 mod load;
 mod report;

@@ -8,11 +8,11 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::convert::Infallible;
-use evisor_aarch64::{Boot, Ram, cores, gic};
+use evisor_aarch64::{Boot, Ram, cores, driven, gic};
 use evisor_contract::{Declaration, components};
 use evisor_fdt::Tree;
 use evisor_kernel::{Bundle, bind};
-use evisor_manifest::{BoardFacts, Deployment, LeftOut, Surroundings};
+use evisor_manifest::{BoardFacts, BoardTree, Deployment, LeftOut, Surroundings};
 use log::{error, info};
 
 /// What an image was built with: its build script writes it.
@@ -76,7 +76,17 @@ fn deploy(
     let manifest = Tree::new(bundle.manifest())
         .map_err(|error| refuse(format_args!("the manifest: {error}")))?;
     let manifest = &*Box::leak(Box::new(manifest));
-    let deployment = &*Box::leak(Box::new(read(manifest, registry, image, &facts, bundle)?));
+    let own = hardware.serial.as_ref().map(|(_, intid)| *intid);
+    let devices =
+        BoardTree { tree, driven, interrupts: own.as_slice(), clock_of: hardware.clock_of };
+    let around = Surroundings {
+        registry,
+        left_out: image.left_out,
+        board: &facts,
+        devices: Some(&devices),
+        files: bundle,
+    };
+    let deployment = &*Box::leak(Box::new(read(manifest, &around)?));
     let cores = core::mem::take(&mut hardware.cores);
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
     let machine = Machine::new(hardware);
@@ -140,14 +150,7 @@ fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8])
         .map_err(|error| refuse(format_args!("cannot map the bundle: {error}")))
 }
 
-fn read(
-    manifest: &Tree<'_>,
-    registry: &'static [Declaration],
-    image: &Image,
-    facts: &BoardFacts,
-    bundle: &Bundle<'_>,
-) -> Result<Deployment, Refused> {
-    let around = Surroundings { registry, left_out: image.left_out, board: facts, files: bundle };
-    evisor_manifest::read(manifest, &around)
+fn read(manifest: &Tree<'_>, around: &Surroundings<'_>) -> Result<Deployment, Refused> {
+    evisor_manifest::read(manifest, around)
         .map_err(|errors| errors.iter().fold(Refused, |_, error| refuse_for(error)))
 }

@@ -11,9 +11,9 @@ pub struct BoardTree<'a> {
     /// The tree that the firmware passed.
     pub tree: &'a Tree<'a>,
     /// The registers that eVisor drives: physical addresses and sizes.
-    pub driven: Vec<(u64, u64)>,
+    pub driven: fn() -> Vec<(u64, u64)>,
     /// The shared interrupts that come to eVisor.
-    pub interrupts: Vec<u32>,
+    pub interrupts: &'a [u32],
     /// The rate of the clock of the device with this path, in hertz, where the board
     /// knows more than its tree says.
     pub clock_of: fn(path: &str) -> Option<u32>,
@@ -70,8 +70,8 @@ impl HostDevices for BoardTree<'_> {
     }
 
     fn drives(&self, region: Region) -> bool {
-        let mut driven = self.driven.iter();
-        driven.any(|&(address, size)| region.overlaps(&Region { address, size }))
+        let mut driven = (self.driven)().into_iter();
+        driven.any(|(address, size)| region.overlaps(&Region { address, size }))
     }
 
     fn other_in(&self, region: Region, path: &str) -> Option<String> {

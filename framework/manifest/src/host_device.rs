@@ -264,6 +264,10 @@ impl<'t> Reader<'_, 't> {
             let message = format!("has {size:#x} bytes at {ipa:#x}, and {path} {:#x}", region.size);
             self.fault("reg", message, &format!("write {:#x} or less", region.size));
         }
+        if !region.address.is_multiple_of(4) {
+            let message = format!("has registers at {:#x}, in no word", region.address);
+            self.fault(DEVICE, format!("{path} {message}"), "give the VM another device");
+        }
         let used = Region { size: size.min(region.size), ..region };
         let whole = (ipa | size | region.address).is_multiple_of(PAGE);
         let direct = whole || self.node.has(DIRECT);

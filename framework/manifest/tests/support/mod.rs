@@ -268,8 +268,8 @@ pub static DEVICES: LazyLock<BoardTree<'static>> = LazyLock::new(|| {
     let tree = Tree::new(Box::leak(Box::new(tree)).bytes()).expect("a sound tree");
     BoardTree {
         tree: Box::leak(Box::new(tree)),
-        driven: vec![(0x0800_0000, 0x1000), (0x0901_0000, 0x1000), (0xfe21_5040, 0x40)],
-        interrupts: vec![125],
+        driven: || vec![(0x0800_0000, 0x1000), (0x0901_0000, 0x1000), (0xfe21_5040, 0x40)],
+        interrupts: &[125],
         clock_of: |path| (path == "/soc/serial@7e201000").then_some(48_000_000),
     }
 });
