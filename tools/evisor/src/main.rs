@@ -32,6 +32,7 @@ mod native;
 mod new_device;
 mod outside;
 mod packages;
+mod passed;
 mod process;
 mod run;
 mod script;

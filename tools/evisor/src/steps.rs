@@ -13,6 +13,7 @@ use crate::linux;
 use crate::minimal;
 use crate::native;
 use crate::packages::Package;
+use crate::passed;
 use crate::process::{Progress, say, show};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
@@ -106,6 +107,7 @@ pub fn system(count: &mut Count) -> Result<()> {
         count.one(case.name, boot(case));
     }
     native::cases(count);
+    passed::cases(count)?;
     minimal::cases(count)
 }
 
