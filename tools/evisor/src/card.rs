@@ -152,15 +152,18 @@ impl Card {
         Ok(layout)
     }
 
-    /// FAT does not tell capitals from small letters.
+    /// FAT does not tell capitals from small letters, and a file is no folder.
     fn names_differ(&self) -> Result<()> {
-        let mut names = BTreeSet::new();
+        let folders = self.files.iter().flat_map(|file| above(&file.name));
+        let mut names: BTreeSet<_> = folders.map(str::to_ascii_uppercase).collect();
         for file in &self.files {
+            let name = file.name.to_ascii_uppercase();
             ensure!(
-                names.insert(file.name.to_ascii_uppercase()),
-                "two files of the card would be {}: give the guest's another name",
-                file.name.to_ascii_uppercase()
+                !names.contains(&name),
+                "two files of the card, or a file and a folder, would be {name}: give the guest's \
+                 another name"
             );
+            names.insert(name);
         }
         Ok(())
     }
@@ -304,7 +307,7 @@ fn cluster_size(partition: u64) -> u64 {
 fn copy(from: &Path, image: &File, span: &Span, progress: &Progress) -> Result<()> {
     let cannot = || format!("cannot copy {}", from.display());
     let mut source = File::open(from).with_context(cannot)?.take(span.length);
-    let (mut at, mut piece) = (0, Vec::new());
+    let (mut at, mut piece, zeros) = (0, Vec::new(), vec![0; usize::try_from(MIB)?]);
     loop {
         piece.clear();
         progress.announce();
@@ -312,7 +315,7 @@ fn copy(from: &Path, image: &File, span: &Span, progress: &Progress) -> Result<(
         if length == 0 {
             return Ok(());
         }
-        if piece.iter().any(|&byte| byte != 0) {
+        if !zeros.starts_with(&piece) {
             image.write_all_at(&piece, span.start + at).with_context(cannot)?;
         }
         at += length as u64;
@@ -424,9 +427,12 @@ mod tests {
     fn a_name_twice_is_refused() {
         let mut card = card(Vec::new(), None);
         card.names_differ().unwrap();
-        card.files.push(file("CONFIG.TXT", b""));
-        let error = card.names_differ().unwrap_err().to_string();
-        assert!(error.contains("would be CONFIG.TXT"), "{error}");
+        for name in ["CONFIG.TXT", "boot"] {
+            card.files.push(file(name, b""));
+            let error = card.names_differ().unwrap_err().to_string();
+            card.files.pop();
+            assert!(error.contains(&format!("would be {}", name.to_uppercase())), "{error}");
+        }
     }
 
     #[test]

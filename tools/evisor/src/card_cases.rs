@@ -5,10 +5,14 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::card::MIB;
+use crate::card_reader::CardReader;
+use crate::console::{Console, End};
+use crate::machine::{Machine, Seat, need_qemu};
 use crate::packages;
 use crate::process::capture;
 use crate::steps::myself;
@@ -19,6 +23,8 @@ const MANIFEST: &str = "manifests/serial.dts";
 /// The same with its image on the card.
 const ON_CARD: &str = "tools/evisor/tests/guests/on-card.dts";
 
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Where the first partition starts.
 const FAT_AT: u64 = 4 * MIB;
 
@@ -27,15 +33,19 @@ const FILES: [&str; 4] =
     ["::/bcm2711-rpi-4-b.dtb", "::/bundle.cpio", "::/config.txt", "::/evisor.bin"];
 
 pub fn step(count: &mut Count) -> Result<()> {
-    packages::need("fsck.fat", ("dosfstools", "checks FAT file systems"))?;
+    if fsck().is_none() {
+        packages::install(&[("dosfstools", "checks FAT file systems")], packages::From::Release)?;
+    }
     packages::need("mdir", ("mtools", "reads FAT file systems"))?;
     let folder = workspace::root().join("target/evisor/sdcard");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let cards = Cards { folder };
     count.one("a card passes fsck.fat and lists what was put on it", cards.are_sound());
+    count.one("what is on it boots in QEMU's Raspberry Pi, with the card", cards.boot());
     count.one("a data partition is the file, and the next is empty", cards.have_data());
     count.one("the same input gives the same card", cards.are_the_same());
     count.one("a guest's file is on the card, and not in the bundle", cards.have_guests_files());
+    count.one("firmware of a folder is on the card", cards.have_firmware());
     for (what, arguments, error) in REFUSALS {
         count.one(what, cards.refuse(arguments, error));
     }
@@ -70,7 +80,7 @@ const REFUSALS: [(&str, &[&str], &str); 7] = [
     (
         "a name of eVisor's own is refused",
         &["-o", "@/no.img", "--card-file", "CONFIG.TXT=Cargo.toml"],
-        "two files of the card would be CONFIG.TXT",
+        "would be CONFIG.TXT",
     ),
 ];
 
@@ -118,6 +128,21 @@ impl Cards {
         same(&typed(&card, "config.txt")?, &fs::read(config)?, "config.txt")
     }
 
+    /// Boots what is on the card as the firmware would.
+    fn boot(&self) -> Result<()> {
+        need_qemu()?;
+        let card = self.serial("card.img")?;
+        let [kernel, bundle] = ["evisor.bin", "bundle.cpio"].map(|name| self.path(name));
+        fs::write(&kernel, typed(&card, "evisor.bin")?)?;
+        fs::write(&bundle, typed(&card, "bundle.cpio")?)?;
+        let machine = Machine { card: CardReader::trying(card), ..Machine::raspi4() };
+        let qemu = machine.boot(Seat::Script, &kernel, &bundle)?;
+        let exit = "it comes back; =exit".parse().map_err(anyhow::Error::msg)?;
+        let (end, console) = Console::start(qemu)?.watch(vec![exit], LIMIT)?;
+        ensure!(end == End::Exited(Some(0)), "it ended with {end:?}; its console:\n{console}");
+        Ok(())
+    }
+
     /// Has the first partition's file system checked, with nothing to repair.
     fn check(&self, card: &Path) -> Result<()> {
         let image = fs::File::open(card)?;
@@ -127,7 +152,10 @@ impl Cards {
         image.read_exact_at(&mut fat, FAT_AT)?;
         let path = self.path("partition.fat");
         fs::write(&path, fat)?;
-        capture(Command::new("fsck.fat").args(["-n", "-v"]).arg(path)).map(drop)
+        let fsck = fsck().context("there is no fsck.fat")?;
+        let checked = capture(Command::new(fsck).args(["-n", "-v"]).arg(&path));
+        fs::remove_file(&path)?;
+        checked.map(drop)
     }
 
     fn have_data(&self) -> Result<()> {
@@ -172,6 +200,20 @@ impl Cards {
         Ok(())
     }
 
+    fn have_firmware(&self) -> Result<()> {
+        let (folder, card) = (self.path("firmware"), self.path("firmware.img"));
+        fs::create_dir_all(&folder)?;
+        let files = ["start4.elf", "fixup4.dat", "LICENCE.broadcom"];
+        files.iter().try_for_each(|name| fs::write(folder.join(name), name))?;
+        capture(sdcard(MANIFEST).arg("--firmware").arg(folder).arg("-o").arg(&card))?;
+        self.check(&card)?;
+        for name in files {
+            same(&typed(&card, name)?, name.as_bytes(), name)?;
+        }
+        ensure!(listed(&card)?.len() == FILES.len() + files.len(), "it lists {:?}", listed(&card)?);
+        Ok(())
+    }
+
     fn refuse(&self, arguments: &[&str], error: &str) -> Result<()> {
         let folder = self.folder.to_string_lossy();
         let mut command = sdcard(MANIFEST);
@@ -199,6 +241,11 @@ impl Cards {
         fs::remove_file(large)?;
         refused
     }
+}
+
+/// Where fsck.fat is: `/usr/sbin` is on root's path only.
+fn fsck() -> Option<&'static str> {
+    ["/usr/sbin/fsck.fat", "/sbin/fsck.fat"].into_iter().find(|path| Path::new(path).is_file())
 }
 
 fn sdcard(manifest: &str) -> Command {

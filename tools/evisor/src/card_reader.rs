@@ -20,6 +20,11 @@ pub struct CardReader {
 }
 
 impl CardReader {
+    /// A card that keeps nothing of what is written to it.
+    pub fn trying(card: PathBuf) -> Self {
+        Self { card: Some(card), snapshot: true }
+    }
+
     /// QEMU's arguments for it.
     pub fn arguments(&self, board: Board) -> Result<Vec<String>> {
         let Some(card) = &self.card else {
@@ -53,7 +58,7 @@ mod tests {
     fn a_card_is_a_drive_of_the_board_that_has_a_slot() {
         let path = std::env::temp_dir().join(format!("evisor,card-{}", std::process::id()));
         fs::write(&path, [0; 512]).unwrap();
-        let reader = CardReader { card: Some(path.clone()), snapshot: true };
+        let reader = CardReader::trying(path.clone());
         let arguments = reader.arguments(Board::Raspi4).unwrap().join(" ");
         fs::write(&path, [0; 600]).unwrap();
         let odd = reader.arguments(Board::Raspi4).unwrap_err().to_string();

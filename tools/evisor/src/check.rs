@@ -69,6 +69,7 @@ pub fn examine(
     gic: u8,
     features: &Features,
 ) -> Result<Examined> {
+    board.comes_with(gic)?;
     let checker = build(features)?;
     let bundle = checker.with_file_name(format!("bundle-{}.cpio", std::process::id()));
     fs::write(&bundle, deployment.whole()?)

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::card_reader::CardReader;
+use crate::debian_guest;
 use crate::packages::{self, From};
 use crate::process::{capture, say};
 use crate::sources;
@@ -20,6 +21,10 @@ const QEMU_WANTED: &str = "1:9.0";
 
 /// Where gdb finds the machine; QEMU's own default port.
 const GDB: &str = "tcp:127.0.0.1:1234";
+
+/// The CPU and the number of cores of qemu-virt, where nothing is said.
+const CPU: &str = "cortex-a53";
+const CORES: u8 = 4;
 
 /// The fastest on few cores.
 const ONE_THREAD: &str = "tcg,thread=single";
@@ -49,6 +54,14 @@ impl Board {
     pub fn feature(self) -> String {
         format!("board-{}", self.name())
     }
+
+    /// Refuses an interrupt controller that it does not come with.
+    pub fn comes_with(self, gic: u8) -> Result<()> {
+        match (self, gic) {
+            (Self::Raspi4, 3) => bail!("--gic 3: the board raspi4 has a GICv2, and no other"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What to boot on.
@@ -60,12 +73,12 @@ pub struct Machine {
     /// Version of the interrupt controller
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     pub gic: u8,
-    /// QEMU's model of the CPU
-    #[arg(long, value_name = "MODEL", default_value = "cortex-a53")]
-    pub cpu: String,
-    /// Number of cores
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=8))]
-    pub smp: u8,
+    /// QEMU's model of the CPU, of qemu-virt [default: cortex-a53]
+    #[arg(long, value_name = "MODEL")]
+    pub cpu: Option<String>,
+    /// Number of cores, of qemu-virt [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub smp: Option<u8>,
     /// Count instructions as time: each takes one nanosecond
     #[arg(long)]
     pub icount: bool,
@@ -96,8 +109,8 @@ impl Machine {
         Self {
             board: Board::QemuVirt,
             gic,
-            cpu: "max".to_owned(),
-            smp: 4,
+            cpu: Some("max".to_owned()),
+            smp: None,
             icount: true,
             gdb: false,
             card: CardReader::default(),
@@ -108,32 +121,61 @@ impl Machine {
 
     /// The machine that `evisor run` boots on where nothing is said.
     pub fn for_tests() -> Self {
-        Self { cpu: "cortex-a53".to_owned(), icount: false, ..Self::for_bench(2) }
+        Self { cpu: None, icount: false, ..Self::for_bench(2) }
     }
 
-    /// Refuses what cannot be booted yet.
+    /// A Raspberry Pi 4.
+    pub fn raspi4() -> Self {
+        Self { board: Board::Raspi4, ..Self::for_tests() }
+    }
+
+    /// Refuses what the board does not have.
     pub fn supported(&self) -> Result<()> {
-        if self.board == Board::Raspi4 {
-            bail!("the board raspi4 is not supported yet: use --board qemu-virt");
+        self.board.comes_with(self.gic)?;
+        match (self.board, &self.cpu, self.smp) {
+            (Board::Raspi4, Some(cpu), _) => {
+                bail!("--cpu {cpu}: the board raspi4 has Cortex-A72 cores, and no others")
+            }
+            (Board::Raspi4, _, Some(smp)) => {
+                bail!("--smp {smp}: the board raspi4 has four cores, no more and no fewer")
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// QEMU with this machine and nothing to boot on it.
     pub fn qemu(&self, seat: Seat) -> Result<Command> {
-        self.command(seat, "virtualization=on", "1G")
+        match self.board {
+            Board::QemuVirt => self.virt(seat, "virtualization=on", "1G"),
+            Board::Raspi4 => self.pi(seat),
+        }
     }
 
     /// The same without EL2, so that a guest can run on it with no hypervisor below.
     pub fn without_hypervisor(&self, seat: Seat, memory: &str) -> Result<Command> {
-        self.command(seat, "virtualization=off", memory)
+        self.virt(seat, "virtualization=off", memory)
     }
 
-    fn command(&self, seat: Seat, levels: &str, memory: &str) -> Result<Command> {
-        self.supported()?;
+    fn virt(&self, seat: Seat, levels: &str, memory: &str) -> Result<Command> {
         let mut qemu = Command::new(QEMU);
         let machine = format!("virt,{levels},gic-version={}", self.gic);
-        qemu.args(["-M", &machine, "-cpu", &self.cpu, "-m", memory, "-smp", &self.smp.to_string()]);
+        let (cpu, smp) = (self.cpu.as_deref().unwrap_or(CPU), self.smp.unwrap_or(CORES));
+        qemu.args(["-M", &machine, "-cpu", cpu, "-m", memory, "-smp", &smp.to_string()]);
+        self.complete(qemu, seat)
+    }
+
+    /// Its tree has the console on the mini UART, which is QEMU's second serial line;
+    /// the first, the PL011, is left open.
+    fn pi(&self, seat: Seat) -> Result<Command> {
+        let (tree, _) = debian_guest::pi_tree()?;
+        let mut qemu = Command::new(QEMU);
+        qemu.args(["-M", "raspi4b", "-m", "2G", "-smp", "4", "-serial", "null", "-dtb"]).arg(tree);
+        self.complete(qemu, seat)
+    }
+
+    /// What does not depend on the board.
+    fn complete(&self, mut qemu: Command, seat: Seat) -> Result<Command> {
+        self.supported()?;
         qemu.args(["-accel", self.accelerator, "-display", "none", "-net", "none"]);
         qemu.args(match seat {
             Seat::Person => ["-serial", "mon:stdio"].as_slice(),
@@ -202,8 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn a_board_that_is_not_there_yet_says_what_to_use() {
-        let machine = Machine { board: Board::Raspi4, ..Machine::for_bench(2) };
-        assert!(machine.qemu(Seat::Script).unwrap_err().to_string().contains("--board qemu-virt"));
+    fn what_a_board_does_not_have_is_refused_by_its_option() {
+        let pi = Machine::raspi4;
+        let refused = |machine: Machine| machine.supported().unwrap_err().to_string();
+        assert!(refused(Machine { gic: 3, ..pi() }).contains("--gic 3"));
+        assert!(refused(Machine { cpu: Some("max".to_owned()), ..pi() }).contains("--cpu max"));
+        assert!(refused(Machine { smp: Some(2), ..pi() }).contains("--smp 2"));
+        pi().supported().unwrap();
+        Machine::for_bench(3).supported().unwrap();
     }
 }

@@ -38,7 +38,7 @@ pub struct Test {
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,
     /// How many times the step `boots` boots
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 7)]
     boots: u32,
 }
 
