@@ -1,8 +1,9 @@
-//! Devices of the board in guests' hands: somebody presses the power key of QEMU's
-//! machine, and a device is not there at all.
+//! Devices of the boards in guests' hands: somebody presses the power key of QEMU's
+//! `virt`, another sits at the Pi's PL011, and a device is not there at all.
 
+use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +27,9 @@ const LINUX: &str = "tools/evisor/tests/guests/gpio-linux.dts";
 /// A guest with part of its page.
 const FORWARDED: &str = "tools/evisor/tests/guests/gpio-forwarded.dts";
 
+/// Two guests on a Raspberry Pi, one of them with its PL011.
+const PI: &str = "tools/evisor/tests/guests/pi-serial.dts";
+
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Has Linux ask for the interrupt of line 3, and wait until it has come twice.
@@ -41,6 +45,7 @@ pub fn cases(count: &mut Count) -> Result<()> {
         let name = format!("Linux drives the board's PL061, and its key interrupts: GICv{gic}");
         count.one(&name, power_key(gic));
     }
+    count.one("a guest has the Pi's PL011, eVisor its mini UART", pl011());
     count.one("what a device refuses is its guest's abort, and eVisor goes on", absent());
     Ok(())
 }
@@ -73,6 +78,65 @@ fn press_until(over: &AtomicBool, monitor: &Path) {
         }
         thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// One guest at the PL011, another at the console, which is on the mini UART.
+fn pl011() -> Result<()> {
+    need_qemu()?;
+    let machine = Machine::raspi4();
+    let files = run::prepare(PI.as_ref(), &machine)?;
+    let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
+    let socket = folder()?.join("pl011");
+    let sends = ["it comes back; =on the mini UART", "on the mini UART=exit"];
+    let sends = sends.map(|send| send.parse().map_err(anyhow::Error::msg));
+    let sends = sends.into_iter().collect::<Result<Vec<Send>>>()?;
+    let listener = thread::spawn({
+        let socket = socket.clone();
+        move || sit_at(&socket)
+    });
+    let console = Console::start(with_first_line(&qemu, &socket))?;
+    let (end, printed) = console.watch(sends, LIMIT)?;
+    let other = listener.join().ok().context("nobody sat at the PL011")??;
+    let shown = other.contains("serial: hello from a guest\r\n")
+        && other.contains("heard by interrupt\r\nexit\r\nserial: goodbye")
+        && printed.contains("evisor: passed: off, verdict 0")
+        && printed.contains("evisor: emulated: off, verdict 0");
+    ensure!(
+        end == End::Exited(Some(0)) && shown,
+        "it ended with {end:?}; its console:\n{printed}\nthe PL011:\n{other}"
+    );
+    Ok(())
+}
+
+/// The Pi's first serial line is left open: has it lead to a socket.
+fn with_first_line(qemu: &Command, socket: &Path) -> Command {
+    let channel = OsString::from(format!("unix:{},server=on,wait=on", socket.display()));
+    let mut command = Command::new(qemu.get_program());
+    let open = |argument| if argument == "null" { channel.as_os_str() } else { argument };
+    command.args(qemu.get_args().map(open));
+    command
+}
+
+/// Types two lines when the guest is ready for them, and reads until the machine is
+/// off.
+fn sit_at(socket: &Path) -> Result<String> {
+    let mut stream = (0..100)
+        .find_map(|_| {
+            thread::sleep(Duration::from_millis(100));
+            UnixStream::connect(socket).ok()
+        })
+        .context("QEMU opened no socket")?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let (mut text, mut buffer, mut typed) = (String::new(), [0; 256], false);
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        let read = buffer.get(..count).unwrap_or_default();
+        text.push_str(&String::from_utf8_lossy(read));
+        if !typed && text.contains("Ctrl-D ends it\r\n") {
+            stream.write_all(b"heard by interrupt\rexit\r")?;
+            typed = true;
+        }
+    }
+    Ok(text)
 }
 
 /// A tree with a device that the machine has not: what EL2 writes to reset it, and
