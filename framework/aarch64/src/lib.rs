@@ -29,6 +29,7 @@ mod inject;
 pub mod layout;
 pub mod maintenance;
 mod map;
+pub mod passed;
 pub mod random;
 pub mod registers;
 pub mod smc;
@@ -41,4 +42,4 @@ mod vector;
 
 pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, set_kernel};
-pub use map::{Ram, device, physical, window};
+pub use map::{Ram, device, driven, physical, window};

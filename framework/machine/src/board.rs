@@ -61,4 +61,7 @@ pub struct Hardware {
     pub mailbox: Option<&'static dyn HostMailbox>,
     /// Seconds since 1970 when it was brought up; 0 if it does not know.
     pub unix_seconds: u64,
+    /// The rate of the clock of the device at a path of the board's tree, in hertz,
+    /// where the tree does not say it and the board knows it.
+    pub clock_of: fn(path: &str) -> Option<u32>,
 }

@@ -2,11 +2,12 @@
 
 use crate::board::{Board, Disk, Hardware};
 use alloc::boxed::Box;
-use evisor_aarch64::{gic, random, registers, timer};
+use evisor_aarch64::{driven, gic, passed, random, registers, timer};
 use evisor_contract::{
-    Entropy, HostDisk, HostMailbox, HostSerial, Register, SystemInterface, VirtualInterface,
+    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
+    VirtualInterface,
 };
-use evisor_fdt::Tree;
+use evisor_fdt::{Region, Tree};
 use evisor_kernel::Host;
 use evisor_sd::SdError;
 use log::warn;
@@ -15,7 +16,7 @@ use spin::Mutex;
 /// The machine that eVisor runs on.
 pub(crate) struct Machine {
     board: &'static Board,
-    tree: Tree<'static>,
+    tree: &'static Tree<'static>,
     disk: Mutex<Slot>,
     serial: Mutex<Option<(Box<dyn HostSerial>, u32)>>,
     maintenance: Option<u32>,
@@ -43,7 +44,11 @@ pub(crate) enum DiskError {
 
 impl Machine {
     /// From what the board brought up.
-    pub fn new(board: &'static Board, tree: Tree<'static>, hardware: Hardware) -> &'static Self {
+    pub fn new(
+        board: &'static Board,
+        tree: &'static Tree<'static>,
+        hardware: Hardware,
+    ) -> &'static Self {
         Box::leak(Box::new(Self {
             board,
             tree,
@@ -63,7 +68,7 @@ impl Machine {
         let mut slot = self.disk.lock();
         if let Slot::Unseen = *slot {
             let bring_up = self.board.disk.ok_or(DiskError::NoPlace);
-            let disk = bring_up.and_then(|bring_up| bring_up(&self.tree).map_err(DiskError::Card));
+            let disk = bring_up.and_then(|bring_up| bring_up(self.tree).map_err(DiskError::Card));
             *slot = Slot::Up(disk);
         }
         match &mut *slot {
@@ -137,5 +142,19 @@ impl Host for Machine {
 
     fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
         self.mailbox
+    }
+
+    /// Those that eVisor began to drive since the manifest was read, too: a card's,
+    /// where the manifest has its own.
+    fn registers(&self, physical: u64, size: u64) -> Option<Box<dyn HostRegisters>> {
+        let asked = Region { address: physical, size };
+        let driven = driven().into_iter().any(|(address, size)| {
+            let own = Region { address, size };
+            own.overlaps(&asked)
+        });
+        if driven {
+            return None;
+        }
+        passed::registers(physical, size).ok()
     }
 }

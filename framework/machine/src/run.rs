@@ -1,5 +1,6 @@
 //! Running VMs on the cores, and carrying out what they ask for.
 
+use crate::devices::Devices;
 use crate::load::PlacedVm;
 use crate::report::{self, refuse_for};
 use crate::start::{reset_board, stop};
@@ -34,6 +35,7 @@ const DRAIN_MILLISECONDS: u64 = 750;
 /// A VM that runs.
 struct Held {
     bound: BoundVm,
+    devices: Devices,
     plan: &'static VmPlan,
     stage2: Root,
     /// Its memory: for whoever makes a change while its vCPUs are parked.
@@ -128,7 +130,7 @@ impl Kernel for Running {
 }
 
 /// A VM that was put together: what it is, where it is, what runs it.
-pub(crate) type Placed = (BoundVm, PlacedVm, Vec<VcpuBlock>);
+pub(crate) type Placed = (BoundVm, PlacedVm, Devices, Vec<VcpuBlock>);
 
 /// Fills the VMs' memory, one after the other, and takes this core, the first, into
 /// its VM. `lost`: some VMs were left out. The other cores are brought there by `start_others`, which says whether they came.
@@ -140,8 +142,9 @@ pub(crate) fn run(
     serial: Option<u32>,
     start_others: impl FnOnce() -> bool,
 ) -> ! {
-    let held = |(bound, placed, vcpus): Placed| Held {
+    let held = |(bound, placed, devices, vcpus): Placed| Held {
         bound,
+        devices,
         plan: placed.plan,
         stage2: placed.stage2.root(),
         placed: Mutex::new(placed),
@@ -181,6 +184,9 @@ pub(crate) fn run_core(core: usize) -> ! {
                 held.stage2.load();
                 reset_el1(vm.offset());
                 held.private_interrupts();
+                if index == 0 {
+                    held.devices.vcpu_starts();
+                }
                 block.start(entry.pc, entry.x0, Attention::START);
             }
             Next::Wait => block.idle(),
@@ -213,6 +219,7 @@ impl Held {
                 let began = timer::nanoseconds(self.bound.vm.offset());
                 let name = &self.plan.name;
                 info!("{name}: starts; its time is the machine's less {began} ns");
+                self.devices.starts();
                 self.bound.vm.changed(Some(entry));
             }
             // Why was said there.
@@ -223,6 +230,7 @@ impl Held {
     /// Makes the change that it asked for. All its vCPUs are parked.
     fn change(&self, running: &Running, event: VmEvent) {
         let (name, vm) = (&self.plan.name, self.bound.vm);
+        self.devices.quiet();
         let crashed = vm.take_crash();
         let outcome = match event {
             _ if crashed => self.plan.on_crash,

@@ -8,11 +8,11 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::convert::Infallible;
-use evisor_aarch64::{Boot, Ram, cores, gic};
+use evisor_aarch64::{Boot, Ram, cores, driven, gic};
 use evisor_contract::{Declaration, components};
 use evisor_fdt::Tree;
 use evisor_kernel::{Bundle, bind};
-use evisor_manifest::{BoardFacts, Deployment, LeftOut, Surroundings};
+use evisor_manifest::{BoardFacts, BoardTree, Deployment, LeftOut, Surroundings};
 use log::{error, info};
 
 /// What an image was built with: its build script writes it.
@@ -76,9 +76,11 @@ fn deploy(
     let manifest = Tree::new(bundle.manifest())
         .map_err(|error| refuse(format_args!("the manifest: {error}")))?;
     let manifest = &*Box::leak(Box::new(manifest));
+    let tree = &*Box::leak(Box::new(tree));
     let cores = core::mem::take(&mut hardware.cores);
     let gic = hardware.gic;
     let serial = hardware.serial.as_ref().map(|(_, intid)| *intid);
+    let clock_of = hardware.clock_of;
     let machine = Machine::new(board, tree, hardware);
     let lost = card::fetch(manifest, machine, &mut memory, &mut bundle);
     let bundle = &*Box::leak(Box::new(bundle));
@@ -88,10 +90,12 @@ fn deploy(
         memory: memory.iter().map(|ram| (ram.physical(), ram.size())).collect(),
         cores: cores.len(),
     };
+    let devices = BoardTree { tree, driven, interrupts: serial.as_slice(), clock_of };
     let around = Surroundings {
         registry,
         left_out: image.left_out,
         board: &facts,
+        devices: Some(&devices),
         files: bundle,
         lost: &lost,
     };

@@ -5,7 +5,7 @@ use crate::objects::{self, Found};
 use crate::plan::{Deployment, ObjectPlan, VmPlan};
 use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
-use crate::{VERSION, blocks, matching, vm, words};
+use crate::{VERSION, blocks, host_device, matching, vm, words};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -72,6 +72,7 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     check_cores(faults, around, root, &vms);
     blocks::check_owners(faults, root, &vms);
     check_total(faults, around, root, &root_objects, &vms);
+    host_device::check_owners(faults, root, &vms);
     Deployment { version: VERSION, root_objects, vms }
 }
 

@@ -34,6 +34,7 @@ mod native;
 mod new_device;
 mod outside;
 mod packages;
+mod passed;
 mod pi_cases;
 mod process;
 mod run;
