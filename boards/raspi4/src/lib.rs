@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod card;
 mod cores;
 mod mailbox;
 mod power;
@@ -24,7 +25,9 @@ static RASPI4: Board = Board {
     compatible: &["raspberrypi,4-model-b", "brcm,bcm2711"],
     bring_up,
     put: serial::put,
+    is_drained: serial::is_drained,
     start_core: cores::start,
+    disk: Some(card::bring_up),
     power_off: power::off,
     reset: power::reset,
 };
@@ -46,6 +49,7 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
         mailbox,
         // It has no clock that runs without power.
         unix_seconds: 0,
+        clock_of: |_| None,
     })
 }
 

@@ -105,12 +105,13 @@ pub fn put(byte: u8) {
 /// Waits until the last byte is on the line: what the FIFO holds takes 3 ms.
 pub fn drain() {
     let limit = timer::now() + timer::frequency() / 100;
-    while !is_idle() && timer::now() < limit {
+    while !is_drained() && timer::now() < limit {
         core::hint::spin_loop();
     }
 }
 
-fn is_idle() -> bool {
+/// Whether all that was written is on the line.
+pub fn is_drained() -> bool {
     let idle = match LINE.get() {
         Some(Line::Pl011(at)) => pl011_at(*at).map(pl011::is_idle),
         Some(Line::MiniUart(at)) => words_at(*at, MU_WORDS).as_ref().map(mini_uart::is_idle),

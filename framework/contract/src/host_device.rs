@@ -1,16 +1,28 @@
 //! Devices of the board that a VM is given, and the firmware's property mailbox.
 
-use crate::grants::Window;
+use crate::access::Width;
+use alloc::boxed::Box;
 
-/// How a window onto the registers of a device of the board is given.
-#[derive(Debug)]
+/// A window onto the registers of a device of the board.
 pub enum HostWindow {
     /// The guest's accesses go to the device: whole pages that hold nothing else.
-    /// None comes to the component.
-    Direct,
+    /// None comes to the component, which has the registers for itself.
+    Direct(Box<dyn HostRegisters>),
     /// The device shares its page. The guest's accesses come to the component,
-    /// which makes them here, in words: as many as the node's window has.
-    Forwarded(Window),
+    /// which makes them here.
+    Forwarded(Box<dyn HostRegisters>),
+}
+
+/// The registers behind a window: a leaf. An access is made as it is asked for, of
+/// that width and once; offset and width are the window's and the device's to allow.
+pub trait HostRegisters: Send {
+    /// A load from `offset`, a multiple of `width`. `None` if the device, or the bus
+    /// in its place, answers with an error.
+    fn read(&mut self, offset: u64, width: Width) -> Option<u64>;
+
+    /// A store, likewise. False if it was answered with an error, as far as that is
+    /// told at once.
+    fn write(&mut self, offset: u64, width: Width, value: u64) -> bool;
 }
 
 /// The mailbox of the VideoCore's firmware, property channel: a leaf, driven by the

@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 use evisor_contract::{
-    Entropy, HostDisk, HostMailbox, HostSerial, Register, SystemInterface, VirtualInterface,
+    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
+    VirtualInterface,
 };
 
 /// The machine that eVisor runs on, or one that a test pretends.
@@ -37,6 +38,12 @@ pub trait Host: Sync {
     }
     /// The property mailbox of the board's firmware.
     fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        None
+    }
+    /// Registers of a device that a VM is given, `size` bytes at `physical`; `None` if
+    /// eVisor drives some of them itself, or they cannot be mapped.
+    fn registers(&self, physical: u64, size: u64) -> Option<Box<dyn HostRegisters>> {
+        let _ = (physical, size);
         None
     }
 }

@@ -1,5 +1,6 @@
 //! A component on the bench, with hands on both of its ends.
 
+use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
 use crate::fake::{Event, FakeMemory, SerialEnd, World, WorldSetup, lock};
 use crate::mailbox::MailboxEnd;
@@ -295,6 +296,11 @@ impl Rig {
         self.world.mailbox.clone().expect("a board with a mailbox")
     }
 
+    /// The device of the board that it stands for.
+    pub fn device(&self) -> DeviceEnd {
+        self.world.device.clone()
+    }
+
     /// Lets `counts` of the clock pass, and the deadline with them. What the store
     /// was asked before is answered first.
     pub fn advance(&mut self, counts: u64) {
@@ -410,7 +416,7 @@ impl Rig {
 
     /// Makes this rig's surroundings as `other`'s are: what is saved and restored
     /// elsewhere (lines, the clock, memory) when a whole VM is.
-    pub(crate) fn take_surroundings(&mut self, other: &Self) {
+    pub fn take_surroundings(&mut self, other: &Self) {
         use evisor_contract::Clock as _;
         self.world.clock.set(other.world.clock.now());
         self.lines.clone_from(&other.lines);

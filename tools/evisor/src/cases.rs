@@ -80,6 +80,44 @@ pub const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a guest has a page of the board's PL061",
+        arguments: &["tools/evisor/tests/guests/gpio-direct.dts", "--timeout", "60"],
+        status: 0,
+        shows: &[
+            "gpio: part 0x61",
+            "PASS registers keep what is written, in any width",
+            "PASS a level that is held interrupts again after its end",
+            "PASS a level that is not enabled does no harm",
+            "PASS the restart reset the device",
+            "PASS it interrupts after the restart",
+        ],
+    },
+    Case {
+        name: "a guest has some registers of it, on a GICv3",
+        arguments: &[
+            "tools/evisor/tests/guests/gpio-forwarded.dts",
+            "--gic",
+            "3",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &[
+            "gpio: no part, ESR 0x96000010",
+            "PASS registers keep what is written, in any width",
+            "PASS a level that is held interrupts again after its end",
+            "PASS a level that is not enabled does no harm",
+            "PASS the restart reset the device",
+            "PASS it interrupts after the restart",
+        ],
+    },
+    Case {
+        name: "a device that eVisor drives is not given away",
+        arguments: &["tools/evisor/tests/guests/evisors-own.dts", "--timeout", "60"],
+        status: 1,
+        shows: &["/pl031@9010000 is eVisor's: it drives the device", "nothing was started"],
+    },
+    Case {
         name: "a crash is recorded, and is the status",
         arguments: &["manifests/serial.dts", "--send", "it comes back=crash", "--timeout", "60"],
         status: 102,
@@ -130,6 +168,12 @@ pub const CASES: &[Case] = &[
         arguments: &["manifests/test-app-smp.dts", "--gic", "3", "--timeout", "180"],
         status: 0,
         shows: &["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"],
+    },
+    Case {
+        name: "of two VMs one crashes, and the other goes on",
+        arguments: &["tools/evisor/tests/guests/two.dts", "--timeout", "60"],
+        status: 102,
+        shows: &["PASS", " 0 failed"],
     },
     Case {
         name: "Linux reaches a prompt, is interrupted, and powers off",

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use object::{Object, ObjectSection};
 
 use crate::card_file::CardFiles;
 use crate::console::{Console, End};
@@ -17,6 +18,7 @@ use crate::machine::{Machine, Seat, need_qemu};
 use crate::packages;
 use crate::process::capture;
 use crate::run::{self, Files};
+use crate::steps::myself;
 use crate::test::Count;
 use crate::workspace;
 
@@ -52,10 +54,12 @@ const LARGE: &str = "/include/ \"serial.dts\"
 pub fn cases(count: &mut Count) -> Result<()> {
     need_qemu()?;
     packages::need("fdtput", ("device-tree-compiler", "changes device trees"))?;
+    count.one("one image file and one bundle boot on both boards", on_both());
     count.one("a Pi's console is the PL011 where its tree says so", console_on_pl011());
     count.one("a Pi's cores that want PSCI are left out", without_psci());
     count.one("a Pi whose tree would let guests at parked cores is refused", unreserved());
     count.one("a Pi's tree as its firmware leaves it", left_by_firmware(BUNDLE_AT, "goodbye"));
+    count.one("an image for a Pi alone boots, and holds no SMC", alone());
     let over = left_by_firmware(KERNEL_AT + 0x8_0000, "where eVisor itself is");
     count.one("a bundle that was loaded over eVisor is refused", over);
     Ok(())
@@ -99,6 +103,16 @@ fn boot(machine: &Machine, manifest: &str) -> Result<Command> {
     machine.boot(Seat::Script, &kernel, &bundle)
 }
 
+fn on_both() -> Result<()> {
+    let files = run::prepare(Path::new(SERIAL), &Machine::raspi4())?;
+    for machine in [Machine::raspi4(), Machine::for_tests()] {
+        let board = format!(" on {}", machine.board.name());
+        let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
+        shows(qemu, &[&board, "serial: goodbye", "status 0"])?;
+    }
+    Ok(())
+}
+
 fn console_on_pl011() -> Result<()> {
     let machine = with_tree(tree("pl011", ON_PL011)?);
     shows(boot(&machine, SERIAL)?, &["on raspi4", "serial: goodbye", "status 0"])
@@ -123,6 +137,28 @@ fn unreserved() -> Result<()> {
     write_whole(&path, &bytes)?;
     let refused = "the tree does not reserve the memory that the other cores wait in";
     shows(boot(&with_tree(path), SERIAL)?, &[refused, "status 1"])
+}
+
+/// There is nobody to call: an SMC would be lost.
+fn alone() -> Result<()> {
+    let folder = folder()?.join("alone");
+    let mut build = myself("build");
+    build.args([SERIAL, "--minimal", "--board", "raspi4", "-o"]).arg(&folder);
+    capture(build.current_dir(workspace::root()))?;
+    let whole = run::prepare(Path::new(SERIAL), &Machine::raspi4())?;
+    ensure!(holds_smc(&whole.symbols)?, "the image with both boards holds none, so none is found");
+    ensure!(!holds_smc(&folder.join("evisor.elf"))?, "it holds one");
+    let (image, bundle) = (folder.join("evisor.bin"), folder.join("bundle.cpio"));
+    shows(Machine::raspi4().boot(Seat::Script, &image, &bundle)?, &["serial: goodbye", "status 0"])
+}
+
+/// Whether its code has the instruction (DDI 0487, SMC).
+fn holds_smc(elf: &Path) -> Result<bool> {
+    let bytes = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let file = object::File::parse(bytes.as_slice())?;
+    let text = file.section_by_name(".text").context("it has no .text")?.data()?;
+    let words = text.as_chunks().0.iter().copied().map(u32::from_le_bytes);
+    Ok(words.into_iter().any(|word| word & 0xffe0_001f == 0xd400_0003))
 }
 
 /// Not by QEMU's loader: memory in two regions without the VideoCore's, `chosen` with

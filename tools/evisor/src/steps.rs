@@ -14,6 +14,7 @@ use crate::machine::Machine;
 use crate::minimal;
 use crate::native;
 use crate::packages::Package;
+use crate::passed;
 use crate::pi_cases;
 use crate::process::{Progress, say, show};
 use crate::test::Count;
@@ -108,6 +109,7 @@ pub fn system(count: &mut Count) -> Result<()> {
         count.one(case.name, boot(case));
     }
     native::cases(count);
+    passed::cases(count)?;
     minimal::cases(count)
 }
 
