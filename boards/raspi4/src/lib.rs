@@ -1,14 +1,16 @@
 //! The Raspberry Pi 4 B, and QEMU's `raspi4b`.
 //!
 //! Everything is found in the tree that the firmware passes: the GIC-400, the UART that
-//! `stdout-path` names, the power manager, the parked cores. There is no firmware to
-//! call: nothing here makes an SMC.
+//! `stdout-path` names, the power manager, the parked cores, the VideoCore's mailbox.
+//! There is no firmware to call: nothing here makes an SMC.
 
 #![no_std]
 
 extern crate alloc;
 
+mod card;
 mod cores;
+mod mailbox;
 mod power;
 mod serial;
 
@@ -23,12 +25,17 @@ static RASPI4: Board = Board {
     compatible: &["raspberrypi,4-model-b", "brcm,bcm2711"],
     bring_up,
     put: serial::put,
+    is_drained: serial::is_drained,
     start_core: cores::start,
+    disk: Some(card::bring_up),
     power_off: power::off,
+    reset: power::reset,
 };
 
 fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
-    // The serial line first: what follows can be told on it.
+    // The UARTs' clocks are the firmware's to say.
+    let mailbox = mailbox::bring_up(tree);
+    // The serial line next: what follows can be told on it.
     let serial = serial::bring_up(tree)?;
     power::bring_up(tree)?;
     let lacks = "the board's tree has no GIC-400";
@@ -39,6 +46,7 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
         gic: Some(GicVersion::V2),
         maintenance: node.gic_interrupt(0),
         serial: Some(serial),
+        mailbox,
         // It has no clock that runs without power.
         unix_seconds: 0,
         clock_of: |_| None,

@@ -15,6 +15,7 @@ extern crate alloc;
 mod backing;
 mod boot;
 pub mod cores;
+pub mod dma;
 mod emulate;
 mod entry;
 mod exit;
@@ -41,4 +42,4 @@ mod vector;
 
 pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, set_kernel};
-pub use map::{Ram, device, driven, window};
+pub use map::{Ram, device, driven, physical, window};

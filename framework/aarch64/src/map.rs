@@ -44,7 +44,7 @@ const PAGE: u64 = 4096;
 pub(crate) struct Tables;
 
 /// The physical address of something in the image.
-pub(crate) fn physical(at: u64) -> u64 {
+pub fn physical(at: u64) -> u64 {
     at - layout::IMAGE + IMAGE_AT.load(Ordering::Relaxed)
 }
 
@@ -428,6 +428,16 @@ impl Ram {
                 unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
             }
         })
+    }
+
+    /// Lends all of it, for good.
+    ///
+    /// # Errors
+    /// EL2's tables say no.
+    pub fn lend(self) -> Result<&'static mut [u8], MapError> {
+        let at = keep(&self)? as *mut u8;
+        // SAFETY: 1. mapped for good, and ours alone. 2. any bytes are bytes.
+        Ok(unsafe { core::slice::from_raw_parts_mut(at, self.size as usize) })
     }
 
     /// Zeroes `bytes` from `offset` on.

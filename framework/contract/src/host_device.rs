@@ -27,19 +27,26 @@ pub trait HostRegisters: Send {
 
 /// The mailbox of the VideoCore's firmware, property channel: a leaf, driven by the
 /// board, and shared by all that were granted it. None of its methods waits.
+///
+/// Whoever no longer wants an answer forgets the ticket: once the firmware has
+/// answered, a second later at most, another request can be started.
 pub trait HostMailbox: Sync {
     /// Sends the property tag `tag` with `values`, its value buffer, at most
-    /// [`MAILBOX_WORDS`] words. False if another one is under way: try later.
-    fn start(&self, tag: u32, values: &[u32]) -> bool;
+    /// [`MAILBOX_WORDS`] words. `None` if another one is under way: try later.
+    fn start(&self, tag: u32, values: &[u32]) -> Option<MailboxTicket>;
 
-    /// Whether the firmware answered what the caller started: the value buffer is
+    /// Whether the firmware answered what `ticket` stands for: the value buffer is
     /// then in `values`, and the answer is the length of the value in bytes, or that
     /// there is none. `None` while it did not; it gives up after a second.
-    fn poll(&self, values: &mut [u32]) -> Option<Result<u32, MailboxError>>;
+    fn poll(&self, ticket: MailboxTicket, values: &mut [u32]) -> Option<Result<u32, MailboxError>>;
 }
 
-/// The longest value buffer of a tag, in words.
-pub const MAILBOX_WORDS: usize = 32;
+/// A request that was sent; of no use once it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailboxTicket(pub u32);
+
+/// The longest value buffer of a tag, in words: an EDID block's.
+pub const MAILBOX_WORDS: usize = 34;
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use evisor_contract::{
     Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
-    Deadline, Entropy, Grants, HostDisk, HostSerial, HostWindow, Line, Memory, NotifyPort,
-    ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl, VirtualInterface, VmControl,
-    tag,
+    Deadline, Entropy, Grants, HostDisk, HostMailbox, HostSerial, HostWindow, Line, Memory,
+    NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
+    VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{ObjectPlan, VmPlan};
 
@@ -303,6 +303,10 @@ impl Grants for Binder<'_> {
         let Some((disk, intid)) = self.common.host.take_disk() else { return Ok(None) };
         self.interrupts.push(intid);
         Ok(Some(disk))
+    }
+
+    fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        self.common.host.mailbox()
     }
 
     fn host_window(&mut self, window: usize) -> Result<HostWindow, BuildError> {

@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 use evisor_contract::{
-    Entropy, HostDisk, HostRegisters, HostSerial, Register, SystemInterface, VirtualInterface,
+    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
+    VirtualInterface,
 };
 
 /// The machine that eVisor runs on, or one that a test pretends.
@@ -33,6 +34,10 @@ pub trait Host: Sync {
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)>;
     /// The board's card or disk and its INTID; once.
     fn take_disk(&self) -> Option<(Box<dyn HostDisk>, u32)> {
+        None
+    }
+    /// The property mailbox of the board's firmware.
+    fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
         None
     }
     /// Registers of a device that a VM is given, `size` bytes at `physical`; `None` if

@@ -11,6 +11,7 @@ extern crate alloc;
 
 mod blocks;
 mod board_tree;
+mod card;
 mod chosen;
 mod cpus;
 mod error;
@@ -31,6 +32,7 @@ mod vm;
 mod words;
 
 pub use board_tree::BoardTree;
+pub use card::{CARD, CardFile, card_files};
 pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};

@@ -59,6 +59,8 @@ pub enum Outcome {
     Stop,
     /// It starts anew.
     Restart,
+    /// The board is reset, and every VM with it.
+    ResetBoard,
 }
 
 /// A vCPU.

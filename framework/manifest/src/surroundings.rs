@@ -60,4 +60,7 @@ pub struct Surroundings<'a> {
     pub devices: Option<&'a dyn HostDevices>,
     /// The files.
     pub files: &'a dyn Files,
+    /// The paths of VMs that cannot be had for want of a file on the card, which was
+    /// told: they are left out.
+    pub lost: &'a [String],
 }

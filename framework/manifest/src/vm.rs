@@ -155,9 +155,10 @@ fn outcome(faults: &Faults, vm: Node<'_>, name: &str, default: Outcome) -> Outco
         None => default,
         Some("stop") => Outcome::Stop,
         Some("restart") => Outcome::Restart,
+        Some("reset-board") => Outcome::ResetBoard,
         Some(other) => {
             let message = format!("\"{other}\" is not known here");
-            faults.property(vm, name, message, "write \"stop\" or \"restart\"");
+            faults.property(vm, name, message, "write \"stop\", \"restart\" or \"reset-board\"");
             default
         }
     }

@@ -74,6 +74,38 @@ fn summary(deployment: &Deployment) -> String {
 }
 
 #[test]
+fn files_on_the_card_are_found_and_a_vm_without_one_is_left_out() {
+    let bytes = compiled(&tests().join("sound/card.dts"));
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    let files = evisor_manifest::card_files(&tree);
+    let found: Vec<_> = files
+        .iter()
+        .map(|file| (file.name, file.node.path(), file.property, file.vm.map(|vm| vm.path())))
+        .collect();
+    let vm = Some("/vm".to_string());
+    assert_eq!(
+        found,
+        [
+            ("card:KERNEL.IMG", "/vm".to_string(), "evisor,image", vm.clone()),
+            ("card:ETC/MORE", "/vm/memory@40000000".to_string(), "evisor,file", vm),
+            ("card:DISK.IMG", "/disk".to_string(), "evisor,image", None),
+        ]
+    );
+    let board = board();
+    let lost = ["/vm".to_string()];
+    let around = evisor_manifest::Surroundings { lost: &lost, ..around(&board) };
+    let errors = read(&tree, &around).unwrap_err();
+    let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "/disk: evisor,image: \"card:DISK.IMG\" is not in the bundle; correct the name, or put the file there"
+        ],
+        "the VM that is lost is not looked at, the other is"
+    );
+}
+
+#[test]
 fn everything_comes_to_this_deployment() {
     insta::assert_snapshot!(summary(&deployment(&everything())));
 }

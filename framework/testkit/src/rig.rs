@@ -416,7 +416,7 @@ impl Rig {
 
     /// Makes this rig's surroundings as `other`'s are: what is saved and restored
     /// elsewhere (lines, the clock, memory) when a whole VM is.
-    pub(crate) fn take_surroundings(&mut self, other: &Self) {
+    pub fn take_surroundings(&mut self, other: &Self) {
         use evisor_contract::Clock as _;
         self.world.clock.set(other.world.clock.now());
         self.lines.clone_from(&other.lines);

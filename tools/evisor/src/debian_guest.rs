@@ -1,5 +1,6 @@
-//! Debian's arm64 kernel, busybox and U-Boot for the demonstrations, and the device
-//! tree of the Raspberry Pi 4 that comes with the kernel, fetched once.
+//! Debian's arm64 kernel, some of its modules, busybox and U-Boot for the
+//! demonstrations, and the device tree of the Raspberry Pi 4 that comes with the
+//! kernel, fetched once.
 //!
 //! apt fetches them with lists and a cache of their own, so that the machine's
 //! package database never learns of another architecture. apt checks the
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::image::write_whole;
 use crate::initramfs;
+use crate::modules;
 use crate::packages::{apt_get, have};
 use crate::process::{capture, long};
 use crate::sources;
@@ -24,9 +26,10 @@ const KERNEL: &str = "linux-image-arm64";
 const BUSYBOX: &str = "busybox-static";
 const U_BOOT: &str = "u-boot-qemu";
 const PI_TREE: &str = "bcm2711-rpi-4-b.dtb";
+const MODULES: &str = "modules.cpio";
 
 /// What can be named, after `debian:`.
-pub const NAMES: [&str; 3] = ["linux", "initramfs", "u-boot"];
+pub const NAMES: [&str; 4] = ["linux", "initramfs", "initramfs-storage", "u-boot"];
 
 /// The bytes of `debian:NAME`.
 pub fn read(name: &str) -> Result<Vec<u8>> {
@@ -34,6 +37,11 @@ pub fn read(name: &str) -> Result<Vec<u8>> {
     match name {
         "linux" | "u-boot" => store.file(name),
         "initramfs" => initramfs::write(&store.file("busybox")?),
+        // Linux unpacks archives that lie behind each other.
+        "initramfs-storage" => {
+            let first = initramfs::write(&store.file("busybox")?)?;
+            Ok([first, store.file(MODULES)?].concat())
+        }
         _ => bail!("there is no debian:{name}: the names are debian:{}", NAMES.join(", debian:")),
     }
 }
@@ -148,7 +156,9 @@ impl Store {
                 fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             write_whole(&self.folder.join(name), &bytes)?;
         }
-        Ok(())
+        let folders = ["lib", "usr/lib"].map(|p| files.join(p).join("modules").join(release));
+        let folder = folders.iter().find(|p| p.is_dir()).context("the kernel has no modules")?;
+        write_whole(&self.folder.join(MODULES), &modules::write(folder)?)
     }
 }
 
@@ -277,6 +287,11 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known() {
         let error = read("windows").unwrap_err().to_string();
-        assert!(error.contains("debian:linux, debian:initramfs, debian:u-boot"), "{error}");
+        assert!(
+            error.contains(
+                "debian:linux, debian:initramfs, debian:initramfs-storage, debian:u-boot"
+            ),
+            "{error}"
+        );
     }
 }

@@ -244,6 +244,7 @@ pub fn around(board: &BoardFacts) -> Surroundings<'_> {
         board,
         devices: Some(&*DEVICES),
         files: &Bundle,
+        lost: &[],
     }
 }
 
