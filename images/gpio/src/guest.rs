@@ -81,7 +81,9 @@ fn registers_keep() -> bool {
     mmio::store8(GPIOIS, 0x18);
     mmio::store16(GPIOIEV, 0x42);
     let read = (mmio::load8(GPIODIR), mmio::load32(GPIOIS), mmio::load16(GPIOIEV));
-    [GPIODIR, GPIOIS, GPIOIEV].map(|register| mmio::store32(register, 0));
+    for register in [GPIODIR, GPIOIS, GPIOIEV] {
+        mmio::store32(register, 0);
+    }
     read == (0x81, 0x18, 0x42)
 }
 
