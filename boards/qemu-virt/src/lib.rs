@@ -14,7 +14,7 @@ mod serial;
 use alloc::vec::Vec;
 use evisor_aarch64::{gicv2, gicv3, smc, vcpu};
 use evisor_fdt::{Node, Tree};
-use evisor_machine::{BOARDS, Board, Hardware};
+use evisor_machine::{BOARDS, Board, Hardware, binding};
 use evisor_manifest::GicVersion;
 
 #[linkme::distributed_slice(BOARDS)]
@@ -23,8 +23,11 @@ static QEMU_VIRT: Board = Board {
     compatible: &["linux,dummy-virt"],
     bring_up,
     put: serial::put,
+    is_drained: serial::is_drained,
     start_core: smc::start_core,
+    disk: None,
     power_off: smc::system_off,
+    reset: smc::system_reset,
 };
 
 fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
@@ -32,21 +35,14 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
     let serial = serial::bring_up(tree)?;
     let (gic, maintenance) = interrupt_controller(tree)?;
     Ok(Hardware {
-        cores: cores(tree),
+        cores: binding::cores(tree, |_, _| true),
         gic,
         maintenance,
         serial: Some(serial),
+        mailbox: None,
         unix_seconds: clock::unix_seconds(tree),
+        clock_of: |_| None,
     })
-}
-
-/// The affinities of the cores: of this one, and of the others in the tree.
-fn cores(tree: &Tree<'_>) -> Vec<u64> {
-    let here = evisor_aarch64::registers::affinity();
-    let nodes = tree.find("/cpus").into_iter().flat_map(|cpus| cpus.children());
-    let cores = nodes.filter(|node| node.string("device_type") == Some("cpu"));
-    let others = cores.filter_map(registers).filter(|&affinity| affinity != here);
-    core::iter::once(here).chain(others).collect()
 }
 
 /// What the tree's GIC lacks without virtualization.
@@ -61,21 +57,18 @@ fn interrupt_controller(
     if let Some(node) = of("arm,cortex-a15-gic") {
         version_2(node)?;
         vcpu::trap_wfi();
-        Ok((Some(GicVersion::V2), interrupt(node)))
+        Ok((Some(GicVersion::V2), node.gic_interrupt(0)))
     } else if let Some(node) = of("arm,gic-v3") {
         version_3(node)?;
-        Ok((Some(GicVersion::V3), Some(interrupt(node).ok_or(LACKS)?)))
+        Ok((Some(GicVersion::V3), Some(node.gic_interrupt(0).ok_or(LACKS)?)))
     } else {
         Ok((None, None))
     }
 }
 
-/// The binding "arm,gic": GICD, GICC, GICH, GICV.
 #[expect(unsafe_code, reason = "says where the board's registers are")]
 fn version_2(node: Node<'_>) -> Result<(), &'static str> {
-    let regions = node.reg().map_err(|_| LACKS)?;
-    let at = |index: usize| regions.get(index).map(|region| region.address).ok_or(LACKS);
-    let addresses = gicv2::Addresses { gicd: at(0)?, gicc: at(1)?, gich: at(2)?, gicv: at(3)? };
+    let addresses = binding::gicv2(node).ok_or(LACKS)?;
     // SAFETY: 1. the board's tree has a GICv2 there.
     unsafe { gicv2::map(addresses) }.map_err(|_| TWICE)
 }
@@ -96,15 +89,3 @@ fn version_3(node: Node<'_>) -> Result<(), &'static str> {
 }
 
 const TWICE: &str = "the GIC cannot be mapped twice";
-
-/// The INTID of a node's first interrupt (the GIC binding: type, number, flags).
-fn interrupt(node: Node<'_>) -> Option<u32> {
-    let mut cells = node.property("interrupts")?.cells()?;
-    let (kind, number) = (cells.number(1)?, cells.number(1)?);
-    u32::try_from(number).ok()?.checked_add(if kind == 0 { 32 } else { 16 })
-}
-
-/// Where a node's first registers are.
-fn registers(node: Node<'_>) -> Option<u64> {
-    node.reg().ok()?.first().map(|region| region.address)
-}

@@ -46,7 +46,7 @@ impl Ram {
     ) -> Result<&'static dyn Backing, MapError> {
         let (physical, size) = (self.physical(), self.size());
         let entries = stage2.hidden(ipa, physical, size)?;
-        let at = map::keep(self)?;
+        let at = map::keep(&self)?;
         // SAFETY: 1. `at` is mapped for `size` bytes, which are ours: no guest is
         // shown them yet, and no other reference is made.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at as *mut u8, size as usize) };

@@ -2,7 +2,8 @@
 //
 // Entered as the Linux boot protocol says (Documentation/arch/arm64/booting.rst):
 // x0 = physical address of the device tree, MMU and data cache off, the image
-// cleaned to the point of coherency, at any 2 MiB boundary. Everything here runs
+// cleaned to the point of coherency, at any 2 MiB boundary; any page will do, as
+// loaders of a Raspberry Pi have been content with 512 KiB. Everything here runs
 // at physical addresses until the branch to `virtual_entry`, so it may only use
 // PC-relative addresses (adrp), which are physical ones while the MMU is off.
 //
@@ -72,14 +73,16 @@ boot_entry:
     adrp    x5, __image_end
     bl      pages
 
-    // This code at its physical address, read-only, for the moment of the switch.
+    // This code, which is in the image's first page, at its physical address,
+    // read-only, for the moment of the switch.
     adrp    x1, boot_identity
     ubfx    x2, x20, #30, #9
     orr     x3, x1, #3
     str     x3, [x0, x2, lsl #3]
     ubfx    x2, x20, #21, #9
     ldr     x3, =BLOCK_TEXT
-    orr     x3, x3, x20
+    and     x4, x20, #~0x1fffff
+    orr     x3, x3, x4
     str     x3, [x1, x2, lsl #3]
 
     // And again: a line may have been fetched meanwhile.
@@ -103,14 +106,15 @@ halt:
     wfe
     b       halt
 
-// Where the firmware starts another core (PSCI CPU_ON): x0 = the EL2 address of
-// its `Start`, below which is its stack. It comes by way of the boot's tables,
-// which still have this code at its physical address.
+// Where the firmware has another core start, by PSCI's CPU_ON or a spin table. It
+// comes by way of the boot's tables, which still have this code at its physical
+// address. Nothing that was passed is used: a spin table passes nothing. The core
+// finds its `Start`, below which is its stack, by its affinity, and that with the
+// MMU on, through the cache that it was written through.
 .global secondary_entry
 secondary_entry:
     msr     daifset, #0b1111
     msr     spsel, #1
-    mov     x19, x0
     mrs     x0, CurrentEL
     cmp     x0, #0b1000                 // EL2
     b.ne    halt
@@ -125,8 +129,15 @@ secondary_entry:
     ldr     x9, =secondary_virtual
     br      x9
 secondary_virtual:
-    mov     sp, x19
-    mov     x0, x19
+    mrs     x1, mpidr_el1
+    ldr     x2, =0xff00ffffff           // Aff3, Aff2, Aff1, Aff0
+    and     x1, x1, x2
+    ldr     x2, =evisor_waiting
+1:  ldp     x3, x0, [x2], #16
+    cbz     x0, halt                    // nobody sent for this core
+    cmp     x3, x1
+    b.ne    1b
+    mov     sp, x0
     mov     x29, xzr
     mov     x30, xzr
     bl      evisor_secondary

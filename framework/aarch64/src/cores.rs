@@ -2,10 +2,11 @@
 
 #![allow(unsafe_code, reason = "a stack for each core, and what assembly calls")]
 
-use crate::{map, timer, vcpu};
+use crate::{gic, map, timer, vcpu};
+use aarch64_cpu::asm::barrier;
 use alloc::alloc::{alloc, handle_alloc_error};
 use core::alloc::Layout;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a core that starts finds at the top of its stack.
 #[repr(C, align(16))]
@@ -15,20 +16,40 @@ struct Start {
     up: AtomicBool,
 }
 
+/// A core that was sent for, as `boot.s` looks it up.
+#[repr(C)]
+struct Waiting {
+    affinity: AtomicU64,
+    /// Its `Start`; 0 ends the list.
+    start: AtomicU64,
+}
+
+/// One more than there can be: the last stays empty.
+#[unsafe(export_name = "evisor_waiting")]
+static WAITING: [Waiting; gic::CORES + 1] =
+    [const { Waiting { affinity: AtomicU64::new(0), start: AtomicU64::new(0) } }; gic::CORES + 1];
+
 const PAGE: usize = 4096;
 /// The core may be the one that makes a VM's changes: objects as large as an
 /// interrupt controller are reset on it.
 const STACK: usize = 32 << 10;
 
-/// Starts core number `index`, which runs `main` with it. `power_on` asks the
-/// firmware: it gets the physical address of the first instruction and what has
-/// to be in x0 there.
+/// Starts core number `index`, the one with this `affinity`, which runs `main` with
+/// it. `release` gets the physical address of its first instruction and has the
+/// firmware send it there. One core at a time, not the first.
 ///
 /// False if the firmware refuses, or the core is not there within a second.
-pub fn start(index: usize, main: fn(usize) -> !, power_on: impl FnOnce(u64, u64) -> bool) -> bool {
+pub fn start(
+    index: usize,
+    affinity: u64,
+    main: fn(usize) -> !,
+    release: impl FnOnce(u64) -> bool,
+) -> bool {
     unsafe extern "C" {
         static secondary_entry: u8;
     }
+    let free = index.checked_sub(1).filter(|at| *at < gic::CORES);
+    let Some(waiting) = free.and_then(|at| WAITING.get(at)) else { return false };
     let Ok(layout) = Layout::from_size_align(2 * PAGE + STACK, PAGE) else { return false };
     // SAFETY: 1. the layout is not empty.
     let block = unsafe { alloc(layout) };
@@ -42,8 +63,11 @@ pub fn start(index: usize, main: fn(usize) -> !, power_on: impl FnOnce(u64, u64)
     unsafe { at.write(Start { index, main, up: AtomicBool::new(false) }) };
     // SAFETY: 1. just written; never freed.
     let start = unsafe { &*at };
-    let entry = map::physical(&raw const secondary_entry as u64);
-    if !power_on(entry, at as u64) {
+    waiting.affinity.store(affinity, Ordering::Relaxed);
+    waiting.start.store(at as u64, Ordering::Relaxed);
+    // It is all there before the core is sent for, whatever the way to it is.
+    barrier::dsb(barrier::SY);
+    if !release(map::physical(&raw const secondary_entry as u64)) {
         return false;
     }
     let limit = timer::now() + timer::frequency();

@@ -29,6 +29,14 @@ pub type Subtract = fn(&[Range], &[Range]) -> Vec<Range>;
 const TREE_LIMIT: u32 = 2 << 20;
 
 impl Boot {
+    /// Whether a range has memory in common with what eVisor occupies, which is more
+    /// than its file has: a loader that does not look at the header's `image_size` may
+    /// put something else there, and it is lost.
+    pub fn occupies(&self, (at, size): Range) -> bool {
+        let (image, image_size) = self.image;
+        at < image + image_size && image < at.saturating_add(size)
+    }
+
     /// Splits the machine's `memory` into what eVisor occupies, the `bundle`
     /// (which it maps), and the rest, which becomes the guests'. `subtract` gives
     /// what is left of ranges without others. Takes `self`: it can be done once.
@@ -78,11 +86,12 @@ extern "C" fn evisor_main(tree: u64, image: u64) -> ! {
     unsafe { evisor_start(boot) }
 }
 
-/// Copies the tree. Its header is looked at for how much there is: QEMU's claims
-/// 1 MiB, of which 8 KiB are used. Gives how much it claims, too.
+/// Copies the tree, to words, wherever it lies. Its header is looked at for how much
+/// there is: QEMU's claims 1 MiB, of which 8 KiB are used. Gives how much it claims,
+/// too.
 fn board_tree(at: u64) -> Option<(&'static [u8], u64)> {
     const HEADER: usize = 40;
-    if at == 0 || !at.is_multiple_of(8) {
+    if at == 0 {
         return None;
     }
     // SAFETY: 1. the boot protocol passes a device tree; nobody writes to it.

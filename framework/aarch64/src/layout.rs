@@ -31,6 +31,9 @@ pub const SLICE: u64 = 2 << 20;
 /// The page of guest memory that a core reads an instruction from, one a core.
 pub const INSTRUCTION: u64 = 0x44_0020_0000;
 
+/// The page that has the word that a parked core watches.
+pub const RELEASE: u64 = 0x44_0030_0000;
+
 /// The board's device tree, read-only, at the offset it has in its 2 MiB block.
 pub const BOARD_TREE: u64 = 0x44_0040_0000;
 

@@ -3,7 +3,7 @@
 //! [`boot`](boot.s) turns the MMU on before any Rust runs; [`exit`](exit.rs) and
 //! `vectors.s` are the way of a trap, which ends in `framework/router`. The rest
 //! is what the kernel asks of the machine: translation tables, guest memory, the
-//! physical GIC, the timer, SMC.
+//! physical GIC, the timer, SMC, spin tables.
 //!
 //! References are to the Arm ARM, DDI 0487, and to the GIC architecture
 //! specifications, IHI 0048B.b (version 2) and IHI 0069 (version 3).
@@ -15,6 +15,7 @@ extern crate alloc;
 mod backing;
 mod boot;
 pub mod cores;
+pub mod dma;
 mod emulate;
 mod entry;
 mod exit;
@@ -22,14 +23,17 @@ pub mod fault;
 pub mod gic;
 pub mod gicv2;
 pub mod gicv3;
+pub mod granted;
 pub mod heap;
 mod inject;
 pub mod layout;
 pub mod maintenance;
 mod map;
+pub mod passed;
 pub mod random;
 pub mod registers;
 pub mod smc;
+pub mod spin_table;
 pub mod stage2;
 pub mod timer;
 mod translate;
@@ -38,4 +42,4 @@ mod vector;
 
 pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, set_kernel};
-pub use map::{Ram, device};
+pub use map::{Ram, device, driven, window};

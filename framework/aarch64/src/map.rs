@@ -29,6 +29,10 @@ use spin::Mutex;
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
 static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
+/// The window of [`layout::SLICE_AT`] is one core's at a time.
+static SLICE: Mutex<()> = Mutex::new(());
+/// What was mapped as a device of eVisor's.
+static DRIVEN: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
 static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
@@ -248,6 +252,7 @@ pub(crate) fn guard(at: u64) {
 /// # Errors
 /// Something is there already, or the tables say no.
 pub fn device_at(at: u64, physical: u64, bytes: u64) -> Result<(), MapError> {
+    DRIVEN.lock().push((physical, bytes));
     change(at, physical, bytes, DEVICE)
 }
 
@@ -257,19 +262,52 @@ pub fn device_at(at: u64, physical: u64, bytes: u64) -> Result<(), MapError> {
 /// # Errors
 /// The tables say no.
 pub fn device(physical: u64, bytes: u64) -> Result<u64, MapError> {
+    DRIVEN.lock().push((physical, bytes));
+    passed_device(physical, bytes)
+}
+
+/// The registers that eVisor drives itself: physical addresses and sizes.
+pub fn driven() -> Vec<(u64, u64)> {
+    DRIVEN.lock().clone()
+}
+
+/// Maps the registers of a device that a VM was given, as [`device`] does those of
+/// eVisor's own.
+pub(crate) fn passed_device(physical: u64, bytes: u64) -> Result<u64, MapError> {
     let offset = physical % PAGE;
     let whole = (offset + bytes).next_multiple_of(PAGE);
     let at = NEXT_DEVICE.fetch_add(whole, Ordering::Relaxed);
-    device_at(at, physical - offset, whole)?;
+    change(at, physical - offset, whole, DEVICE)?;
     Ok(at + offset)
 }
 
-/// A window of `words` words onto registers that are mapped at `at`.
+/// Writes `word` to memory at `physical` for a core that reads with its MMU off:
+/// the line goes to the point of coherency, and out of the caches.
+///
+/// # Errors
+/// `physical` is not a multiple of eight, or EL2's tables say no.
+///
+/// # Safety
+/// 1. It is memory, and nobody but that core uses its line.
+pub(crate) unsafe fn write_through(physical: u64, word: u64) -> Result<(), MapError> {
+    if !physical.is_multiple_of(8) {
+        return Err(MapError::AddressRange(VirtualAddress(physical as usize)));
+    }
+    let at = layout::RELEASE + physical % PAGE;
+    change(layout::RELEASE, physical - physical % PAGE, PAGE, DATA)?;
+    // SAFETY: 1. mapped, aligned, and memory as the caller says.
+    unsafe { core::ptr::write_volatile(at as *mut u64, word) };
+    maintenance::clean_and_invalidate(at, 8);
+    change(layout::RELEASE, 0, PAGE, El23Attributes::empty())
+}
+
+/// A window of `words` words onto registers that are mapped at `at`. `None` for
+/// address 0.
 ///
 /// # Safety
 /// 1. Registers of that size are mapped there, and stay so.
 /// 2. Nobody else has a window onto them, or not one that is used at a time.
-pub(crate) unsafe fn window(at: u64, words: usize) -> Option<Window> {
+pub unsafe fn window(at: u64, words: usize) -> Option<Window> {
     let slice = NonNull::slice_from_raw_parts(NonNull::new(at as *mut ReadPureWrite<u32>)?, words);
     // SAFETY: 1. and 2. as the caller says.
     Some(unsafe { UniqueMmioPointer::new(slice) })
@@ -302,6 +340,8 @@ fn each_slice(
     mut fill: impl FnMut(*mut u8, u64, usize),
 ) -> Result<(), MapError> {
     let start = ram.part(offset, bytes)?;
+    // Two VMs may start at once, each on a core of its own.
+    let _window = SLICE.lock();
     let mut done = 0;
     while done < bytes {
         let from = start + done;
@@ -326,7 +366,7 @@ fn each_slice(
 }
 
 /// Maps memory that a component was granted, for good, and says where.
-pub(crate) fn keep(ram: Ram) -> Result<u64, MapError> {
+pub(crate) fn keep(ram: &Ram) -> Result<u64, MapError> {
     let whole = ram.size.next_multiple_of(layout::SLICE);
     let at = NEXT_BACKING.fetch_add(whole, Ordering::Relaxed);
     change(at, ram.physical, ram.size, DATA)?;
@@ -388,6 +428,16 @@ impl Ram {
                 unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
             }
         })
+    }
+
+    /// Lends all of it, for good.
+    ///
+    /// # Errors
+    /// EL2's tables say no.
+    pub fn lend(self) -> Result<&'static mut [u8], MapError> {
+        let at = keep(&self)? as *mut u8;
+        // SAFETY: 1. mapped for good, and ours alone. 2. any bytes are bytes.
+        Ok(unsafe { core::slice::from_raw_parts_mut(at, self.size as usize) })
     }
 
     /// Zeroes `bytes` from `offset` on.

@@ -74,11 +74,12 @@ pub struct VcpuBlock {
 unsafe impl Send for VcpuBlock {}
 
 impl VcpuBlock {
-    /// A vCPU with number `index` in VM number `vm`, not started. `None` if
-    /// `space` is not one that was built.
+    /// A vCPU with number `index` in VM number `vm`, for core number `core`, not
+    /// started. `None` if `space` is not one that was built.
     pub fn new(
         vm: u16,
         index: u16,
+        core: u16,
         affinity: u64,
         space: &'static Space,
         root: &'static Space,
@@ -95,7 +96,7 @@ impl VcpuBlock {
             x: [0; 32],
             elr: 0,
             spsr: 0,
-            context: Context::of_vm(vm, index),
+            context: Context::of_vm(vm, index).on_core(core),
             caches,
             space,
             root,

@@ -42,6 +42,17 @@ pub struct Needs {
     /// Memory stands behind its windows, as large as the manifest makes them, and
     /// the node may name a file of the bundle as what is there first.
     pub backing: bool,
+    /// It reads and writes its VM's memory.
+    pub guest_memory: bool,
+    /// It stores blocks: `evisor,block` says where, and `evisor,read-only` that it
+    /// does not write.
+    pub block: bool,
+    /// It has memory of its own: `evisor,size` says how much, `evisor,image` what is
+    /// there first, and one of the two is enough.
+    pub storage: bool,
+    /// It stands for a device of the board, which `evisor,device` names: its windows
+    /// and lines are those of that device, as many as the node lists.
+    pub host_device: bool,
 }
 
 impl Needs {
@@ -54,6 +65,10 @@ impl Needs {
         interrupt_controller: false,
         root: false,
         backing: false,
+        guest_memory: false,
+        block: false,
+        storage: false,
+        host_device: false,
     };
 }
 

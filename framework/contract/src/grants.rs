@@ -4,8 +4,11 @@
 //! (clock, window onto real registers) is used at once.
 
 use crate::backing::Backing;
+use crate::block::{BlockBuffer, BlockPort, HostDisk};
 use crate::capability::{Capability, Rights};
 use crate::context::{Bytes, Context, Effect};
+use crate::host_device::{HostMailbox, HostWindow};
+use crate::memory::Memory;
 use crate::node::BuildError;
 use crate::port::NotifyPort;
 use alloc::boxed::Box;
@@ -15,7 +18,7 @@ use core::ops::RangeInclusive;
 
 /// A way to notify one tag of another object.
 #[derive(Clone, Copy)]
-struct Wire {
+pub(crate) struct Wire {
     to: &'static Capability<dyn NotifyPort>,
     right: Rights,
     tag: u32,
@@ -23,7 +26,7 @@ struct Wire {
 
 impl Wire {
     #[inline(always)]
-    fn send(self, value: u64, cx: &mut Context) {
+    pub(crate) fn send(self, value: u64, cx: &mut Context) {
         cx.push(Effect { to: self.to, right: self.right, tag: self.tag, value });
     }
 }
@@ -71,6 +74,19 @@ wire!(
     /// Power over one's own VM.
     VmControl, CONTROL
 );
+
+impl BlockPort {
+    /// The kernel makes it when it binds a component.
+    pub const fn new(
+        to: &'static Capability<dyn NotifyPort>,
+        tag: u32,
+        blocks: u64,
+        read_only: bool,
+        buffer: &'static BlockBuffer,
+    ) -> Self {
+        Self::of(Wire { to, right: Rights::CALL, tag }, blocks, read_only, buffer)
+    }
+}
 
 /// What happens on an interrupt line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,6 +319,8 @@ pub trait Entropy: Sync {
     fn word(&self) -> Option<u64>;
 }
 
+const DEFECT: &str = "this is a defect of who builds it";
+
 /// What a component may ask for while it is built.
 ///
 /// Each method gives what the declaration's [`Needs`](crate::Needs) announced and
@@ -375,7 +393,7 @@ pub trait Grants {
     /// shown to a guest there.
     fn backing(&mut self, window: usize) -> Result<&'static dyn Backing, BuildError> {
         let _ = window;
-        Err(BuildError::new("gets no memory here", "this is a defect of who builds it"))
+        Err(BuildError::new("gets no memory here", DEFECT))
     }
 
     /// The board's interrupt with number `intid` (a PPI) drives the node's
@@ -394,6 +412,65 @@ pub trait Grants {
     /// A system register of the core that eVisor runs on, as EL2 reads it; for
     /// identification registers only.
     fn host_register(&self, register: crate::Register) -> Option<u64>;
+
+    /// The VM's memory, guest-physical: EL2 maps it for good.
+    ///
+    /// # Errors
+    /// The node is not in a VM.
+    fn guest_memory(&mut self) -> Result<&'static dyn Memory, BuildError> {
+        Err(BuildError::new("gets no memory here", DEFECT))
+    }
+
+    /// The blocks that `evisor,block` names.
+    ///
+    /// # Errors
+    /// It names none, or the store has no such part.
+    fn block(&mut self) -> Result<BlockPort, BuildError> {
+        Err(BuildError::new("gets no blocks here", DEFECT))
+    }
+
+    /// Memory of its own, as large as the node says: what the node names as its
+    /// image is there first, and zeros behind it. It is there when the first VM
+    /// starts; its size is the second.
+    ///
+    /// # Errors
+    /// The node says neither size nor image.
+    fn storage(&mut self) -> Result<(&'static dyn Memory, u64), BuildError> {
+        Err(BuildError::new("gets no memory here", DEFECT))
+    }
+
+    /// The board's card or disk; `None` if the board has no place for one.
+    ///
+    /// # Errors
+    /// It is taken.
+    fn host_disk(&mut self) -> Result<Option<Box<dyn HostDisk>>, BuildError> {
+        Ok(None)
+    }
+
+    /// The registers behind the node's window number `window`: of the device of the
+    /// board that `evisor,device` names.
+    ///
+    /// # Errors
+    /// It names none, or the registers cannot be given.
+    fn host_window(&mut self, window: usize) -> Result<HostWindow, BuildError> {
+        let _ = window;
+        Err(BuildError::new("gets no registers here", DEFECT))
+    }
+
+    /// The `index`th interrupt of the device of the board that `evisor,device` names
+    /// drives the node's line of that number in hardware.
+    ///
+    /// # Errors
+    /// The device or the node has fewer, or the interrupt is another's.
+    fn host_line(&mut self, index: usize) -> Result<(), BuildError> {
+        let _ = index;
+        Err(BuildError::new("gets no interrupt here", DEFECT))
+    }
+
+    /// The property mailbox of the board's firmware, if it has one.
+    fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        None
+    }
 }
 
 #[cfg(test)]

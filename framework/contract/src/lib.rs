@@ -12,8 +12,7 @@
 //!   to happen outside the object is pushed to [`Context`] as an [`Effect`] and
 //!   delivered after the object's lock is released.
 //! - [`Grants`] is what the component was given when it was bound: lines, a
-//!   console, a deadline, the clock, memory behind a window, windows onto real
-//!   registers.
+//!   console, a deadline, the clock, blocks, memory, windows onto real registers.
 //! - [`component!`] declares it to the registry.
 //!
 //! What costs in a trap decided the shapes: no structure is built to describe an
@@ -26,10 +25,13 @@ extern crate alloc;
 
 mod access;
 mod backing;
+mod block;
 mod capability;
 mod context;
 mod declaration;
 mod grants;
+mod host_device;
+mod memory;
 mod node;
 mod object;
 mod port;
@@ -40,6 +42,10 @@ pub mod tag;
 
 pub use access::{CallRegisters, Register, Width};
 pub use backing::Backing;
+pub use block::{
+    BLOCK, BLOCKS, BlockBuffer, BlockDone, BlockOpening, BlockOperation, BlockPort, BlockRequest,
+    DiskProgress, HostDisk,
+};
 pub use capability::{Capability, Rights};
 pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, WindowNeed};
@@ -47,6 +53,10 @@ pub use grants::{
     Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Line, LineState,
     Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
 };
+pub use host_device::{
+    HostMailbox, HostRegisters, HostWindow, MAILBOX_WORDS, MailboxError, MailboxTicket,
+};
+pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};
 pub use object::{Backend, Calls, Mmio, Notify, Object, Registers};
 pub use port::{

@@ -6,7 +6,9 @@
 //! the arguments: they are the guest's.
 
 use crate::access::{CallRegisters, Register, Width};
+use crate::block::BlockOpening;
 use crate::context::{Context, Effect};
+use crate::node::BuildError;
 use crate::reply::Reply;
 use crate::state::{Restore, RestoreError, Save};
 use downcast_rs::{Downcast, impl_downcast};
@@ -79,4 +81,18 @@ pub trait Backend: Object {
     /// Port `port` was granted, and `holder` is how its holder is reached: the
     /// object copies it and pushes it with tag and value filled in.
     fn connect(&mut self, port: u32, holder: Effect);
+
+    /// Port `port` is asked for by who stores blocks; `connect` follows. Gives how
+    /// many blocks the part has: none where there is no medium now.
+    ///
+    /// # Errors
+    /// The object stores no blocks, or never has such a part.
+    fn open(&mut self, port: u32, opening: &BlockOpening) -> Result<u64, BuildError> {
+        let _ = (port, opening);
+        Err(BuildError::property(
+            "evisor,block",
+            "names what stores no blocks",
+            "point it at an \"evisor,ram-disk\" or an \"evisor,sd-card\"",
+        ))
+    }
 }

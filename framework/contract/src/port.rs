@@ -5,7 +5,9 @@
 //! because that is what the vectors call: an exit that ends in one becomes a jump.
 
 use crate::access::{CallRegisters, Register, Width};
+use crate::block::BlockOpening;
 use crate::context::{Context, Effect};
+use crate::node::BuildError;
 use crate::object::{Backend, Calls, Mmio, Notify, Object, Registers};
 use crate::reply::Words;
 use alloc::boxed::Box;
@@ -68,6 +70,11 @@ pub trait NotifyPort: Sync {
 pub trait BackendPort: Sync {
     /// See [`Backend::connect`].
     fn connect(&self, port: u32, holder: Effect);
+    /// See [`Backend::open`].
+    ///
+    /// # Errors
+    /// As there.
+    fn open(&self, port: u32, opening: &BlockOpening) -> Result<u64, BuildError>;
 }
 
 impl<T: Object> ObjectPort for Shared<T> {
@@ -114,6 +121,9 @@ impl<T: Notify> NotifyPort for Shared<T> {
 impl<T: Backend> BackendPort for Shared<T> {
     fn connect(&self, port: u32, holder: Effect) {
         self.object.lock().connect(port, holder);
+    }
+    fn open(&self, port: u32, opening: &BlockOpening) -> Result<u64, BuildError> {
+        self.object.lock().open(port, opening)
     }
 }
 

@@ -33,3 +33,6 @@ pub const LEAVES: u64 = 2;
 /// To an interrupt controller: the maintenance interrupt of this core's virtual
 /// interface (IHI 0048B.b §5.3.4) fired.
 pub const MAINTENANCE: u32 = FIRST + 6;
+/// A store did what was asked through a [`BlockPort`](crate::BlockPort): the value is a
+/// [`BlockDone`](crate::BlockDone).
+pub const BLOCK_DONE: u32 = FIRST + 7;

@@ -22,6 +22,7 @@ mod aligned;
 mod draft;
 mod error;
 mod fdt;
+mod gic;
 mod header;
 mod node;
 mod property;

@@ -52,7 +52,7 @@ fn children_and_descendants_are_in_order() {
     let names: Vec<_> = tree.root().children().map(|node| node.name()).collect();
     let expected = ["aliases", "chosen", "memory@40000000", "cpus", "soc", "pcie@600000000"];
     assert_eq!(names, expected);
-    assert_eq!(tree.find("/cpus").unwrap().descendants().count(), 2);
+    assert_eq!(tree.find("/cpus").unwrap().descendants().count(), 4);
     assert_eq!(tree.nodes().count(), 1 + tree.root().descendants().count());
     assert_eq!(tree.reserved(), [(0x4000_0000, 0x1000), (0x7ff0_0000, 0x10_0000)]);
 }
@@ -76,6 +76,20 @@ fn addresses_are_translated_through_each_bus() {
     let soc = tree.find("/soc").unwrap();
     assert_eq!(uart.reg_within(soc), Ok(vec![region(0x7e20_1000, 0x200)]));
     assert!(uart.is_enabled() && !tree.find("/soc/lost").unwrap().is_enabled());
+}
+
+#[test]
+fn interrupts_and_cores_are_told() {
+    let bytes = board();
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    let uart = tree.find("serial0").unwrap();
+    assert_eq!([0, 1].map(|index| uart.gic_interrupt(index)), [Some(153), None]);
+    let odd = tree.find("/soc/lost").unwrap();
+    let told = [0, 1, 2, 3].map(|index| odd.gic_interrupt(index));
+    assert_eq!(told, [Some(25), None, None, None]);
+    assert_eq!(tree.find("/soc").unwrap().gic_interrupt(0), None);
+    let cores: Vec<_> = tree.cores().map(|core| core.name()).collect();
+    assert_eq!(cores, ["cpu@0", "cpu@1"]);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use crate::backed::Behind;
 use crate::grants::{Binder, Common, Owner, leak};
 use crate::host::Host;
+use crate::memory::{MemorySlot, Storage};
+use crate::passed::{self, Passed};
 use crate::timers::Timers;
 use crate::vm::{Vm, VmObject};
 use alloc::boxed::Box;
@@ -24,6 +26,8 @@ pub struct Bound {
     pub interrupts: Vec<u32>,
     /// The VMs, in the order of the manifest.
     pub vms: Vec<BoundVm>,
+    /// Memory that root objects have of their own.
+    pub storage: Vec<Storage>,
 }
 
 /// A VM, built.
@@ -38,6 +42,10 @@ pub struct BoundVm {
     pub direct: Vec<Direct>,
     /// Its windows that memory stands behind.
     pub backed: Vec<Behind>,
+    /// Where its objects find its memory, if one was granted that.
+    pub memory: Option<&'static MemorySlot>,
+    /// Its devices of the board.
+    pub passed: Passed,
     /// Its interrupt controller, for [`tag::REFRESH`].
     pub controller: Option<&'static dyn NotifyPort>,
     /// The private interrupts that are its own, to be enabled on its cores.
@@ -69,34 +77,35 @@ pub struct Direct {
 /// Builds every object of `deployment`, and the spaces.
 ///
 /// # Errors
-/// A component refused its node, two grants overlap, or there is more than the
-/// one VM that this version runs.
+/// A component refused its node, or two grants overlap.
 pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, Box<ManifestError>> {
-    if let Some(second) = deployment.vms.get(1) {
-        return Err(Box::new(ManifestError {
-            node: second.path.clone(),
-            property: None,
-            message: "is a second VM, and this version runs one".to_string(),
-            remedy: "leave one VM in the manifest".to_string(),
-        }));
-    }
     let timers = Parts::new(Timers::new(host)).notify().done();
     let timers_port = timers.notify.ok_or_else(|| defect("/", "the timers cannot be notified"))?;
-    let mut common =
-        Common { host, timers: timers.object, timers_port, root: Vec::new(), ports: Vec::new() };
+    let mut common = Common {
+        host,
+        timers: timers.object,
+        timers_port,
+        root: Vec::new(),
+        ports: Vec::new(),
+        storage: Vec::new(),
+        disk_taken: false,
+    };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
     for plan in &deployment.root_objects {
-        let (parts, intid) = root_object(&mut common, plan, &mut root)?;
-        interrupts.extend(intid);
+        let (parts, mut own) = root_object(&mut common, plan, &mut root)?;
+        interrupts.append(&mut own);
         common.root.push(parts);
         common.ports.push(0);
     }
-    let vms = (0..)
+    let vms: Vec<BoundVm> = (0..)
         .zip(&deployment.vms)
         .map(|(id, plan)| bind_vm(&mut common, id, plan))
         .collect::<Result<_, _>>()?;
-    Ok(Bound { root: root.finish(), interrupts, vms })
+    for bound in &vms {
+        bound.passed.route(&mut root)?;
+    }
+    Ok(Bound { root: root.finish(), interrupts, vms, storage: common.storage })
 }
 
 fn defect(path: &str, what: &str) -> Box<ManifestError> {
@@ -112,18 +121,19 @@ fn root_object(
     common: &mut Common,
     plan: &ObjectPlan,
     root: &mut SpaceBuilder,
-) -> Result<(Parts, Option<u32>), Box<ManifestError>> {
+) -> Result<(Parts, Vec<u32>), Box<ManifestError>> {
     let mut binder = Binder::new(common, None, plan);
     let parts = build(&mut binder)?;
-    let intid = binder.serial_interrupt;
+    let intids = core::mem::take(&mut binder.interrupts);
     connect(&mut binder, &parts)?;
-    if let (Some(intid), Some(port)) = (intid, parts.notify) {
+    for &intid in &intids {
+        let port = parts.notify.ok_or_else(|| defect(&plan.path, "cannot be interrupted"))?;
         let capability = Capability::new(port, Rights::INTERRUPT, 0);
         root.interrupts
             .grant(intid as usize, capability, tag::HOST_INTERRUPT, 0)
             .map_err(|_| defect(&plan.path, &format!("interrupt {intid} has two owners")))?;
     }
-    Ok((parts, intid))
+    Ok((parts, intids))
 }
 
 fn build(binder: &mut Binder<'_>) -> Result<Parts, Box<ManifestError>> {
@@ -139,7 +149,7 @@ fn connect(
     parts: &Parts,
 ) -> Result<Option<&'static Capability<dyn NotifyPort>>, Box<ManifestError>> {
     let path = &binder.plan.path;
-    if binder.deadlines.is_empty() && binder.console.is_none() {
+    if binder.deadlines.is_empty() && binder.ports.is_empty() {
         return Ok(None);
     }
     let port = parts.notify.ok_or_else(|| defect(path, "asks to be notified and cannot be"))?;
@@ -151,11 +161,10 @@ fn connect(
             }
         });
     }
-    if let Some((console, port)) = binder.console {
-        let backend = binder.common.root.get(console).and_then(|parts| parts.backend);
-        let backend = backend.ok_or_else(|| defect(path, "its console does not answer"))?;
-        let input = Effect { to: back, right: Rights::CALL, tag: tag::CONSOLE_INPUT, value: 0 };
-        backend.connect(port, input);
+    for &(object, port, tag) in &binder.ports {
+        let backend = binder.common.root.get(object).and_then(|parts| parts.backend);
+        let backend = backend.ok_or_else(|| defect(path, "what it holds does not answer"))?;
+        backend.connect(port, Effect { to: back, right: Rights::CALL, tag, value: 0 });
     }
     Ok((!binder.deadlines.is_empty()).then_some(back))
 }
@@ -163,7 +172,7 @@ fn connect(
 fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<ManifestError>> {
     let affinities = plan.cpus.iter().map(|cpu| cpu.affinity);
     let offset = common.host.now();
-    let vm = Vm::new(id, plan.name.clone(), affinities, offset, common.host);
+    let vm = Vm::new(id, plan.name.clone(), affinities, plan.first_core, offset, common.host);
     let vm: &'static Vm = Box::leak(Box::new(vm));
     let control = Parts::new(VmObject(vm)).notify().done();
     let control = control.notify.ok_or_else(|| defect(&plan.path, "cannot be notified"))?;
@@ -175,6 +184,8 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         private: Vec::new(),
         controller: None,
         waiting: Vec::new(),
+        memory: None,
+        passed: Passed::default(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
@@ -186,6 +197,8 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         objects: under.built.iter().map(|parts| parts.object).collect(),
         direct: under.direct,
         backed: under.backed,
+        memory: under.memory,
+        passed: under.passed,
         controller: under.controller,
         private: under.private,
         waiting: under.waiting,
@@ -201,6 +214,8 @@ struct Under {
     private: Vec<u32>,
     controller: Option<&'static dyn NotifyPort>,
     waiting: Vec<&'static Capability<dyn NotifyPort>>,
+    memory: Option<&'static MemorySlot>,
+    passed: Passed,
 }
 
 impl Under {
@@ -212,17 +227,22 @@ impl Under {
         vm_plan: &VmPlan,
         plan: &ObjectPlan,
     ) -> Result<(), Box<ManifestError>> {
-        let owner = Owner { vm, control, built: &self.built, plan: vm_plan };
+        let (built, memory) = (&self.built, &mut self.memory);
+        let owner = Owner { vm, control, built, plan: vm_plan, memory };
         let mut binder = Binder::new(common, Some(owner), plan);
         let parts = build(&mut binder)?;
         let waiting = connect(&mut binder, &parts)?;
         let hardware = hardware_lines(&binder)?;
         let direct = core::mem::take(&mut binder.direct);
+        let passed = passed::of(&binder, parts.object)
+            .map_err(|error| ManifestError::from_component(&plan.path, error))?;
+        let shown = core::mem::take(&mut binder.passed.direct);
         self.backed.append(&mut binder.backed);
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
         }
-        self.windows(plan, &parts, &direct)?;
+        self.passed.append(passed);
+        self.windows(plan, &parts, &direct, &shown)?;
         self.names(plan, &parts)?;
         if plan.declaration.needs.interrupt_controller {
             self.controller = parts.notify;
@@ -249,18 +269,20 @@ impl Under {
         Ok(())
     }
 
-    /// The register windows: the object sees them end to end.
+    /// The register windows: the object sees them end to end. Those in `direct` are
+    /// the CPU interface's, those in `shown` the guest's.
     fn windows(
         &mut self,
         plan: &ObjectPlan,
         parts: &Parts,
         direct: &[usize],
+        shown: &[usize],
     ) -> Result<(), Box<ManifestError>> {
         let mut offset = 0;
         for (index, window) in plan.windows.iter().enumerate() {
             if direct.contains(&index) {
                 self.direct.push(Direct { ipa: window.ipa, size: window.size });
-            } else {
+            } else if !shown.contains(&index) {
                 let port = parts.mmio.ok_or_else(|| defect(&plan.path, "has no registers"))?;
                 let capability = Capability::new(port, window.access, offset);
                 let last = window.ipa + (window.size - 1);

@@ -2,6 +2,8 @@
 
 use crate::backed::{Behind, Slot};
 use crate::host::Host;
+use crate::memory::{MemorySlot, Storage};
+use crate::passed;
 use crate::timers::Timers;
 use crate::vm::Vm;
 use alloc::boxed::Box;
@@ -9,9 +11,10 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use evisor_contract::{
-    Backing, BuildError, Capability, Clock, ConsolePort, Deadline, Entropy, Grants, HostSerial,
-    Line, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
-    VirtualInterface, VmControl,
+    Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
+    Deadline, Entropy, Grants, HostDisk, HostMailbox, HostSerial, HostWindow, Line, Memory,
+    NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
+    VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{ObjectPlan, VmPlan};
 
@@ -26,6 +29,10 @@ pub(crate) struct Common {
     pub root: Vec<Parts>,
     /// How many ports each root object has given out.
     pub ports: Vec<u32>,
+    /// Memory that root objects have of their own.
+    pub storage: Vec<Storage>,
+    /// The board's disk has an owner.
+    pub disk_taken: bool,
 }
 
 /// The VM whose object is being built.
@@ -35,6 +42,8 @@ pub(crate) struct Owner<'a> {
     /// The objects built so far, in the order of the plan.
     pub built: &'a [Parts],
     pub plan: &'a VmPlan,
+    /// Where all of its objects find its memory, once one was granted that.
+    pub memory: &'a mut Option<&'static MemorySlot>,
 }
 
 /// One object's grants, and what has to be done about them once it is built.
@@ -44,16 +53,19 @@ pub(crate) struct Binder<'a> {
     pub plan: &'a ObjectPlan,
     /// Timer slots that lead to it.
     pub deadlines: Vec<u32>,
-    /// The console and the port that lead to it.
-    pub console: Option<(usize, u32)>,
+    /// Ports of root objects that lead to it: the object, the port, and the tag that
+    /// it is told with.
+    pub ports: Vec<(usize, u32, u32)>,
     /// Its windows that go to the real CPU interface.
     pub direct: Vec<usize>,
     /// The memory that stands behind its windows.
     pub backed: Vec<Behind>,
     /// Its lines that a private interrupt of the host drives: line, INTID.
     pub hardware: Vec<(usize, u32)>,
-    /// The host's interrupt that it handles.
-    pub serial_interrupt: Option<u32>,
+    /// What it was granted of a device of the board.
+    pub passed: passed::Granted,
+    /// The host's interrupts that it handles.
+    pub interrupts: Vec<u32>,
 }
 
 pub(crate) fn leak(capability: Capability<dyn NotifyPort>) -> &'static Capability<dyn NotifyPort> {
@@ -67,17 +79,32 @@ impl<'a> Binder<'a> {
             owner,
             plan,
             deadlines: Vec::new(),
-            console: None,
+            ports: Vec::new(),
             direct: Vec::new(),
             backed: Vec::new(),
             hardware: Vec::new(),
-            serial_interrupt: None,
+            passed: passed::Granted::default(),
+            interrupts: Vec::new(),
         }
     }
 
     fn owner(&self) -> Result<&Owner<'a>, BuildError> {
         let outside = || BuildError::new("is not in a VM", "move the node into a VM");
         self.owner.as_ref().ok_or_else(outside)
+    }
+
+    /// A port of root object `index`, which is told of with `tag`.
+    fn port(
+        &mut self,
+        index: usize,
+        tag: u32,
+    ) -> Option<(&'static Capability<dyn NotifyPort>, u32)> {
+        let port = self.common.root.get(index)?.notify?;
+        let next = self.common.ports.get_mut(index)?;
+        let number = *next;
+        *next += 1;
+        self.ports.push((index, number, tag));
+        Some((leak(Capability::new(port, Rights::CALL, u64::from(number))), number))
     }
 
     /// The port of the interrupt controller that line `index` leads to, and the
@@ -119,12 +146,8 @@ impl Grants for Binder<'_> {
             )
         };
         let index = self.plan.console.ok_or_else(none)?;
-        let port = self.common.root.get(index).and_then(|parts| parts.notify).ok_or_else(none)?;
-        let number = self.common.ports.get_mut(index).ok_or_else(none)?;
-        let tag = *number;
-        *number += 1;
-        self.console = Some((index, tag));
-        Ok(ConsolePort::new(leak(Capability::new(port, Rights::CALL, u64::from(tag))), tag))
+        let (to, port) = self.port(index, tag::CONSOLE_INPUT).ok_or_else(none)?;
+        Ok(ConsolePort::new(to, port))
     }
 
     fn deadline(&mut self) -> Result<Deadline, BuildError> {
@@ -233,12 +256,65 @@ impl Grants for Binder<'_> {
             )
         };
         let (serial, intid) = self.common.host.take_serial().ok_or_else(none)?;
-        self.serial_interrupt = Some(intid);
+        self.interrupts.push(intid);
         Ok(serial)
     }
 
     fn host_register(&self, register: Register) -> Option<u64> {
         self.common.host.identification(register)
+    }
+
+    fn guest_memory(&mut self) -> Result<&'static dyn Memory, BuildError> {
+        let outside = || BuildError::new("is not in a VM", "move the node into a VM");
+        let owner = self.owner.as_mut().ok_or_else(outside)?;
+        Ok(*owner.memory.get_or_insert_with(|| Box::leak(Box::default())))
+    }
+
+    fn block(&mut self) -> Result<BlockPort, BuildError> {
+        let none = || {
+            BuildError::property(
+                "evisor,block",
+                "names what stores no blocks",
+                "point it at an \"evisor,ram-disk\" or an \"evisor,sd-card\"",
+            )
+        };
+        let plan = self.plan.block.ok_or_else(none)?;
+        let store = self.common.root.get(plan.store).and_then(|parts| parts.backend);
+        let store = store.ok_or_else(none)?;
+        let (to, port) = self.port(plan.store, tag::BLOCK_DONE).ok_or_else(none)?;
+        let (read_only, buffer) = (plan.read_only, &*Box::leak(Box::new(BlockBuffer::new())));
+        let blocks = store.open(port, &BlockOpening { part: plan.part, read_only, buffer })?;
+        Ok(BlockPort::new(to, port, blocks, read_only, buffer))
+    }
+
+    fn storage(&mut self) -> Result<(&'static dyn Memory, u64), BuildError> {
+        let none = || BuildError::property("evisor,size", "is missing", "say how much it has");
+        let size = self.plan.storage.ok_or_else(none)?;
+        let slot: &'static MemorySlot = Box::leak(Box::default());
+        let (path, image) = (self.plan.path.clone(), self.plan.image.clone());
+        self.common.storage.push(Storage { path, size, image, slot });
+        Ok((slot, size))
+    }
+
+    fn host_disk(&mut self) -> Result<Option<Box<dyn HostDisk>>, BuildError> {
+        if core::mem::replace(&mut self.common.disk_taken, true) {
+            return Err(BuildError::new("needs the board's card, which is taken", "leave one"));
+        }
+        let Some((disk, intid)) = self.common.host.take_disk() else { return Ok(None) };
+        self.interrupts.push(intid);
+        Ok(Some(disk))
+    }
+
+    fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        self.common.host.mailbox()
+    }
+
+    fn host_window(&mut self, window: usize) -> Result<HostWindow, BuildError> {
+        passed::window(self, window)
+    }
+
+    fn host_line(&mut self, index: usize) -> Result<(), BuildError> {
+        passed::line(self, index)
     }
 }
 

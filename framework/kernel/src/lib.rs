@@ -22,7 +22,9 @@ mod bundle;
 mod extents;
 mod grants;
 mod host;
+mod memory;
 mod newc;
+mod passed;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -33,5 +35,7 @@ pub use bind::{Bound, BoundVm, Direct, bind};
 pub use bundle::{Bundle, BundleError};
 pub use extents::subtract;
 pub use host::Host;
+pub use memory::{MemorySlot, Storage};
+pub use passed::{Passed, PassedInterrupt, PassedWindow};
 pub use timers::{MAX_CORES, Timers};
 pub use vm::{Attention, Entry, Next, Vm};

@@ -25,7 +25,7 @@ impl Attention {
     pub const START: u32 = 1 << 2;
 }
 
-/// A vCPU as its VM knows it. It is pinned to the core of its own number.
+/// A vCPU as its VM knows it. It is pinned to a core.
 struct Slot {
     affinity: u64,
     power: AtomicU8,
@@ -73,6 +73,7 @@ pub struct Vm {
     /// Its name.
     pub name: String,
     host: &'static dyn Host,
+    first_core: usize,
     slots: Vec<Slot>,
     wanted: AtomicU8,
     /// One core has the change in hand.
@@ -88,12 +89,13 @@ const OFF: u8 = 1;
 const RESET: u8 = 2;
 
 impl Vm {
-    /// A VM whose vCPUs have these affinities, and run on the cores of the same
-    /// numbers. It is off, until [`changed`](Self::changed) says otherwise.
+    /// A VM whose vCPUs have these affinities, and run on the cores from `first_core`
+    /// on. It is off, until [`changed`](Self::changed) says otherwise.
     pub fn new(
         id: u16,
         name: String,
         affinities: impl Iterator<Item = u64>,
+        first_core: usize,
         offset: u64,
         host: &'static dyn Host,
     ) -> Self {
@@ -111,6 +113,7 @@ impl Vm {
             id,
             name,
             host,
+            first_core,
             slots,
             wanted: AtomicU8::new(OFF),
             changing: AtomicBool::new(true),
@@ -173,9 +176,19 @@ impl Vm {
         if let Some(attention) = slot.attention.get() {
             attention.fetch_or(what, Ordering::SeqCst);
             if slot.in_guest.load(Ordering::SeqCst) {
-                self.host.kick(index);
+                self.host.kick(self.core_of(index));
             }
         }
+    }
+
+    /// The core that vCPU `index` runs on.
+    pub fn core_of(&self, index: usize) -> usize {
+        self.first_core + index
+    }
+
+    /// Which of its vCPUs runs on `core`.
+    pub fn vcpu_on(&self, core: usize) -> Option<usize> {
+        core.checked_sub(self.first_core).filter(|index| *index < self.slots.len())
     }
 
     /// What the core of vCPU `index` does now. The vCPU is not in its guest; if
@@ -239,7 +252,7 @@ impl Vm {
         first.tell(entry);
         self.wanted.store(NOTHING, Ordering::SeqCst);
         self.changing.store(false, Ordering::SeqCst);
-        self.host.kick(0);
+        self.host.kick(self.core_of(0));
     }
 }
 
@@ -271,7 +284,7 @@ impl VcpuControl for Vm {
             Ok(_) => {
                 slot.tell(Entry { pc: entry, x0: context });
                 // Its core waits at EL2, or is on its way there.
-                self.host.kick(index);
+                self.host.kick(self.core_of(index));
                 Power::Off
             }
             Err(RUNNING) => Power::On,

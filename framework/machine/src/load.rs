@@ -1,15 +1,16 @@
 //! Placing VMs in memory, and filling their memory.
 
+use crate::devices::Devices;
 use crate::report::{Refused, refuse, refuse_for};
 use crate::run::Placed;
 use alloc::vec::Vec;
 use evisor_aarch64::layout::SLICE;
 use evisor_aarch64::stage2::Stage2;
 use evisor_aarch64::vcpu::VcpuBlock;
-use evisor_aarch64::{Ram, maintenance};
+use evisor_aarch64::{Ram, granted, maintenance};
 use evisor_fdt::Tree;
 use evisor_image::{Refusal, Stopped, unpack};
-use evisor_kernel::{BoundVm, Bundle, Entry};
+use evisor_kernel::{BoundVm, Bundle, Entry, Storage};
 use evisor_manifest::{Deployment, VmPlan, guest_tree};
 use evisor_router::Space;
 
@@ -28,15 +29,22 @@ pub(crate) struct PlacedVm {
 /// GICV's CPU interface as guests see it (IHI 0048B.b §5.5): two pages.
 const GICV_SIZE: u64 = 0x2000;
 
-/// Gives every VM its memory and builds its stage 2.
+/// Gives what serves all VMs its memory, and every VM its own, and builds the VMs'
+/// stage 2.
 pub(crate) fn place(
     deployment: &'static Deployment,
     manifest: &Tree<'_>,
     root: &'static Space,
     bound: Vec<BoundVm>,
+    storage: &[Storage],
     bundle: &Bundle<'_>,
     mut free: Vec<Ram>,
 ) -> Result<Vec<Placed>, Refused> {
+    for own in storage {
+        let content = own.image.as_deref().and_then(|name| bundle.file(name)).unwrap_or_default();
+        let memory = take(&mut free, &own.path, own.size)?.give(content);
+        own.slot.fill(memory.map_err(|error| refuse_for(&error))?);
+    }
     let mut placed = Vec::new();
     for (plan, bound) in deployment.vms.iter().zip(bound) {
         let tree = match plan.device_tree {
@@ -51,7 +59,7 @@ pub(crate) fn place(
 fn place_vm(
     plan: &'static VmPlan,
     root: &'static Space,
-    bound: BoundVm,
+    mut bound: BoundVm,
     tree: Vec<u8>,
     bundle: &Bundle<'_>,
     free: &mut Vec<Ram>,
@@ -72,6 +80,12 @@ fn place_vm(
         }
         stage2.cpu_interface(direct.ipa).map_err(tables)?;
     }
+    let devices = Devices::place(core::mem::take(&mut bound.passed), &mut stage2)?;
+    if let Some(slot) = bound.memory {
+        let regions = plan.memory.iter().zip(&memory);
+        let regions = regions.map(|(region, ram)| (region.ipa, ram, region.writable));
+        slot.fill(granted::of_vm(regions).map_err(tables)?);
+    }
     for behind in &bound.backed {
         let content = behind.image.as_deref().and_then(|name| bundle.file(name));
         let ram = take(free, &behind.path, behind.size)?;
@@ -80,12 +94,15 @@ fn place_vm(
     }
     let vcpus = (0..)
         .zip(&plan.cpus)
-        .filter_map(|(n, cpu)| VcpuBlock::new(bound.vm.id, n, cpu.affinity, bound.space, root))
+        .filter_map(|(n, cpu)| {
+            let core = bound.vm.core_of(usize::from(n)) as u16;
+            VcpuBlock::new(bound.vm.id, n, core, cpu.affinity, bound.space, root)
+        })
         .collect::<Vec<_>>();
     for (index, vcpu) in vcpus.iter().enumerate() {
         bound.vm.connect(index, vcpu.attention());
     }
-    Ok((bound, PlacedVm { plan, memory, stage2, tree, used: false }, vcpus))
+    Ok((bound, PlacedVm { plan, memory, stage2, tree, used: false }, devices, vcpus))
 }
 
 /// Takes `size` bytes for the node at `path` out of the first range that has

@@ -230,7 +230,7 @@ fn device_tree(faults: &Faults, vm: Node<'_>, room: &mut Room<'_, '_>) -> Option
     Some(TreePlan { ipa, space })
 }
 
-fn bytes_of<'f>(
+pub(crate) fn bytes_of<'f>(
     faults: &Faults,
     files: &'f dyn Files,
     vm: Node<'_>,

@@ -9,11 +9,15 @@
 
 extern crate alloc;
 
+mod blocks;
+mod board_tree;
+mod card;
 mod chosen;
 mod cpus;
 mod error;
 mod gic;
 mod guest_tree;
+mod host_device;
 mod image;
 mod interrupts;
 mod matching;
@@ -27,11 +31,14 @@ mod surroundings;
 mod vm;
 mod words;
 
+pub use board_tree::BoardTree;
+pub use card::{CARD, CardFile, card_files};
 pub use error::ManifestError;
 pub use guest_tree::guest_tree;
+pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
-    CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome, PartPlan,
-    TreePlan, VmPlan, WindowPlan,
+    BlockPlan, CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome,
+    PartPlan, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};

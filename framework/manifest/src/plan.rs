@@ -3,6 +3,7 @@
 //! Addresses here are guest-physical and known to be sound: no two regions of a
 //! VM overlap, none wraps, all end below [`IPA_LIMIT`](crate::IPA_LIMIT).
 
+use crate::host_device::HostDevicePlan;
 use alloc::string::String;
 use alloc::vec::Vec;
 use evisor_contract::{Declaration, Node, Rights};
@@ -27,6 +28,8 @@ pub struct VmPlan {
     pub path: String,
     /// Its vCPUs; the first one boots.
     pub cpus: Vec<CpuPlan>,
+    /// The core that its first vCPU runs on; the others run on those that follow.
+    pub first_core: usize,
     /// Its memory, in the order of the manifest. The first region is writable;
     /// what is booted goes there unless the manifest says where.
     pub memory: Vec<MemoryPlan>,
@@ -56,6 +59,8 @@ pub enum Outcome {
     Stop,
     /// It starts anew.
     Restart,
+    /// The board is reset, and every VM with it.
+    ResetBoard,
 }
 
 /// A vCPU.
@@ -146,12 +151,29 @@ pub struct ObjectPlan {
     /// The console that it talks to: an index into
     /// [`Deployment::root_objects`].
     pub console: Option<usize>,
-    /// The file of the bundle that is in the memory behind its first window; it
-    /// fits.
+    /// The device of the board that it stands for.
+    pub host: Option<HostDevicePlan>,
+    /// The file of the bundle that is in the memory behind its first window, or in
+    /// that of its own; it fits.
     pub image: Option<String>,
+    /// How much memory of its own it has; whole pages.
+    pub storage: Option<u64>,
+    /// The blocks that it has.
+    pub block: Option<BlockPlan>,
     /// All of its node's properties, eVisor's own too. An interrupt controller's
     /// `reg` is what of it the board gives.
     pub properties: Vec<(String, Vec<u8>)>,
+}
+
+/// A part of a store of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockPlan {
+    /// The store: an index into [`Deployment::root_objects`].
+    pub store: usize,
+    /// Which part of it: 0 for all, or the number of a partition.
+    pub part: u32,
+    /// Its holder does not write.
+    pub read_only: bool,
 }
 
 /// A register window.

@@ -5,16 +5,14 @@ use crate::objects::{self, Found};
 use crate::plan::{Deployment, ObjectPlan, VmPlan};
 use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
-use crate::{VERSION, matching, vm, words};
+use crate::{VERSION, blocks, host_device, matching, vm, words};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use evisor_fdt::{Node, Tree};
 
 /// What a VM's node is compatible with.
-const VM: &str = "evisor,vm";
-/// What a console's node is compatible with.
-const CONSOLE: &str = "evisor,console";
+pub(crate) const VM: &str = "evisor,vm";
 /// What dtc and the specification put into a root, and no VM needs.
 const IGNORED: [&str; 5] = ["aliases", "chosen", "__symbols__", "__fixups__", "__local_fixups__"];
 
@@ -50,22 +48,31 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let is_ignored = |node: &Node<'_>| IGNORED.contains(&node.name());
     let (ignored, nodes): (Vec<_>, Vec<_>) = root.children().partition(is_ignored);
     ignored.iter().for_each(|node| words::check_all(faults, *node));
-    let nodes = nodes.into_iter().filter(Node::is_enabled);
+    let lost = |node: &Node<'_>| around.lost.iter().any(|path| *path == node.path());
+    let nodes = nodes.into_iter().filter(|node| node.is_enabled() && !lost(node));
     let (vms, others): (Vec<_>, Vec<_>) = nodes.partition(|node| node.is_compatible(VM));
     let found: Vec<Found<'_>> =
         others.iter().filter_map(|node| root_object(faults, around, *node)).collect();
-    let root_objects = found.iter().map(|object| root_plan(faults, root, object)).collect();
-    let is_console = |object: &Found<'_>| object.node.is_compatible(CONSOLE);
-    let consoles = found.iter().enumerate().filter(|(_, object)| is_console(object));
-    let consoles: Vec<_> = consoles.map(|(index, object)| (index, object.node)).collect();
+    let root_objects: Vec<ObjectPlan> =
+        found.iter().map(|object| root_plan(faults, around, root, object)).collect();
+    let served: Vec<_> =
+        found.iter().enumerate().map(|(index, object)| (index, object.node)).collect();
     check_names(faults, root);
-    if vms.is_empty() {
+    if vms.is_empty() && around.lost.is_empty() {
         let remedy = "add a node with compatible = \"evisor,vm\"";
         faults.node(root, "there is no VM", remedy);
     }
-    let vms: Vec<VmPlan> =
-        vms.iter().map(|node| vm::read(faults, around, &consoles, *node)).collect();
-    check_total(faults, around, root, &vms);
+    let mut cores = 0;
+    let mut read = |node: &Node<'_>| {
+        let vm = vm::read(faults, around, &served, *node, cores);
+        cores += vm.cpus.len();
+        vm
+    };
+    let vms: Vec<VmPlan> = vms.iter().map(&mut read).collect();
+    check_cores(faults, around, root, &vms);
+    blocks::check_owners(faults, root, &vms);
+    check_total(faults, around, root, &root_objects, &vms);
+    host_device::check_owners(faults, root, &vms);
     Deployment { version: VERSION, root_objects, vms }
 }
 
@@ -85,8 +92,15 @@ fn root_object<'t>(
 
 /// What serves all VMs has no registers and no lines: there is no guest whose
 /// they could be.
-fn root_plan<'t>(faults: &Faults, root: Node<'t>, object: &Found<'t>) -> ObjectPlan {
-    objects::plan(faults, root, object, &mut Space::default(), 0)
+fn root_plan<'t>(
+    faults: &Faults,
+    around: &Surroundings<'_>,
+    root: Node<'t>,
+    object: &Found<'t>,
+) -> ObjectPlan {
+    let (storage, image) = blocks::storage(faults, around.files, object);
+    let plan = objects::plan(faults, root, object, &mut Space::default(), 0);
+    ObjectPlan { storage, image, ..plan }
 }
 
 /// dtc refuses two nodes of one name too, unless it is forced.
@@ -106,11 +120,29 @@ fn check_names(faults: &Faults, root: Node<'_>) {
     }
 }
 
-fn check_total(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>, vms: &[VmPlan]) {
+/// Each vCPU has a core of its own.
+fn check_cores(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>, vms: &[VmPlan]) {
+    let (asked, given) = (vms.iter().map(|vm| vm.cpus.len()).sum::<usize>(), around.board.cores);
+    // That one VM alone has too many is told already.
+    if asked > given && vms.iter().all(|vm| vm.cpus.len() <= given) {
+        let board = &around.board.name;
+        let message = format!("the VMs have {asked} cpus, and {board} has {given} cores for them");
+        faults.node(root, message, "remove cpu nodes: each has a core of its own");
+    }
+}
+
+fn check_total(
+    faults: &Faults,
+    around: &Surroundings<'_>,
+    root: Node<'_>,
+    root_objects: &[ObjectPlan],
+    vms: &[VmPlan],
+) {
     let memory = vms.iter().flat_map(|vm| &vm.memory).map(|memory| memory.size);
     let backed = vms.iter().flat_map(|vm| &vm.objects).filter(|o| o.declaration.needs.backing);
     let backed = backed.flat_map(|object| &object.windows).map(|window| window.size);
-    let asked = memory.chain(backed).fold(0, u64::saturating_add);
+    let own = root_objects.iter().filter_map(|object| object.storage);
+    let asked = memory.chain(backed).chain(own).fold(0, u64::saturating_add);
     let board = around.board;
     let given = board.memory.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size));
     if asked > given {

@@ -1,16 +1,20 @@
 //! A VM's node.
 
+use crate::blocks::{self, Served};
 use crate::error::Faults;
 use crate::interrupts::Lines;
 use crate::objects::{self, Contents, Found};
 use crate::plan::{ObjectPlan, Outcome, VmPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{chosen, cpus, image, words};
+use crate::{chosen, cpus, host_device, image, words};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_fdt::Node;
+
+/// What a console's node is compatible with.
+const CONSOLE: &str = "evisor,console";
 
 const WORDS: [&str; 9] = [
     words::IMAGE,
@@ -24,16 +28,13 @@ const WORDS: [&str; 9] = [
     words::ON_RESET,
 ];
 
-/// Where a VM's console may be: the deployment's consoles, with their indices
-/// among the root's objects.
-pub(crate) type Consoles<'t> = [(usize, Node<'t>)];
-
 /// Reads a VM's node.
 pub(crate) fn read<'t>(
     faults: &Faults,
     around: &Surroundings<'_>,
-    consoles: &Consoles<'t>,
+    served: &Served<'t>,
     vm: Node<'t>,
+    first_core: usize,
 ) -> VmPlan {
     words::check(faults, vm, &WORDS);
     let mut contents = Contents::default();
@@ -44,13 +45,14 @@ pub(crate) fn read<'t>(
     let nodes = contents.memory.clone();
     // That there is no cpu is told already.
     let vcpus = cpus.len().max(1);
-    let objects = objects(faults, around, consoles, vm, contents, &mut space, vcpus);
+    let objects = objects(faults, around, served, vm, contents, &mut space, vcpus);
     space.check_overlaps(faults);
     let boot = image::place(faults, around.files, vm, &memory, &nodes, &objects);
     VmPlan {
         name: vm.name().to_string(),
         path: vm.path(),
         cpus,
+        first_core,
         memory,
         image: boot.image,
         initrd: boot.initrd,
@@ -66,7 +68,7 @@ pub(crate) fn read<'t>(
 fn objects<'t>(
     faults: &Faults,
     around: &Surroundings<'_>,
-    consoles: &Consoles<'t>,
+    served: &Served<'t>,
     vm: Node<'t>,
     contents: Contents<'t>,
     space: &mut Space<'t>,
@@ -85,16 +87,24 @@ fn objects<'t>(
         }
     }
     let mut lines = Lines::new(faults, vm, &found, contents.incomplete);
+    let consoles: Vec<_> = served.iter().filter(|(_, node)| is_console(node)).copied().collect();
+    let consoles = consoles.as_slice();
     let default = vm.has(words::CONSOLE).then(|| named_console(faults, consoles, vm));
     let mut plan = |object: &Found<'t>| {
         let plan = objects::plan(faults, vm, object, space, vcpus);
-        let plan = objects::with_lines(plan, object, &mut lines);
+        let mut plan = objects::with_lines(plan, object, &mut lines);
+        let host = host_device::read(faults, around, object, &mut plan, space);
         let needed = object.declaration.needs.console;
         let console = needed.then(|| console(faults, consoles, default, object.node)).flatten();
         let image = image::behind(faults, around.files, object, &plan);
-        ObjectPlan { console, image, ..plan }
+        let block = blocks::read(faults, served, object);
+        ObjectPlan { console, host, image, block, ..plan }
     };
     found.iter().map(&mut plan).collect()
+}
+
+fn is_console(node: &Node<'_>) -> bool {
+    node.is_compatible(CONSOLE)
 }
 
 fn serves_a_vm(faults: &Faults, object: &Found<'_>) -> bool {
@@ -108,7 +118,7 @@ fn serves_a_vm(faults: &Faults, object: &Found<'_>) -> bool {
 /// The console of a device: its own, the VM's, or the only one.
 fn console<'t>(
     faults: &Faults,
-    consoles: &Consoles<'t>,
+    consoles: &Served<'t>,
     default: Option<Option<usize>>,
     node: Node<'t>,
 ) -> Option<usize> {
@@ -130,7 +140,7 @@ fn console<'t>(
     None
 }
 
-fn named_console<'t>(faults: &Faults, consoles: &Consoles<'t>, holder: Node<'t>) -> Option<usize> {
+fn named_console<'t>(faults: &Faults, consoles: &Served<'t>, holder: Node<'t>) -> Option<usize> {
     let target = words::reference(faults, holder, holder.property(words::CONSOLE)?)?;
     let found = consoles.iter().find(|(_, console)| *console == target);
     if found.is_none() {
@@ -145,9 +155,10 @@ fn outcome(faults: &Faults, vm: Node<'_>, name: &str, default: Outcome) -> Outco
         None => default,
         Some("stop") => Outcome::Stop,
         Some("restart") => Outcome::Restart,
+        Some("reset-board") => Outcome::ResetBoard,
         Some(other) => {
             let message = format!("\"{other}\" is not known here");
-            faults.property(vm, name, message, "write \"stop\" or \"restart\"");
+            faults.property(vm, name, message, "write \"stop\", \"restart\" or \"reset-board\"");
             default
         }
     }

@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod card;
+mod card_disk;
 mod disk;
 mod divisor;
 mod dma;
@@ -27,6 +28,7 @@ mod start;
 mod transfer;
 
 pub use card::Card;
+pub use card_disk::CardDisk;
 pub use disk::Disk;
 pub use dma::{DmaMemory, NoDma};
 pub use error::{Cause, SdError};

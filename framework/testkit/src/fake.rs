@@ -1,9 +1,14 @@
 //! Fakes for what a component may be granted.
 
+use crate::device::DeviceEnd;
+use crate::disk::{DiskEnd, FakeStore};
+use crate::mailbox::MailboxEnd;
+use crate::ram::FakeRam;
 use evisor_contract::{
-    Backing, BuildError, Capability, Clock, ConsolePort, Context, Deadline, Effect, Entropy,
-    Grants, HostSerial, Line, LineState, NotifyPort, Power, Register, Reply, Rights,
-    SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
+    Backing, BlockPort, BlockRequest, BuildError, Capability, Clock, ConsolePort, Context,
+    Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostSerial, HostWindow, Line,
+    LineState, Memory, NotifyPort, Power, Register, Reply, Rights, SystemInterface, VcpuControl,
+    VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -44,6 +49,8 @@ pub enum Event {
     Stopped,
     /// The calling vCPU waits for an interrupt.
     Waits,
+    /// Blocks were asked for.
+    Block(BlockRequest),
     /// The holder of a backend's port was given bytes.
     Input {
         /// Which port.
@@ -70,6 +77,7 @@ enum Far {
     Console,
     Deadline,
     Vm,
+    Store,
     Holder(u32),
 }
 
@@ -86,6 +94,7 @@ impl NotifyPort for Recorder {
             Far::Console => Event::Console(cx.bytes().to_vec()),
             Far::Deadline => Event::Deadline((value != u64::MAX).then_some(value)),
             Far::Vm => Event::Vm(VmEvent::decode(value).expect("a known event of the VM")),
+            Far::Store => Event::Block(BlockRequest::decode(value).expect("a known request")),
             Far::Holder(port) if tag == tag::CONSOLE_INPUT => {
                 Event::Input { port, bytes: cx.bytes().to_vec() }
             }
@@ -326,6 +335,15 @@ pub(crate) struct World {
     pub(crate) serial: SerialEnd,
     pub(crate) linked: Vec<(usize, u32)>,
     pub(crate) memory: Option<&'static FakeMemory>,
+    pub(crate) ram: Option<&'static FakeRam>,
+    pub(crate) store: Option<&'static FakeStore>,
+    pub(crate) storage: Option<&'static FakeRam>,
+    pub(crate) disk: Option<DiskEnd>,
+    pub(crate) mailbox: Option<MailboxEnd>,
+    pub(crate) device: DeviceEnd,
+    blocks: u64,
+    read_only: bool,
+    direct: bool,
     window: u64,
     pub(crate) power: Option<&'static FakeVcpus>,
     lines: usize,
@@ -343,6 +361,11 @@ pub(crate) struct WorldSetup {
     pub(crate) control: bool,
     pub(crate) host_registers: BTreeMap<u32, u64>,
     pub(crate) entropy: Option<Vec<u64>>,
+    pub(crate) blocks: u64,
+    pub(crate) read_only: bool,
+    pub(crate) direct: bool,
+    pub(crate) disk: Option<u64>,
+    pub(crate) mailbox: bool,
 }
 
 impl World {
@@ -354,6 +377,15 @@ impl World {
             serial: SerialEnd::new(),
             linked: Vec::new(),
             memory: None,
+            ram: None,
+            store: None,
+            storage: None,
+            disk: setup.disk.map(DiskEnd::new),
+            mailbox: setup.mailbox.then(MailboxEnd::default),
+            device: DeviceEnd::default(),
+            blocks: setup.blocks,
+            read_only: setup.read_only,
+            direct: setup.direct,
             window: setup.window,
             power: None,
             lines: setup.lines,
@@ -458,5 +490,46 @@ impl Grants for World {
 
     fn host_register(&self, register: Register) -> Option<u64> {
         self.host_registers.get(&register.key()).copied()
+    }
+
+    fn guest_memory(&mut self) -> Result<&'static dyn Memory, BuildError> {
+        Ok(*self.ram.insert(Box::leak(Box::new(FakeRam::new(MEMORY)))))
+    }
+
+    fn block(&mut self) -> Result<BlockPort, BuildError> {
+        let store = FakeStore::new(self.blocks, self.read_only);
+        let store: &'static FakeStore = Box::leak(Box::new(store));
+        self.store = Some(store);
+        let to = self.capability(Far::Store, Rights::CALL);
+        Ok(BlockPort::new(to, 0, self.blocks, self.read_only, store.buffer))
+    }
+
+    fn storage(&mut self) -> Result<(&'static dyn Memory, u64), BuildError> {
+        let storage: &'static FakeRam = Box::leak(Box::new(FakeRam::new(0..=self.window - 1)));
+        self.storage = Some(storage);
+        Ok((storage, self.window))
+    }
+
+    fn host_disk(&mut self) -> Result<Option<Box<dyn HostDisk>>, BuildError> {
+        Ok(self.disk.clone().map(|disk| Box::new(disk) as Box<dyn HostDisk>))
+    }
+
+    fn host_window(&mut self, _: usize) -> Result<HostWindow, BuildError> {
+        let registers = Box::new(self.device.clone());
+        Ok(match self.direct {
+            true => HostWindow::Direct(registers),
+            false => HostWindow::Forwarded(registers),
+        })
+    }
+
+    fn host_line(&mut self, index: usize) -> Result<(), BuildError> {
+        let tag = self.line_exists(index)?;
+        self.linked.push((index, 32 + tag));
+        Ok(())
+    }
+
+    fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        let mailbox = self.mailbox.clone()?;
+        Some(Box::leak(Box::new(mailbox)))
     }
 }

@@ -12,16 +12,29 @@
 //! It is for tests: whatever is wrong panics. It does not model the router:
 //! routes, rights on windows and refused widths are tested where they are made.
 
-#![expect(clippy::panic, clippy::expect_used, reason = "a test kit fails by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test kit fails by panicking"
+)]
 
 mod action;
+mod device;
+mod disk;
 mod fake;
 mod guest_node;
+mod mailbox;
+mod ram;
 mod rig;
 #[cfg(test)]
 mod tests;
 
 pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore};
+pub use device::DeviceEnd;
+pub use disk::{DiskEnd, FakeStore};
 pub use fake::{Event, FakeMemory, MEMORY, SerialEnd};
 pub use guest_node::describe;
+pub use mailbox::MailboxEnd;
+pub use ram::FakeRam;
 pub use rig::{Rig, Setup};

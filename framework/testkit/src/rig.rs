@@ -1,11 +1,16 @@
 //! A component on the bench, with hands on both of its ends.
 
+use crate::device::DeviceEnd;
+use crate::disk::{DiskEnd, FakeStore};
 use crate::fake::{Event, FakeMemory, SerialEnd, World, WorldSetup, lock};
+use crate::mailbox::MailboxEnd;
+use crate::ram::FakeRam;
 use evisor_contract::{
-    Bytes, CallRegisters, Context, Declaration, LineState, Node, Object, Parts, Register, Reply,
-    Restore, RestoreError, Save, Status, Width, WindowNeed, components, tag,
+    BlockBuffer, BlockDone, BlockOpening, BlockRequest, BuildError, Bytes, CallRegisters, Context,
+    Declaration, LineState, Node, Object, Parts, Register, Reply, Restore, RestoreError, Save,
+    Status, Width, WindowNeed, components, tag,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 
 /// What the component's node and VM are like. The defaults suit most devices.
@@ -26,6 +31,16 @@ pub struct Setup {
     /// What the host's source of random numbers gives, in order, and after that
     /// nothing; or the host has none.
     pub entropy: Option<Vec<u64>>,
+    /// How many blocks the part of a store has that the node is given.
+    pub blocks: u64,
+    /// Whether it only may read them.
+    pub read_only: bool,
+    /// Whether the guest's accesses to a device of the board go there directly.
+    pub direct: bool,
+    /// How many blocks the board's card has; or there is no place for one.
+    pub disk: Option<u64>,
+    /// Whether the board's firmware has a property mailbox.
+    pub mailbox: bool,
 }
 
 impl Default for Setup {
@@ -38,6 +53,11 @@ impl Default for Setup {
             host_registers: Vec::new(),
             entropy: None,
             window: 2 << 20,
+            blocks: 1 << 16,
+            read_only: false,
+            direct: false,
+            disk: None,
+            mailbox: false,
         }
     }
 }
@@ -52,6 +72,8 @@ pub struct Rig {
     /// By vCPU, for it comes where it was asked for.
     deadlines: BTreeMap<usize, u64>,
     lines: BTreeSet<u32>,
+    /// What was asked of the store and is not answered.
+    requests: VecDeque<BlockRequest>,
     events: Vec<Event>,
 }
 
@@ -72,6 +94,11 @@ impl Rig {
             control: setup.control,
             host_registers: setup.host_registers.iter().map(|(r, v)| (r.key(), *v)).collect(),
             entropy: setup.entropy.clone(),
+            blocks: setup.blocks,
+            read_only: setup.read_only,
+            direct: setup.direct,
+            disk: setup.disk,
+            mailbox: setup.mailbox,
         });
         let parts = build(declaration, setup, &mut world);
         Self {
@@ -82,6 +109,7 @@ impl Rig {
             windows: windows(declaration, setup).iter().map(|(_, size)| size).sum(),
             deadlines: BTreeMap::new(),
             lines: BTreeSet::new(),
+            requests: VecDeque::new(),
             events: Vec::new(),
         }
     }
@@ -194,9 +222,90 @@ impl Rig {
         backend.connect(port, self.world.holder(port));
     }
 
-    /// Lets `counts` of the clock pass, and the deadline with them.
+    /// Opens a backend's `port` onto its part number `part`, and connects a holder
+    /// to it: gives how many blocks there are, and where their bytes go.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn open(
+        &mut self,
+        port: u32,
+        part: u32,
+        read_only: bool,
+    ) -> Result<(u64, &'static BlockBuffer), BuildError> {
+        let buffer: &'static BlockBuffer = Box::leak(Box::default());
+        let backend = self.parts.backend.expect("a backend");
+        let blocks = backend.open(port, &BlockOpening { part, read_only, buffer })?;
+        self.connect(port);
+        Ok((blocks, buffer))
+    }
+
+    /// The store does what it was asked, and says so; true if there was something.
+    pub fn answer_blocks(&mut self) -> bool {
+        let Some(request) = self.requests.pop_front() else { return false };
+        let done = self.store().serve(request);
+        let _ = self.notify(tag::BLOCK_DONE, done.encode());
+        true
+    }
+
+    /// The medium fails at what the store was asked; true if there was something.
+    pub fn fail_blocks(&mut self) -> bool {
+        let Some(_) = self.requests.pop_front() else { return false };
+        let _ = self.notify(tag::BLOCK_DONE, BlockDone::Failed.encode());
+        true
+    }
+
+    /// Lets the store answer and deadlines pass until neither has anything to do.
+    pub fn settle_blocks(&mut self) {
+        while self.answer_blocks() || self.pass_due() {}
+    }
+
+    /// Lets a deadline that is due pass; true if there was one.
+    fn pass_due(&mut self) -> bool {
+        use evisor_contract::Clock as _;
+        let now = self.world.clock.now();
+        let due = self.deadline().is_some_and(|deadline| deadline <= now);
+        if due {
+            self.advance(0);
+        }
+        due
+    }
+
+    /// The store that the component was granted blocks of.
+    pub fn store(&self) -> &'static FakeStore {
+        self.world.store.expect("a component that stores blocks")
+    }
+
+    /// The memory of its VM.
+    pub fn guest_memory(&self) -> &'static FakeRam {
+        self.world.ram.expect("a component that was granted the VM's memory")
+    }
+
+    /// The memory of its own.
+    pub fn storage(&self) -> &'static FakeRam {
+        self.world.storage.expect("a component with memory of its own")
+    }
+
+    /// The board's card.
+    pub fn disk(&self) -> DiskEnd {
+        self.world.disk.clone().expect("a board with a card")
+    }
+
+    /// The firmware's end of its mailbox.
+    pub fn mailbox(&self) -> MailboxEnd {
+        self.world.mailbox.clone().expect("a board with a mailbox")
+    }
+
+    /// The device of the board that it stands for.
+    pub fn device(&self) -> DeviceEnd {
+        self.world.device.clone()
+    }
+
+    /// Lets `counts` of the clock pass, and the deadline with them. What the store
+    /// was asked before is answered first.
     pub fn advance(&mut self, counts: u64) {
         use evisor_contract::Clock as _;
+        self.answer_blocks();
         let now = self.world.clock.now().saturating_add(counts);
         self.world.clock.set(now);
         let here = self.cx.vcpu();
@@ -307,13 +416,23 @@ impl Rig {
 
     /// Makes this rig's surroundings as `other`'s are: what is saved and restored
     /// elsewhere (lines, the clock, memory) when a whole VM is.
-    pub(crate) fn take_surroundings(&mut self, other: &Self) {
+    pub fn take_surroundings(&mut self, other: &Self) {
         use evisor_contract::Clock as _;
         self.world.clock.set(other.world.clock.now());
         self.lines.clone_from(&other.lines);
         if let Some((memory, other)) = self.world.memory.zip(other.world.memory) {
             memory.copy(other);
         }
+        if let Some((ram, other)) = self.world.ram.zip(other.world.ram) {
+            ram.copy(other);
+        }
+        if let Some((storage, other)) = self.world.storage.zip(other.world.storage) {
+            storage.copy(other);
+        }
+        if let Some((store, other)) = self.world.store.zip(other.world.store) {
+            store.copy(other);
+        }
+        self.requests.clone_from(&other.requests);
     }
 
     /// Checks what the contract demands and delivers the effects.
@@ -340,6 +459,10 @@ impl Rig {
             Event::Line { index, state: LineState::Low } => drop(self.lines.remove(index)),
             Event::Deadline(Some(count)) => drop(self.deadlines.insert(self.cx.vcpu(), *count)),
             Event::Deadline(None) => drop(self.deadlines.remove(&self.cx.vcpu())),
+            Event::Block(request) => {
+                assert!(self.requests.is_empty(), "two requests at once");
+                self.requests.push_back(*request);
+            }
             _ => {}
         }
         self.events.push(event);
@@ -360,6 +483,9 @@ fn windows(declaration: &Declaration, setup: &Setup) -> Vec<(u64, u64)> {
         0 => setup.window,
         size => size,
     };
+    if declaration.needs.host_device {
+        return vec![(0x1000_0000, setup.window)];
+    }
     declaration.needs.windows.iter().map(|need| (0x1000_0000, size(need))).collect()
 }
 

@@ -71,7 +71,8 @@ mod hosted {
             return Err("usage: evisor-check BUNDLE --board BOARD --gic VERSION".into());
         };
         let board = board_facts(board, gic);
-        let board = board.ok_or("board and GIC are not one of: qemu-virt 2, qemu-virt 3")?;
+        let known = "board and GIC are not one of: qemu-virt 2, qemu-virt 3, raspi4 2";
+        let board = board.ok_or(known)?;
         let archive = fs::read(path)?;
         let bundle = Bundle::read(&archive).map_err(|error| error.to_string())?;
         Ok(report(examine(&bundle, &board)?))
@@ -79,19 +80,32 @@ mod hosted {
 
     /// What `evisor run` gives QEMU, less what eVisor and a bundle take up.
     fn board_facts(name: &str, gic: &str) -> Option<BoardFacts> {
-        let (memory, cores, gic) = match (name, gic) {
-            ("qemu-virt", "2") => (vec![(0x4020_0000, 0x3400_0000)], 4, GicVersion::V2),
-            ("qemu-virt", "3") => (vec![(0x4020_0000, 0x3400_0000)], 4, GicVersion::V3),
+        let virt = || vec![(0x4020_0000, 0x3400_0000)];
+        let (memory, gic) = match (name, gic) {
+            ("qemu-virt", "2") => (virt(), GicVersion::V2),
+            ("qemu-virt", "3") => (virt(), GicVersion::V3),
+            // Around the bundle, which QEMU puts at 128 MiB; up to the VideoCore's.
+            ("raspi4", "2") => {
+                let (below, above) = ((0x40_0000, 0x7c0_0000), (0xc00_0000, 0x3000_0000));
+                (vec![below, above], GicVersion::V2)
+            }
             _ => return None,
         };
-        Some(BoardFacts { name: name.to_string(), gic: Some(gic), memory, cores })
+        Some(BoardFacts { name: name.to_string(), gic: Some(gic), memory, cores: 4 })
     }
 
     fn examine(bundle: &Bundle<'_>, board: &BoardFacts) -> Result<Outcome, Problem> {
         let registry = components().map_err(|duplicate| duplicate.to_string())?;
         let aligned = Aligned::copy(bundle.manifest());
         let tree = Tree::new(aligned.bytes()).map_err(|error| format!("the manifest: {error}"))?;
-        let around = Surroundings { registry, left_out: LEFT_OUT, board, files: bundle };
+        let around = Surroundings {
+            registry,
+            left_out: LEFT_OUT,
+            board,
+            devices: None,
+            files: bundle,
+            lost: &[],
+        };
         Ok(read(&tree, &around).and_then(|deployment| build(&tree, bundle, deployment, board)))
     }
 

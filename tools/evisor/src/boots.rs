@@ -1,5 +1,5 @@
 //! Linux with four vCPUs, booted again and again: on each interrupt controller and
-//! each model of the core in turn, with a core taken off and put back, and a reboot.
+//! each model of the core in turn, and on the Raspberry Pi 4, with a core taken off and put back, and a reboot.
 //! What hangs is said, and its console kept.
 
 use std::fs;
@@ -46,8 +46,9 @@ pub fn step(count: &mut Count, times: u32) -> Result<()> {
         progress.detail(&format!("{number} of {times}"));
         if let Err(error) = boot(machine, files, &folder.join(format!("{number}.console"))) {
             hung += 1;
-            let Machine { gic, cpu, .. } = machine;
-            count.one(&format!("boot {number}, GICv{gic}, {cpu}"), Err(error));
+            let Machine { board, gic, cpu, .. } = machine;
+            let cpu = cpu.as_deref().unwrap_or("its own cores");
+            count.one(&format!("boot {number}, {}, GICv{gic}, {cpu}", board.name()), Err(error));
         }
     }
     progress.end(hung == 0);
@@ -60,8 +61,9 @@ pub fn step(count: &mut Count, times: u32) -> Result<()> {
 /// Every combination, and what it boots.
 fn machines() -> Result<Vec<(Machine, Files)>> {
     let mut machines = Vec::new();
-    for (gic, cpu) in GICS.iter().flat_map(|gic| CORES.map(|cpu| (*gic, cpu.to_owned()))) {
-        let machine = Machine { gic, cpu, ..Machine::for_tests() };
+    let combinations = GICS.iter().flat_map(|gic| CORES.map(|cpu| (*gic, Some(cpu.to_owned()))));
+    let virt = combinations.map(|(gic, cpu)| Machine { gic, cpu, ..Machine::for_tests() });
+    for machine in virt.chain([Machine::raspi4()]) {
         let files = run::prepare(Path::new(MANIFEST), &machine)?;
         machines.push((machine, files));
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::card_file::CardFiles;
 use crate::check;
 use crate::deployment::Deployment;
 use crate::image::{Features, Image, write_whole};
@@ -29,11 +30,13 @@ pub struct Build {
     /// Version of the board's interrupt controller; the image drives either
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     gic: u8,
+    #[command(flatten)]
+    card_files: CardFiles,
 }
 
 impl Build {
     pub fn carry_out(self) -> Result<u8> {
-        let deployment = Deployment::load(&self.manifest)?;
+        let deployment = Deployment::load(&self.manifest, &self.card_files)?;
         let mut needed =
             check::examine(&deployment, self.board, self.gic, &Features::Default)?.features;
         let (features, components) = if self.minimal {

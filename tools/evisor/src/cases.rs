@@ -18,6 +18,22 @@ const COUNTS_NOW: &str =
 const COUNTS_LATER: &str =
     "~ # =sleep 1; test $(n timer) -gt $t -a $(n uart) -gt $u && echo both 'grew'";
 
+/// What the guest `mailbox` prints where the board is not asked.
+const WITHOUT_WINDOW: [&str; 8] = [
+    "board revision: 0x80000000, 4 bytes, 0x00a03111",
+    "MAC address: 0x80000001, no answer",
+    "ARM memory: 0x80000000, 8 bytes, 0x40000000 0x04000000",
+    "clock rate: 0x80000000, 8 bytes, 0x00000000 0x00000000",
+    "temperature: 0x80000000, 8 bytes, 0x00000000 0x00009c40",
+    "execute code: 0x80000001, no answer",
+    "all at once: 0x80000001",
+    "mailbox: done",
+];
+
+/// The rate that Linux was told for the Arm's clock.
+const SHOW_CLOCK: &str = "~ # =mount -t debugfs d /sys/kernel/debug; \
+    echo $(cat /sys/kernel/debug/clk/fw-clk-arm/clk_rate) Hz";
+
 pub const CASES: &[Case] = &[
     Case {
         name: "serial greets and echoes",
@@ -64,10 +80,62 @@ pub const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a guest has a page of the board's PL061",
+        arguments: &["tools/evisor/tests/guests/gpio-direct.dts", "--timeout", "60"],
+        status: 0,
+        shows: &[
+            "gpio: part 0x61",
+            "PASS registers keep what is written, in any width",
+            "PASS a level that is held interrupts again after its end",
+            "PASS a level that is not enabled does no harm",
+            "PASS the restart reset the device",
+            "PASS it interrupts after the restart",
+        ],
+    },
+    Case {
+        name: "a guest has some registers of it, on a GICv3",
+        arguments: &[
+            "tools/evisor/tests/guests/gpio-forwarded.dts",
+            "--gic",
+            "3",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &[
+            "gpio: no part, ESR 0x96000010",
+            "PASS registers keep what is written, in any width",
+            "PASS a level that is held interrupts again after its end",
+            "PASS a level that is not enabled does no harm",
+            "PASS the restart reset the device",
+            "PASS it interrupts after the restart",
+        ],
+    },
+    Case {
+        name: "a device that eVisor drives is not given away",
+        arguments: &["tools/evisor/tests/guests/evisors-own.dts", "--timeout", "60"],
+        status: 1,
+        shows: &["/pl031@9010000 is eVisor's: it drives the device", "nothing was started"],
+    },
+    Case {
         name: "a crash is recorded, and is the status",
         arguments: &["manifests/serial.dts", "--send", "it comes back=crash", "--timeout", "60"],
         status: 102,
         shows: &["evisor: serial: vCPU 0 crashed:", "evisor: serial: off, verdict 102"],
+    },
+    Case {
+        name: "a crash resets the board, if the manifest says so",
+        arguments: &[
+            "tools/evisor/tests/guests/reset-board.dts",
+            "--send",
+            "it comes back; =crash",
+            "--send",
+            "resets the board[^~]*it comes back; =exit",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &["resets the board after its crash", "serial: goodbye"],
     },
     Case {
         name: "test-app's verdict is the status",
@@ -100,6 +168,12 @@ pub const CASES: &[Case] = &[
         arguments: &["manifests/test-app-smp.dts", "--gic", "3", "--timeout", "180"],
         status: 0,
         shows: &["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"],
+    },
+    Case {
+        name: "of two VMs one crashes, and the other goes on",
+        arguments: &["tools/evisor/tests/guests/two.dts", "--timeout", "60"],
+        status: 102,
+        shows: &["PASS", " 0 failed"],
     },
     Case {
         name: "Linux reaches a prompt, is interrupted, and powers off",
@@ -192,9 +266,189 @@ pub const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a firmware's properties are eVisor's to answer, or an error",
+        arguments: &["tools/evisor/tests/guests/mailbox.dts", "--timeout", "60"],
+        status: 0,
+        shows: &WITHOUT_WINDOW,
+    },
+    Case {
+        name: "so they are with a window, on a board that has no such firmware",
+        arguments: &["tools/evisor/tests/guests/mailbox-window.dts", "--timeout", "60"],
+        status: 0,
+        shows: &[
+            "board revision: 0x80000000, 4 bytes, 0x00b03114",
+            "MAC address: 0x80000001, no answer",
+            "temperature: 0x80000000, 8 bytes, 0x00000000 0x00009c40",
+        ],
+    },
+    Case {
+        name: "Linux's drivers find the firmware and its clocks",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-mailbox.dts",
+            "--send",
+            SHOW_CLOCK,
+            "--send",
+            "~ # =poweroff",
+            "--timeout",
+            "180",
+        ],
+        status: 0,
+        shows: &["Attached to firmware from 2024-01-01T00:00:00", "1500000000 Hz"],
+    },
+    Case {
         name: "a match that never comes ends with the time",
         arguments: &["manifests/serial.dts", "--until", "never printed", "--timeout", "5"],
         status: 1,
         shows: &[],
+    },
+];
+
+/// The same guests on a Raspberry Pi 4.
+pub const ON_A_PI: &[Case] = &[
+    Case {
+        name: "serial greets, echoes and ends",
+        arguments: &[
+            "manifests/serial.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            "it comes back; =eVisor hears",
+            "--send",
+            "^eVisor hears=exit",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &[" on raspi4", "serial: running at EL1", "serial: goodbye"],
+    },
+    Case {
+        name: "the status is the verdict of a crash",
+        arguments: &[
+            "manifests/serial.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            "it comes back=crash",
+            "--timeout",
+            "60",
+        ],
+        status: 102,
+        shows: &["evisor: serial: vCPU 0 crashed:", "evisor: serial: off, verdict 102"],
+    },
+    Case {
+        name: "a crash resets the board, if the manifest says so",
+        arguments: &[
+            "tools/evisor/tests/guests/reset-board.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            "it comes back; =crash",
+            "--send",
+            "resets the board[^~]*it comes back; =exit",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &["resets the board after its crash", "serial: goodbye"],
+    },
+    Case {
+        name: "test-app",
+        arguments: &["manifests/test-app.dts", "--board", "raspi4", "--timeout", "60"],
+        status: 0,
+        shows: &["PASS", " 0 failed"],
+    },
+    Case {
+        name: "test-app on four cores",
+        arguments: &["manifests/test-app-smp.dts", "--board", "raspi4", "--timeout", "180"],
+        status: 0,
+        shows: &["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"],
+    },
+    Case {
+        name: "Linux is interrupted, reboots and powers off",
+        arguments: &[
+            "manifests/linux.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            "~ # =cat /proc/interrupts",
+            "--send",
+            COUNTS_NOW,
+            "--send",
+            COUNTS_LATER,
+            "--send",
+            "~ # =reboot",
+            "--send",
+            "Booting Linux[^~]*~ # =poweroff",
+            "--timeout",
+            "240",
+        ],
+        status: 0,
+        shows: &["arch_timer", "uart-pl011", "both grew", "Restarting system", "Power down"],
+    },
+    Case {
+        name: "Linux on four cores",
+        arguments: &[
+            "manifests/linux-smp.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            "~ # =echo has $(nproc)",
+            "--send",
+            "~ # =reboot",
+            "--send",
+            "Booting Linux[^~]*~ # =poweroff",
+            "--timeout",
+            "240",
+        ],
+        status: 0,
+        shows: &["has 4", "Restarting system", "Power down"],
+    },
+    Case {
+        name: "tags out of the window are not the board's to answer",
+        arguments: &[
+            "tools/evisor/tests/guests/mailbox.dts",
+            "--board",
+            "raspi4",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &WITHOUT_WINDOW,
+    },
+    // QEMU's firmware: 52:54:00:12:34:56 and 25 degrees.
+    Case {
+        name: "tags in the window are",
+        arguments: &[
+            "tools/evisor/tests/guests/mailbox-window.dts",
+            "--board",
+            "raspi4",
+            "--timeout",
+            "60",
+        ],
+        status: 0,
+        shows: &[
+            "board revision: 0x80000000, 4 bytes, 0x00b03114",
+            "MAC address: 0x80000000, 6 bytes, 0x12005452 0x55555634",
+            "temperature: 0x80000000, 8 bytes, 0x00000000 0x000061a8",
+            "clock rate: 0x80000000, 8 bytes, 0x00000000 0x00000000",
+            "execute code: 0x80000001, no answer",
+            "  6 bytes, 0x12005452 0x55555634",
+        ],
+    },
+    Case {
+        name: "Linux is told the rates of the board's clocks",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-mailbox.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            SHOW_CLOCK,
+            "--send",
+            "~ # =poweroff",
+            "--timeout",
+            "180",
+        ],
+        status: 0,
+        shows: &["Attached to firmware from 2024-01-01T00:00:00", "700000000 Hz"],
     },
 ];

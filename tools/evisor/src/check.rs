@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
+use crate::card_file::CardFiles;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::image::{Features, executable};
@@ -38,11 +39,13 @@ pub struct Check {
     /// Check against an image that has only these components
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     features: Option<Vec<String>>,
+    #[command(flatten)]
+    card_files: CardFiles,
 }
 
 impl Check {
     pub fn carry_out(self) -> Result<u8> {
-        let deployment = Deployment::load(&self.manifest)?;
+        let deployment = Deployment::load(&self.manifest, &self.card_files)?;
         let features = self.features.map_or(Features::Default, Features::Only);
         examine(&deployment, self.board, self.gic, &features)?;
         say(&format!("{} is right", self.manifest.display()));
@@ -66,9 +69,10 @@ pub fn examine(
     gic: u8,
     features: &Features,
 ) -> Result<Examined> {
+    board.comes_with(gic)?;
     let checker = build(features)?;
     let bundle = checker.with_file_name(format!("bundle-{}.cpio", std::process::id()));
-    fs::write(&bundle, deployment.bundle()?)
+    fs::write(&bundle, deployment.whole()?)
         .with_context(|| format!("cannot write {}", bundle.display()))?;
     let mut command = Command::new(&checker);
     command.arg(&bundle).args(["--board", board.name(), "--gic", &gic.to_string()]);

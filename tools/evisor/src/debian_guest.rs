@@ -1,4 +1,6 @@
-//! Debian's arm64 kernel, busybox and U-Boot for the demonstrations, fetched once.
+//! Debian's arm64 kernel, some of its modules, busybox and U-Boot for the
+//! demonstrations, and the device tree of the Raspberry Pi 4 that comes with the
+//! kernel, fetched once.
 //!
 //! apt fetches them with lists and a cache of their own, so that the machine's
 //! package database never learns of another architecture. apt checks the
@@ -14,6 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::image::write_whole;
 use crate::initramfs;
+use crate::modules;
 use crate::packages::{apt_get, have};
 use crate::process::{capture, long};
 use crate::sources;
@@ -22,9 +25,11 @@ const FETCH: Duration = Duration::from_secs(600);
 const KERNEL: &str = "linux-image-arm64";
 const BUSYBOX: &str = "busybox-static";
 const U_BOOT: &str = "u-boot-qemu";
+const PI_TREE: &str = "bcm2711-rpi-4-b.dtb";
+const MODULES: &str = "modules.cpio";
 
 /// What can be named, after `debian:`.
-pub const NAMES: [&str; 3] = ["linux", "initramfs", "u-boot"];
+pub const NAMES: [&str; 4] = ["linux", "initramfs", "initramfs-storage", "u-boot"];
 
 /// The bytes of `debian:NAME`.
 pub fn read(name: &str) -> Result<Vec<u8>> {
@@ -32,25 +37,44 @@ pub fn read(name: &str) -> Result<Vec<u8>> {
     match name {
         "linux" | "u-boot" => store.file(name),
         "initramfs" => initramfs::write(&store.file("busybox")?),
+        // Linux unpacks archives that lie behind each other.
+        "initramfs-storage" => {
+            let first = initramfs::write(&store.file("busybox")?)?;
+            Ok([first, store.file(MODULES)?].concat())
+        }
         _ => bail!("there is no debian:{name}: the names are debian:{}", NAMES.join(", debian:")),
     }
 }
 
+/// The device tree of the Raspberry Pi 4 B, and where it is.
+pub fn pi_tree() -> Result<(PathBuf, Vec<u8>)> {
+    let store = Store::open()?;
+    let bytes = store.file(PI_TREE)?;
+    Ok((store.folder.join(PI_TREE), bytes))
+}
+
 /// The folder of fetched files, one for each release.
-struct Store {
-    folder: PathBuf,
+pub struct Store {
+    pub folder: PathBuf,
     codename: String,
 }
 
 /// A package as apt describes it.
-struct Package {
+pub struct Package {
     name: String,
     version: String,
     sha256: String,
 }
 
+impl Package {
+    /// A line of the record of what was fetched.
+    pub fn record(&self) -> String {
+        format!("{} {} sha256:{}\n", self.name, self.version, self.sha256)
+    }
+}
+
 impl Store {
-    fn open() -> Result<Self> {
+    pub fn open() -> Result<Self> {
         // Elsewhere than on Debian the files may have been put there by hand.
         let codename = sources::codename().unwrap_or_else(|_| "other".to_owned());
         let folder = cache_folder()?.join(format!("debian-{codename}-arm64"));
@@ -72,6 +96,22 @@ impl Store {
 
     /// Fetches the packages and takes what is needed out of them.
     fn fetch(&self) -> Result<()> {
+        self.with_apt(sources::MAIN, |apt| {
+            let kernel = apt.depended_on_by(KERNEL)?;
+            let packages = [apt.describe(&kernel)?, apt.describe(BUSYBOX)?, apt.describe(U_BOOT)?];
+            for package in &packages {
+                apt.unpack(package)?;
+            }
+            self.keep(apt.work, &packages)
+        })
+    }
+
+    /// Has something done with the packages of a component of the release.
+    pub fn with_apt(
+        &self,
+        component: &str,
+        what: impl FnOnce(&Apt<'_>) -> Result<()>,
+    ) -> Result<()> {
         if !have("apt-get") {
             bail!("there is no apt-get on this machine");
         }
@@ -85,41 +125,40 @@ impl Store {
             fs::create_dir_all(work.join(folder))
                 .with_context(|| format!("cannot write to {}", self.folder.display()))?;
         }
-        let stanzas = sources::release_only(&sources::of_this_machine()?, &self.codename);
+        let stanzas =
+            sources::release_only(&sources::of_this_machine()?, &self.codename, component);
         if stanzas.is_empty() {
             bail!("apt's sources name no mirror for {}", self.codename);
         }
         fs::write(work.join("debian.sources"), stanzas)?;
         let apt = Apt { work: &work };
         long("reading Debian's arm64 package lists", apt.get().arg("update"), FETCH)?;
-        let kernel = apt.depended_on_by(KERNEL)?;
-        let packages = [apt.describe(&kernel)?, apt.describe(BUSYBOX)?, apt.describe(U_BOOT)?];
-        for package in &packages {
-            apt.unpack(package)?;
-        }
-        self.keep(&work, &packages)?;
+        what(&apt)?;
         fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
     }
 
     fn keep(&self, work: &Path, packages: &[Package]) -> Result<()> {
         let files = work.join("files");
         let release = packages.first().map(|p| p.name.trim_start_matches("linux-image-"));
-        let kernel = files.join(format!("boot/vmlinuz-{}", release.unwrap_or_default()));
+        let release = release.unwrap_or_default();
+        let kernel = files.join(format!("boot/vmlinuz-{release}"));
+        let pi_tree = files.join(format!("usr/lib/linux-image-{release}/broadcom")).join(PI_TREE);
         let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| files.join(p));
         let busybox =
             busybox.iter().find(|p| p.is_file()).context("busybox-static holds no busybox")?;
         let u_boot = files.join("usr/lib/u-boot/qemu_arm64/u-boot.bin");
-        let record: String = packages
-            .iter()
-            .map(|p| format!("{} {} sha256:{}\n", p.name, p.version, p.sha256))
-            .collect();
+        let record: String = packages.iter().map(Package::record).collect();
         write_whole(&self.folder.join("packages.txt"), record.as_bytes())?;
-        for (name, path) in [("busybox", busybox), ("linux", &kernel), ("u-boot", &u_boot)] {
+        let kept =
+            [("busybox", busybox), ("linux", &kernel), (PI_TREE, &pi_tree), ("u-boot", &u_boot)];
+        for (name, path) in kept {
             let bytes =
                 fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             write_whole(&self.folder.join(name), &bytes)?;
         }
-        Ok(())
+        let folders = ["lib", "usr/lib"].map(|p| files.join(p).join("modules").join(release));
+        let folder = folders.iter().find(|p| p.is_dir()).context("the kernel has no modules")?;
+        write_whole(&self.folder.join(MODULES), &modules::write(folder)?)
     }
 }
 
@@ -131,11 +170,16 @@ fn cache_folder() -> Result<PathBuf> {
 }
 
 /// apt with lists, cache and sources of its own.
-struct Apt<'a> {
+pub struct Apt<'a> {
     work: &'a Path,
 }
 
 impl Apt<'_> {
+    /// Where packages are unpacked to.
+    pub fn files(&self) -> PathBuf {
+        self.work.join("files")
+    }
+
     fn get(&self) -> Command {
         self.configure(apt_get())
     }
@@ -167,7 +211,7 @@ impl Apt<'_> {
         Ok(first.to_owned())
     }
 
-    fn describe(&self, package: &str) -> Result<Package> {
+    pub fn describe(&self, package: &str) -> Result<Package> {
         let text = self.show(package)?;
         let need =
             |name| field(&text, name).with_context(|| format!("apt gives no {name} of {package}"));
@@ -180,7 +224,8 @@ impl Apt<'_> {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    fn unpack(&self, package: &Package) -> Result<()> {
+    /// Downloads a package and adds its files to [`files`](Self::files).
+    pub fn unpack(&self, package: &Package) -> Result<()> {
         let folder = self.work.join("packages");
         let mut download = self.get();
         download
@@ -190,7 +235,7 @@ impl Apt<'_> {
         let archive = find_archive(&folder, &package.name)?;
         check_digest(&archive, &package.sha256)?;
         let mut unpack = Command::new("dpkg-deb");
-        unpack.arg("-x").arg(&archive).arg(self.work.join("files"));
+        unpack.arg("-x").arg(&archive).arg(self.files());
         long(&format!("unpacking {}", package.name), &mut unpack, FETCH).map(drop)
     }
 }
@@ -242,6 +287,11 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known() {
         let error = read("windows").unwrap_err().to_string();
-        assert!(error.contains("debian:linux, debian:initramfs, debian:u-boot"), "{error}");
+        assert!(
+            error.contains(
+                "debian:linux, debian:initramfs, debian:initramfs-storage, debian:u-boot"
+            ),
+            "{error}"
+        );
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::card_file::CardFiles;
 use crate::check;
 use crate::counted;
 use crate::deployment::{Deployment, File};
@@ -118,7 +119,7 @@ impl Bench {
             "/include/ \"linux.dts\"\n/ {{ {VM} {{ chosen {{ bootargs = \"{bootargs}\"; }}; }}; }};\n"
         );
         write_whole(&source, text.as_bytes())?;
-        Deployment::load(&source)
+        Deployment::load(&source, &CardFiles::default())
     }
 
     fn below(&self, deployment: &Deployment) -> Result<Command> {

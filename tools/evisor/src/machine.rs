@@ -1,12 +1,16 @@
 //! The machines that a deployment boots on, as QEMU's command line.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
+use evisor_fdt::{Aligned, Tree};
 
+use crate::card_reader::CardReader;
+use crate::debian_guest;
 use crate::packages::{self, From};
 use crate::process::{capture, say};
 use crate::sources;
@@ -19,6 +23,10 @@ const QEMU_WANTED: &str = "1:9.0";
 
 /// Where gdb finds the machine; QEMU's own default port.
 const GDB: &str = "tcp:127.0.0.1:1234";
+
+/// The CPU and the number of cores of qemu-virt, where nothing is said.
+const CPU: &str = "cortex-a53";
+const CORES: u8 = 4;
 
 /// The fastest on few cores.
 const ONE_THREAD: &str = "tcg,thread=single";
@@ -48,6 +56,14 @@ impl Board {
     pub fn feature(self) -> String {
         format!("board-{}", self.name())
     }
+
+    /// Refuses an interrupt controller that it does not come with.
+    pub fn comes_with(self, gic: u8) -> Result<()> {
+        match (self, gic) {
+            (Self::Raspi4, 3) => bail!("--gic 3: the board raspi4 has a GICv2, and no other"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What to boot on.
@@ -59,18 +75,23 @@ pub struct Machine {
     /// Version of the interrupt controller
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     pub gic: u8,
-    /// QEMU's model of the CPU
-    #[arg(long, value_name = "MODEL", default_value = "cortex-a53")]
-    pub cpu: String,
-    /// Number of cores
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=8))]
-    pub smp: u8,
+    /// QEMU's model of the CPU, of qemu-virt [default: cortex-a53]
+    #[arg(long, value_name = "MODEL")]
+    pub cpu: Option<String>,
+    /// Device tree of the board, of raspi4 [default: the one of Debian's kernel]
+    #[arg(long = "dtb", value_name = "FILE")]
+    pub tree: Option<PathBuf>,
+    /// Number of cores, of qemu-virt [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub smp: Option<u8>,
     /// Count instructions as time: each takes one nanosecond
     #[arg(long)]
     pub icount: bool,
     /// Wait for gdb before the first instruction
     #[arg(long)]
     pub gdb: bool,
+    #[command(flatten)]
+    pub card: CardReader,
     #[arg(skip = ONE_THREAD)]
     pub accelerator: &'static str,
     /// One more argument for QEMU (repeatable)
@@ -93,10 +114,12 @@ impl Machine {
         Self {
             board: Board::QemuVirt,
             gic,
-            cpu: "max".to_owned(),
-            smp: 4,
+            cpu: Some("max".to_owned()),
+            tree: None,
+            smp: None,
             icount: true,
             gdb: false,
+            card: CardReader::default(),
             accelerator: ONE_THREAD,
             qemu_args: Vec::new(),
         }
@@ -104,32 +127,78 @@ impl Machine {
 
     /// The machine that `evisor run` boots on where nothing is said.
     pub fn for_tests() -> Self {
-        Self { cpu: "cortex-a53".to_owned(), icount: false, ..Self::for_bench(2) }
+        Self { cpu: None, icount: false, ..Self::for_bench(2) }
     }
 
-    /// Refuses what cannot be booted yet.
+    /// A Raspberry Pi 4.
+    pub fn raspi4() -> Self {
+        Self { board: Board::Raspi4, ..Self::for_tests() }
+    }
+
+    /// What the bench measures on it with.
+    pub fn raspi4_for_bench() -> Self {
+        Self { icount: true, ..Self::raspi4() }
+    }
+
+    /// Refuses what the board does not have.
     pub fn supported(&self) -> Result<()> {
-        if self.board == Board::Raspi4 {
-            bail!("the board raspi4 is not supported yet: use --board qemu-virt");
+        self.board.comes_with(self.gic)?;
+        match (self.board, &self.cpu, self.smp, &self.tree) {
+            (Board::Raspi4, Some(cpu), ..) => {
+                bail!("--cpu {cpu}: the board raspi4 has Cortex-A72 cores, and no others")
+            }
+            (Board::Raspi4, _, Some(smp), _) => {
+                bail!("--smp {smp}: the board raspi4 has four cores, no more and no fewer")
+            }
+            (Board::QemuVirt, .., Some(_)) => {
+                bail!("--dtb: QEMU makes the device tree of the board qemu-virt")
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// QEMU with this machine and nothing to boot on it.
     pub fn qemu(&self, seat: Seat) -> Result<Command> {
-        self.command(seat, "virtualization=on", "1G")
+        match self.board {
+            Board::QemuVirt => self.virt(seat, "virtualization=on", "1G"),
+            Board::Raspi4 => self.pi(seat),
+        }
     }
 
     /// The same without EL2, so that a guest can run on it with no hypervisor below.
     pub fn without_hypervisor(&self, seat: Seat, memory: &str) -> Result<Command> {
-        self.command(seat, "virtualization=off", memory)
+        self.virt(seat, "virtualization=off", memory)
     }
 
-    fn command(&self, seat: Seat, levels: &str, memory: &str) -> Result<Command> {
-        self.supported()?;
+    fn virt(&self, seat: Seat, levels: &str, memory: &str) -> Result<Command> {
         let mut qemu = Command::new(QEMU);
         let machine = format!("virt,{levels},gic-version={}", self.gic);
-        qemu.args(["-M", &machine, "-cpu", &self.cpu, "-m", memory, "-smp", &self.smp.to_string()]);
+        let (cpu, smp) = (self.cpu.as_deref().unwrap_or(CPU), self.smp.unwrap_or(CORES));
+        qemu.args(["-M", &machine, "-cpu", cpu, "-m", memory, "-smp", &smp.to_string()]);
+        self.complete(qemu, seat)
+    }
+
+    /// The console is where its tree has it: Debian's on the mini UART, which is QEMU's
+    /// second serial line. The first, the PL011, is left open then.
+    fn pi(&self, seat: Seat) -> Result<Command> {
+        let (path, tree) = match &self.tree {
+            Some(path) => {
+                let tree = fs::read(path);
+                (path.clone(), tree.with_context(|| format!("cannot read {}", path.display()))?)
+            }
+            None => debian_guest::pi_tree()?,
+        };
+        let mut qemu = Command::new(QEMU);
+        qemu.args(["-M", "raspi4b", "-m", "2G", "-smp", "4", "-dtb"]).arg(&path);
+        if !console_is_pl011(&tree).with_context(|| path.display().to_string())? {
+            qemu.args(["-serial", "null"]);
+        }
+        self.complete(qemu, seat)
+    }
+
+    /// What does not depend on the board.
+    fn complete(&self, mut qemu: Command, seat: Seat) -> Result<Command> {
+        self.supported()?;
         qemu.args(["-accel", self.accelerator, "-display", "none", "-net", "none"]);
         qemu.args(match seat {
             Seat::Person => ["-serial", "mon:stdio"].as_slice(),
@@ -141,7 +210,7 @@ impl Machine {
         if self.gdb {
             qemu.args(["-gdb", GDB, "-S"]);
         }
-        qemu.args(&self.qemu_args);
+        qemu.args(self.card.arguments(self.board)?).args(&self.qemu_args);
         Ok(qemu)
     }
 
@@ -159,6 +228,14 @@ impl Machine {
             say(&format!("waiting for gdb: gdb-multiarch {symbols} -ex 'target remote {GDB}'"));
         }
     }
+}
+
+/// Whether `stdout-path` of a tree leads to a PL011.
+fn console_is_pl011(tree: &[u8]) -> Result<bool> {
+    let tree = Aligned::copy(tree);
+    let tree = Tree::new(tree.bytes()).map_err(|error| anyhow!("the device tree {error}"))?;
+    let console = tree.find("/chosen").and_then(|chosen| tree.find(chosen.string("stdout-path")?));
+    Ok(console.is_some_and(|node| node.is_compatible("arm,pl011")))
 }
 
 /// Installs QEMU where there is none, or none that has both boards.
@@ -198,8 +275,15 @@ mod tests {
     }
 
     #[test]
-    fn a_board_that_is_not_there_yet_says_what_to_use() {
-        let machine = Machine { board: Board::Raspi4, ..Machine::for_bench(2) };
-        assert!(machine.qemu(Seat::Script).unwrap_err().to_string().contains("--board qemu-virt"));
+    fn what_a_board_does_not_have_is_refused_by_its_option() {
+        let pi = Machine::raspi4;
+        let refused = |machine: Machine| machine.supported().unwrap_err().to_string();
+        assert!(refused(Machine { gic: 3, ..pi() }).contains("--gic 3"));
+        assert!(refused(Machine { cpu: Some("max".to_owned()), ..pi() }).contains("--cpu max"));
+        assert!(refused(Machine { smp: Some(2), ..pi() }).contains("--smp 2"));
+        let other_tree = Some("pi.dtb".into());
+        assert!(refused(Machine { tree: other_tree, ..Machine::for_tests() }).contains("--dtb"));
+        pi().supported().unwrap();
+        Machine::for_bench(3).supported().unwrap();
     }
 }

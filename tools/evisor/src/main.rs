@@ -6,6 +6,12 @@ mod bench;
 mod boots;
 mod budget;
 mod build;
+mod card;
+mod card_bench;
+mod card_boots;
+mod card_cases;
+mod card_file;
+mod card_reader;
 mod cases;
 mod check;
 mod console;
@@ -14,6 +20,7 @@ mod debian_guest;
 mod deployment;
 mod diagnostic;
 mod faults;
+mod firmware;
 mod fuzz;
 mod image;
 mod include;
@@ -22,14 +29,18 @@ mod linux;
 mod machine;
 mod manifest;
 mod minimal;
+mod modules;
 mod mutants;
 mod native;
 mod new_device;
 mod outside;
 mod packages;
+mod passed;
+mod pi_cases;
 mod process;
 mod run;
 mod script;
+mod sdcard;
 mod source;
 mod sources;
 mod steps;
@@ -63,6 +74,8 @@ enum Task {
     Run(run::Run),
     /// Write the image and the bundle of a deployment
     Build(build::Build),
+    /// Write an image of an SD card that a Raspberry Pi 4 boots a deployment from
+    Sdcard(sdcard::SdCard),
     /// Show every error of a manifest with file and line
     Check(check::Check),
     /// Count the instructions that eVisor takes for an event
@@ -79,6 +92,7 @@ fn carry_out(task: Task) -> Result<u8> {
     match task {
         Task::Run(run) => run.carry_out(),
         Task::Build(build) => build.carry_out(),
+        Task::Sdcard(card) => card.carry_out(),
         Task::Check(check) => check.carry_out(),
         Task::Bench(bench) => bench.carry_out(),
         Task::Fuzz(fuzz) => fuzz.carry_out(),

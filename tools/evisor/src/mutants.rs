@@ -84,7 +84,7 @@ fn boot(folder: &Path, tree: &[u8]) -> Result<Fate> {
     let bytes = GUEST.iter().flat_map(|word| word.to_le_bytes()).collect();
     let files = vec![File { name: "end".to_owned(), bytes }];
     let bundle = folder.join("bundle.cpio");
-    write_whole(&bundle, &Deployment { manifest, files }.bundle()?)?;
+    write_whole(&bundle, &Deployment { manifest, files, card: Vec::new() }.bundle()?)?;
     let qemu = Machine::for_tests().boot(Seat::Script, &folder.join("evisor.bin"), &bundle)?;
     judge(Console::start(qemu)?.watch(Vec::new(), LIMIT)?)
 }

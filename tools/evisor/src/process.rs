@@ -179,7 +179,7 @@ impl Progress {
     }
 
     /// To be called now and then.
-    fn announce(&self) {
+    pub fn announce(&self) {
         let is_long = self.start.elapsed() > ANNOUNCE;
         if is_long && !self.announced.replace(true) && !std::io::stderr().is_terminal() {
             say(&self.what);

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use rexpect::reader::Regex;
 
+use crate::card_file::CardFiles;
 use crate::check;
 use crate::console::{Console, End};
 use crate::deployment::Deployment;
@@ -37,6 +38,8 @@ pub struct Run {
     send: Vec<Send>,
     #[command(flatten)]
     machine: Machine,
+    #[command(flatten)]
+    card_files: CardFiles,
 }
 
 /// What QEMU is given.
@@ -49,7 +52,7 @@ pub struct Files {
 impl Run {
     pub fn carry_out(self) -> Result<u8> {
         self.machine.supported()?;
-        let files = prepare(&self.manifest, &self.machine)?;
+        let files = prepare_with(&self.manifest, &self.machine, &self.card_files)?;
         need_qemu()?;
         self.machine.announce_gdb(&files.symbols);
         let person = self.until.is_none() && self.send.is_empty() && at_a_terminal();
@@ -78,7 +81,12 @@ fn at_a_terminal() -> bool {
 
 /// Builds everything that a deployment needs, and refuses a wrong one.
 pub fn prepare(manifest: &Path, machine: &Machine) -> Result<Files> {
-    let deployment = Deployment::load(manifest)?;
+    prepare_with(manifest, machine, &CardFiles::default())
+}
+
+/// The same with files that are on the card.
+pub fn prepare_with(manifest: &Path, machine: &Machine, card_files: &CardFiles) -> Result<Files> {
+    let deployment = Deployment::load(manifest, card_files)?;
     check::examine(&deployment, machine.board, machine.gic, &Features::Default)?;
     let image = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?;
     let folder = results(&deployment.manifest.path);

@@ -8,6 +8,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+/// Debian's components: what is free, and firmware that is not.
+pub const MAIN: &str = "main";
+pub const FIRMWARE: &str = "non-free-firmware";
+
 /// One place that packages come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
@@ -19,10 +23,10 @@ pub struct Source {
 }
 
 impl Source {
-    /// The same place with other suites, `main` only, as a deb822 stanza.
-    pub fn stanza(&self, suites: &str) -> String {
+    /// The same place with other suites and one component, as a deb822 stanza.
+    fn stanza(&self, suites: &str, component: &str) -> String {
         let mut text = format!(
-            "Types: deb\nURIs: {}\nSuites: {suites}\nComponents: main\n",
+            "Types: deb\nURIs: {}\nSuites: {suites}\nComponents: {component}\n",
             self.uris.join(" ")
         );
         if let Some(key) = &self.signed_by {
@@ -33,7 +37,7 @@ impl Source {
     }
 
     fn has_main(&self) -> bool {
-        self.components.iter().any(|c| c == "main")
+        self.components.iter().any(|c| c == MAIN)
     }
 
     fn has_suite(&self, suite: &str) -> bool {
@@ -148,15 +152,17 @@ pub fn backports(sources: &[Source], codename: &str) -> Result<Option<String>> {
         sources.iter().find(|s| s.has_suite(codename) && s.has_main()).with_context(|| {
             format!("apt's sources name no mirror for {codename}: add one and try again")
         })?;
-    Ok(Some(archive.stanza(&suite)))
+    Ok(Some(archive.stanza(&suite, MAIN)))
 }
 
-/// The release itself and its updates, without what is newer than the release.
-pub fn release_only(sources: &[Source], codename: &str) -> String {
+/// One component of the release itself and its updates, without what is newer than the
+/// release. A mirror that has `main` is taken to have the others.
+pub fn release_only(sources: &[Source], codename: &str, component: &str) -> String {
     let wanted = ["", "-security", "-updates"].map(|tail| format!("{codename}{tail}"));
     let stanza = |source: &Source| {
         let suites: Vec<_> = wanted.iter().filter(|s| source.has_suite(s)).cloned().collect();
-        (source.has_main() && !suites.is_empty()).then(|| source.stanza(&suites.join(" ")))
+        (source.has_main() && !suites.is_empty())
+            .then(|| source.stanza(&suites.join(" "), component))
     };
     sources.iter().filter_map(stanza).collect::<Vec<_>>().join("\n")
 }
@@ -219,8 +225,9 @@ mod tests {
     fn the_release_goes_without_backports() {
         let mut sources = parse_deb822(DEB822);
         sources.extend(parse_list("deb http://m.example/debian bookworm-backports main\n"));
-        let text = release_only(&sources, "bookworm");
+        let text = release_only(&sources, "bookworm", FIRMWARE);
         assert!(text.contains("Suites: bookworm bookworm-updates\n"));
+        assert!(text.contains("Components: non-free-firmware\n"));
         assert!(text.contains("Suites: bookworm-security\n"));
         assert!(!text.contains("backports"));
     }
@@ -230,6 +237,6 @@ mod tests {
         let text = "Types: deb\nURIs: u\nSuites: s\nComponents: main\nSigned-By:\n -----BEGIN\n .\n -----END\n";
         let source = parse_deb822(text).remove(0);
         assert_eq!(source.signed_by.as_deref(), Some("\n -----BEGIN\n .\n -----END"));
-        assert_eq!(parse_deb822(&source.stanza("s")), vec![source]);
+        assert_eq!(parse_deb822(&source.stanza("s", MAIN)), vec![source]);
     }
 }

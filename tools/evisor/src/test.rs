@@ -4,17 +4,21 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::say;
-use crate::{boots, faults, fuzz, mutants, outside, steps, torture};
+use crate::{boots, card_cases, faults, fuzz, mutants, outside, steps, torture};
 
 type Step = (&'static str, &'static str, fn(&Test, &mut Count) -> Result<()>);
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 15] = [
     ("format", "the source is formatted", |_, count| steps::format(count)),
     ("lint", "clippy has nothing to say", |_, count| steps::lint(count)),
     ("host", "the tests that run on this machine", |_, count| steps::host(count)),
     ("build", "every image builds with every toolchain here", |_, count| steps::build(count)),
     ("check", "each broken manifest gives its one error", |_, count| steps::check(count)),
+    ("sdcard", "cards are what others' programs read", |_, count| card_cases::step(count)),
     ("system", "real guests, driven through their consoles", |_, count| steps::system(count)),
+    ("raspi4", "the same on a Raspberry Pi 4, whatever its tree says", |_, count| {
+        steps::raspi4(count)
+    }),
     ("boots", "Linux on four vCPUs, again and again", |test, count| boots::step(count, test.boots)),
     ("torture", "no guest brings eVisor down, nor keeps it busy", |_, count| torture::step(count)),
     ("faults", "faults seeded into the models are caught; all of them, if named", |_, count| {
@@ -32,12 +36,12 @@ const STEPS: [Step; 13] = [
 
 #[derive(Args)]
 pub struct Test {
-    /// Only these steps: format, lint, host, build, check, system, boots, torture, faults,
-    /// mutants, outside, fuzz, budgets
+    /// Only these steps: format, lint, host, build, check, sdcard, system, raspi4, boots,
+    /// torture, faults, mutants, outside, fuzz, budgets
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,
     /// How many times the step `boots` boots
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 7)]
     boots: u32,
 }
 

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 pub fn step(count: &mut Count) -> Result<()> {
     need_qemu()?;
-    let machine = Machine { smp: 1, ..Machine::for_tests() };
+    let machine = Machine { smp: Some(1), ..Machine::for_tests() };
     let twice = torture(ONE_CORE, &machine).and_then(|first| {
         let second = torture(ONE_CORE, &machine)?;
         ensure!(first == second, "the same seed gave the traces {first} and {second}");
@@ -33,6 +33,8 @@ pub fn step(count: &mut Count) -> Result<()> {
     count.one("one core, the same twice", twice);
     let machine = Machine::for_tests();
     count.one("four cores", torture(FOUR_CORES, &machine).map(drop));
+    let pi = torture(FOUR_CORES, &Machine::raspi4());
+    count.one("four cores of a Raspberry Pi 4", pi.map(drop));
     match longest() {
         Ok(longest) => {
             let budgets = Budgets::read()?;
@@ -82,7 +84,7 @@ struct Longest {
 
 /// Counts every instruction at EL2 of a short run: QEMU writes each down.
 fn longest() -> Result<Longest> {
-    let counted = Machine { smp: 1, icount: true, ..Machine::for_tests() };
+    let counted = Machine { smp: Some(1), icount: true, ..Machine::for_tests() };
     let mut machine = Machine { accelerator: EACH_INSTRUCTION, ..counted };
     let files = prepare(&workspace::root().join(SHORT), &machine)?;
     let vectors = vectors(&files, machine.gic)?;

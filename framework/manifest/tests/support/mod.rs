@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use evisor_contract::{BuildError, Declaration, GuestNode, Needs, Node, Rights, WindowNeed};
-use evisor_fdt::Aligned;
-use evisor_manifest::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
+use evisor_fdt::{Aligned, Tree};
+use evisor_manifest::{BoardFacts, BoardTree, Files, GicVersion, LeftOut, Surroundings};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -31,7 +31,7 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 13] = [
+pub static REGISTRY: [Declaration; 16] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -110,6 +110,20 @@ pub static REGISTRY: [Declaration; 13] = [
             Ok(())
         },
     ),
+    component(
+        "passthrough",
+        &["evisor,passthrough"],
+        Needs { host_device: true, ..Needs::NONE },
+        &["evisor,reset"],
+        |node, guest| {
+            guest.set_strings("compatible", &["arm,pl061", "arm,primecell"]);
+            if let Some(hertz) = node.cell("evisor,clock-frequency")? {
+                let clock = guest.fixed_clock(hertz);
+                guest.set_cells("clocks", &[clock]);
+            }
+            Ok(())
+        },
+    ),
     component("psci", &["arm,psci-1.0", "arm,psci-0.2"], Needs::NONE, &[], |_, guest| {
         guest.set_strings("method", &["hvc"]);
         Ok(())
@@ -130,6 +144,20 @@ pub static REGISTRY: [Declaration; 13] = [
         &["evisor,console"],
         Needs { root: true, ..Needs::NONE },
         &["evisor,host-serial"],
+        |_, _| Ok(()),
+    ),
+    component(
+        "ram-disk",
+        &["evisor,ram-disk"],
+        Needs { root: true, storage: true, ..Needs::NONE },
+        &[],
+        |_, _| Ok(()),
+    ),
+    component(
+        "sdhci",
+        &["example,sdhci"],
+        Needs { block: true, guest_memory: true, ..device(&[WORDS], 1) },
+        &[],
         |_, _| Ok(()),
     ),
 ];
@@ -200,7 +228,7 @@ pub fn board() -> BoardFacts {
         name: "qemu-virt".into(),
         gic: Some(GicVersion::V2),
         memory: vec![(0x4800_0000, 0x3800_0000), (0x8000_0000, 0x0800_0000)],
-        cores: 2,
+        cores: 3,
     }
 }
 
@@ -210,7 +238,14 @@ pub fn board_with_gicv3() -> BoardFacts {
 }
 
 pub fn around(board: &BoardFacts) -> Surroundings<'_> {
-    Surroundings { registry: &REGISTRY, left_out: LEFT_OUT, board, files: &Bundle }
+    Surroundings {
+        registry: &REGISTRY,
+        left_out: LEFT_OUT,
+        board,
+        devices: Some(&*DEVICES),
+        files: &Bundle,
+        lost: &[],
+    }
 }
 
 pub fn tests() -> PathBuf {
@@ -226,6 +261,19 @@ fn dtc(arguments: &[&str], source: &Path) -> Result<Vec<u8>, String> {
         false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
 }
+
+/// The devices of the board, of which eVisor drives the GIC, the calendar and the
+/// mini-UART.
+pub static DEVICES: LazyLock<BoardTree<'static>> = LazyLock::new(|| {
+    let tree = compile_strictly(&tests().join("support/board.dts")).expect("a board's tree");
+    let tree = Tree::new(Box::leak(Box::new(tree)).bytes()).expect("a sound tree");
+    BoardTree {
+        tree: Box::leak(Box::new(tree)),
+        driven: || vec![(0x0800_0000, 0x1000), (0x0901_0000, 0x1000), (0xfe21_5040, 0x40)],
+        interrupts: &[125],
+        clock_of: |path| (path == "/soc/serial@7e201000").then_some(48_000_000),
+    }
+});
 
 /// Compiles a source. `-f`: what dtc itself refuses is for the reader to refuse.
 pub fn compile(source: &Path) -> Result<Aligned, String> {
