@@ -25,7 +25,7 @@ const START: &str = "\
 /bin/busybox mount -t devtmpfs devtmpfs /dev
 /bin/busybox --install -s
 hostname evisor
-[ ! -e /lib/modules/order ] || xargs -n 1 insmod </lib/modules/order
+[ ! -e /lib/modules/order ] || for module in $(cat /lib/modules/order); do insmod $module; done
 echo
 echo \"eVisor demonstration: Debian Linux $(uname -r)\"
 echo \"poweroff ends the machine, reboot starts it again.\"
