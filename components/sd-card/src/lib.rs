@@ -139,12 +139,10 @@ impl Notify for SdCard {
 
 /// Opening.
 impl SdCard {
-    /// Says that there is nothing to open.
+    /// Says that there is nothing to open; why, the board has said.
     fn report(&self) {
-        match &self.disk {
-            None => log::warn!("{}: the board has no place for a card", self.path),
-            Some(disk) if disk.blocks() == 0 => log::warn!("{}: there is no card", self.path),
-            Some(_) => {}
+        if self.disk.as_deref().is_none_or(|disk| disk.blocks() == 0) {
+            log::warn!("{}: the board has no card, so there are no blocks", self.path);
         }
     }
 
