@@ -3,22 +3,19 @@
 //!
 //! There is one buffer, which is eVisor's until it is sent and the VideoCore's until
 //! that has answered: a request that was given up keeps it until the answer comes.
-//! The VideoCore does not look into the Arm's caches (BCM2711 ARM Peripherals §1.2.4
-//! has its aliases of memory): the buffer has cache lines of its own, which are
-//! cleaned and invalidated before it is sent, and again before it is read, since a
-//! core may have fetched them meanwhile (DDI 0487, B2.7.2). It is named by its bus
-//! address, which on a Pi 4 is the alias at 0xc0000000 of the first GiB, as the
-//! `dma-ranges` of the tree's `soc` say.
+//! The VideoCore does not look into the Arm's caches: the buffer is cleaned before it is
+//! sent, and what was fetched of it meanwhile is dropped before it is read. It is named
+//! by its bus address, which on a Pi 4 is the alias at 0xc0000000 of the first GiB, as
+//! the `dma-ranges` of the tree's `soc` say.
 //!
 //! Registers and format: see `spec.rs` of the crate `mailbox`, which emulates them.
 
 #![allow(unsafe_code, reason = "makes a window onto the registers")]
 
-use aarch64_cpu::asm::barrier;
 use alloc::boxed::Box;
 use core::hint::spin_loop;
-use core::sync::atomic::{AtomicU32, Ordering};
-use evisor_aarch64::{device, maintenance, physical, timer, window};
+use evisor_aarch64::dma::DmaBuffer;
+use evisor_aarch64::{device, timer, window};
 use evisor_contract::{HostMailbox, MAILBOX_WORDS, MailboxError, MailboxTicket, Window};
 use evisor_fdt::Tree;
 use evisor_machine::binding;
@@ -54,13 +51,9 @@ pub const UART: u32 = 2;
 pub const CORE: u32 = 4;
 const GET_CLOCK_RATE: u32 = 0x0003_0002;
 
-/// Larger than any core's cache lines, so that nothing else is in its own.
-#[repr(C, align(256))]
-struct Buffer([AtomicU32; 64]);
+/// Words of the buffer: a header, the longest value, an end tag.
+const BUFFER: usize = HEADER + MAILBOX_WORDS + 1;
 
-const _: () = assert!(HEADER + MAILBOX_WORDS < 64);
-
-static BUFFER: Buffer = Buffer([const { AtomicU32::new(0) }; 64]);
 static MAILBOX: Once<&'static Mailbox> = Once::new();
 
 /// Where the buffer is.
@@ -76,6 +69,7 @@ enum Phase {
 
 struct State {
     registers: Window,
+    buffer: DmaBuffer,
     /// What names the buffer.
     message: u32,
     /// Of the last request.
@@ -89,11 +83,12 @@ struct Mailbox(Mutex<State>);
 pub fn bring_up(tree: &Tree<'_>) -> Option<&'static dyn HostMailbox> {
     let node = tree.compatible("brcm,bcm2835-mbox").next()?;
     let at = device(binding::registers(node)?, 4 * WORDS as u64).ok()?;
-    let buffer = physical(&raw const BUFFER as u64);
-    let message = u32::try_from(buffer | BUS).ok().filter(|_| buffer < GIB)? | PROPERTY;
+    let buffer = DmaBuffer::new(BUFFER)?;
+    let below = Some(buffer.physical()).filter(|physical| *physical < GIB)?;
+    let message = u32::try_from(below | BUS).ok()? | PROPERTY;
     // SAFETY: 1. just mapped, for good. 2. this is its only user.
     let registers = unsafe { window(at, WORDS) }?;
-    let mut state = State { registers, message, ticket: 0, phase: Phase::Free };
+    let mut state = State { registers, buffer, message, ticket: 0, phase: Phase::Free };
     // It is looked at, and does not interrupt.
     state.write(CONFIG, 0);
     state.collect();
@@ -138,7 +133,7 @@ impl State {
         if !free || self.read(STATUS1) & FULL != 0 {
             return None;
         }
-        fill(tag, values);
+        self.fill(tag, values);
         self.write(WRITE, self.message);
         self.phase = Phase::Sent(timer::now());
         self.ticket = self.ticket.wrapping_add(1);
@@ -159,7 +154,7 @@ impl State {
             Phase::Sent(_) | Phase::Free => Some(Err(MailboxError::Failed)),
             Phase::Answered(_) => {
                 self.phase = Phase::Free;
-                Some(answer(values))
+                Some(self.answer(values))
             }
         }
     }
@@ -175,9 +170,36 @@ impl State {
                 && message == self.message
             {
                 self.phase = Phase::Answered(since);
-                receive();
+                self.buffer.invalidate(0..BUFFER);
             }
         }
+    }
+
+    /// Writes one tag to the buffer, for the VideoCore to read.
+    #[expect(clippy::cast_possible_truncation, reason = "there are few words")]
+    fn fill(&mut self, tag: u32, values: &[u32]) {
+        let values = values.get(..MAILBOX_WORDS).unwrap_or(values);
+        let bytes = 4 * values.len() as u32;
+        let header = [4 * (HEADER as u32 + 1) + bytes, 0, tag, bytes, 0];
+        let words = header.iter().chain(values).chain(&[0]);
+        self.buffer.words().iter_mut().zip(words).for_each(|(to, from)| *to = *from);
+        self.buffer.clean(0..BUFFER);
+    }
+
+    /// What the buffer says now.
+    fn answer(&mut self, values: &mut [u32]) -> Result<u32, MailboxError> {
+        let [_, code, _, _, tag, value @ ..] = self.buffer.words() else {
+            return Err(MailboxError::Failed);
+        };
+        if *code & RESPONSE == 0 {
+            return Err(MailboxError::Failed);
+        }
+        if *tag & RESPONSE == 0 {
+            return Err(MailboxError::Unknown);
+        }
+        let value = value.iter().take(MAILBOX_WORDS);
+        values.iter_mut().zip(value).for_each(|(to, from)| *to = *from);
+        Ok(*tag & !RESPONSE)
     }
 
     fn read(&mut self, register: usize) -> u32 {
@@ -194,42 +216,4 @@ impl State {
 /// Whether a second has passed.
 fn is_late(since: u64) -> bool {
     timer::now().wrapping_sub(since) > timer::frequency()
-}
-
-fn word(index: usize) -> u32 {
-    BUFFER.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
-}
-
-/// Writes one tag to the buffer, and the buffer to memory.
-#[expect(clippy::cast_possible_truncation, reason = "there are few words")]
-fn fill(tag: u32, values: &[u32]) {
-    let values = values.get(..MAILBOX_WORDS).unwrap_or(values);
-    let bytes = 4 * values.len() as u32;
-    let header = [4 * (HEADER as u32 + 1) + bytes, 0, tag, bytes, 0];
-    let words = header.iter().chain(values).chain(&[0]);
-    BUFFER.0.iter().zip(words).for_each(|(to, from)| to.store(*from, Ordering::Relaxed));
-    // Its last barrier is one for the message that follows, too.
-    maintenance::clean_and_invalidate(&raw const BUFFER as u64, size_of::<Buffer>() as u64);
-}
-
-/// Makes what the VideoCore wrote to memory visible here: after its message was read,
-/// what was fetched before goes.
-fn receive() {
-    barrier::dsb(barrier::SY);
-    maintenance::clean_and_invalidate(&raw const BUFFER as u64, size_of::<Buffer>() as u64);
-}
-
-/// What the buffer says now.
-fn answer(values: &mut [u32]) -> Result<u32, MailboxError> {
-    let (code, tag) = (word(1), word(HEADER - 1));
-    if code & RESPONSE == 0 {
-        return Err(MailboxError::Failed);
-    }
-    if tag & RESPONSE == 0 {
-        return Err(MailboxError::Unknown);
-    }
-    for (index, value) in (HEADER..HEADER + MAILBOX_WORDS).zip(values) {
-        *value = word(index);
-    }
-    Ok(tag & !RESPONSE)
 }

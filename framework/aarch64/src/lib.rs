@@ -42,4 +42,4 @@ mod vector;
 
 pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, set_kernel};
-pub use map::{Ram, device, driven, physical, window};
+pub use map::{Ram, device, driven, window};

@@ -44,7 +44,7 @@ const PAGE: u64 = 4096;
 pub(crate) struct Tables;
 
 /// The physical address of something in the image.
-pub fn physical(at: u64) -> u64 {
+pub(crate) fn physical(at: u64) -> u64 {
     at - layout::IMAGE + IMAGE_AT.load(Ordering::Relaxed)
 }
 

@@ -20,6 +20,9 @@ impl<D: HostDisk + evisor_sd::Disk> CardDisk for D {}
 /// The board's card, and its INTID.
 pub type Disk = (Box<dyn CardDisk>, u32);
 
+/// How a board brings up its card.
+pub type BringUpDisk = fn(&Tree<'_>) -> Result<Disk, SdError>;
+
 /// One kind of machine.
 pub struct Board {
     /// Its name: what `--board` calls it.
@@ -40,7 +43,7 @@ pub struct Board {
     /// Brings up the card that eVisor reads guests' files from and gives out blocks of:
     /// called once, and only where the manifest wants one. Interrupts are on; until
     /// the INTID is enabled nobody sees them. `None`: the board has no place for one.
-    pub disk: Option<fn(&Tree<'_>) -> Result<Disk, SdError>>,
+    pub disk: Option<BringUpDisk>,
     /// Turns the machine off. Comes back only if that is not possible.
     pub power_off: fn(),
     /// Resets the machine. Comes back only if that is not possible.

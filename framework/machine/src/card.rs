@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::fmt;
 use evisor_aarch64::layout::SLICE;
 use evisor_aarch64::{Ram, timer};
-use evisor_contract::Clock;
 use evisor_fdt::Tree;
 use evisor_kernel::Bundle;
 use evisor_manifest::{CARD, CardFile, card_files};
@@ -113,7 +112,7 @@ fn read<D: evisor_sd::Disk>(
     files.read(path, bytes, &mut tell).map_err(Problem::Card)?;
     let ticks = timer::now() - started;
     let micros = (ticks.saturating_mul(1_000_000) / timer::frequency().max(1)).max(1);
-    let rate = size.saturating_mul(1_000_000) / micros >> 10;
+    let rate = (size.saturating_mul(1_000_000) / micros) >> 10;
     let (kibibytes, milliseconds) = (size.div_ceil(1 << 10), micros / 1000);
     let rest = micros % 1000;
     info!("{name}: {kibibytes} KiB in {milliseconds}.{rest:03} ms, {rate} KiB/s");

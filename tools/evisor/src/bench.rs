@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::card_bench;
 use crate::console::{Console, End};
 use crate::deployment::guest;
 use crate::image::write_whole;
@@ -49,6 +50,9 @@ pub struct Bench {
     /// Compare Linux's instructions with those it takes without a hypervisor
     #[arg(long, conflicts_with = "manifest")]
     linux: bool,
+    /// What a block costs that eVisor reads from a Raspberry Pi 4's card
+    #[arg(long, conflicts_with_all = ["manifest", "linux", "board"])]
+    card: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -74,12 +78,18 @@ impl Bench {
             print!("{table}");
             return Ok(0);
         }
+        if self.card {
+            return self.print(&card_bench::measure()?);
+        }
         let machine = match self.board {
             Board::QemuVirt => Machine::for_bench(self.gic),
             Board::Raspi4 => Machine { gic: self.gic, ..Machine::raspi4_for_bench() },
         };
         machine.supported()?;
-        let figures = measure(&machine, &self.manifest)?;
+        self.print(&measure(&machine, &self.manifest)?)
+    }
+
+    fn print(&self, figures: &Figures) -> Result<u8> {
         if self.json {
             println!("{}", figures.json());
         } else {

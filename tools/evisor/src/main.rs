@@ -7,6 +7,7 @@ mod boots;
 mod budget;
 mod build;
 mod card;
+mod card_bench;
 mod card_boots;
 mod card_cases;
 mod card_file;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench;
 use crate::budget::Budgets;
+use crate::card_bench;
 use crate::cases::{CASES, Case, ON_A_PI};
 use crate::image::{Features, Image};
 use crate::linux;
@@ -139,6 +140,10 @@ pub fn budgets(count: &mut Count) -> Result<()> {
         let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
         count.one(&format!("events on {what}"), kept);
     }
+    let card = card_bench::measure()?;
+    let broken = budgets.broken(&card, &compiler, "card");
+    let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
+    count.one("a block of the card", kept);
     let sizes = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?.sizes()?;
     let kept = sizes.text + sizes.rodata + sizes.data;
     for (what, bytes) in [("text_rodata_data", kept), ("own_memory", kept + sizes.bss)] {

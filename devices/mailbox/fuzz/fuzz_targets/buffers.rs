@@ -36,7 +36,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| RIG.with_borrow_mut(|rig| {
     let size = if (8..=2048).contains(&size) { size } else { 8 };
     let behind = rig.guest_memory().bytes(BUFFER + size, 4096);
     rig.write32(0x20, BUFFER | 8);
-    // 170 tags at most, by 8; and those that the board is asked for.
+    // 170 tags at most, by 4; and those that the board is asked for.
     for _ in 0..64 {
         rig.advance(rig.frequency() / 10_000);
     }
