@@ -49,8 +49,22 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
         mailbox,
         // It has no clock that runs without power.
         unix_seconds: 0,
-        clock_of: |_| None,
+        clock_of,
     })
+}
+
+/// The clock of a device that a VM can be given, where it is one of the firmware's: its
+/// node names one of the clock manager's, whose rates the tree leaves to the VideoCore.
+fn clock_of(path: &str) -> Option<u32> {
+    let (_, name) = path.rsplit_once('/')?;
+    let clock = match name {
+        "serial@7e201000" | "serial@7e201400" | "serial@7e201600" | "serial@7e201800"
+        | "serial@7e201a00" => mailbox::UART,
+        "serial@7e215040" | "spi@7e215080" | "spi@7e2150c0" => mailbox::CORE,
+        "mmc@7e300000" => mailbox::EMMC,
+        _ => return None,
+    };
+    mailbox::clock_rate(clock)
 }
 
 #[expect(unsafe_code, reason = "says where the board's registers are")]

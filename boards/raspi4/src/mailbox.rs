@@ -45,7 +45,8 @@ const BUS: u64 = 0xc000_0000;
 /// How much memory has one.
 const GIB: u64 = 1 << 30;
 
-/// Clocks of the firmware's: what the UARTs run at.
+/// Clocks of the firmware's: what the older SD host controller and the UARTs run at.
+pub const EMMC: u32 = 1;
 pub const UART: u32 = 2;
 pub const CORE: u32 = 4;
 const GET_CLOCK_RATE: u32 = 0x0003_0002;

@@ -58,6 +58,7 @@ impl Passed {
     ///
     /// # Errors
     /// One of them leads elsewhere already.
+    #[cold]
     pub(crate) fn route(&self, root: &mut SpaceBuilder) -> Result<(), Box<ManifestError>> {
         for PassedInterrupt { intid, path, to: (port, line), .. } in &self.interrupts {
             let capability = Capability::new(*port, Rights::INTERRUPT, 0);
@@ -93,6 +94,7 @@ fn device(plan: &ObjectPlan) -> Result<&HostDevicePlan, BuildError> {
 }
 
 /// See [`evisor_contract::Grants::host_window`].
+#[cold]
 pub(crate) fn window(binder: &mut Binder<'_>, index: usize) -> Result<HostWindow, BuildError> {
     let plan = binder.plan;
     let host = device(plan)?;
@@ -112,6 +114,7 @@ pub(crate) fn window(binder: &mut Binder<'_>, index: usize) -> Result<HostWindow
 }
 
 /// See [`evisor_contract::Grants::host_line`].
+#[cold]
 pub(crate) fn line(binder: &mut Binder<'_>, index: usize) -> Result<(), BuildError> {
     let host = device(binder.plan)?;
     binder.controller(index)?;
@@ -128,8 +131,20 @@ pub(crate) fn of(
     binder: &Binder<'_>,
     object: &'static dyn ObjectPort,
 ) -> Result<Passed, BuildError> {
+    match &binder.plan.host {
+        Some(host) => of_device(binder, host, object),
+        None => Ok(Passed::default()),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn of_device(
+    binder: &Binder<'_>,
+    host: &HostDevicePlan,
+    object: &'static dyn ObjectPort,
+) -> Result<Passed, BuildError> {
     let plan = binder.plan;
-    let Some(host) = &plan.host else { return Ok(Passed::default()) };
     let direct = binder.passed.direct.iter().filter_map(|&index| {
         let (placed, window) = host.windows.get(index).zip(plan.windows.get(index))?;
         Some(PassedWindow {

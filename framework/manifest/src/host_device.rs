@@ -14,6 +14,7 @@ use crate::words;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 use evisor_contract::Rights;
 use evisor_fdt::{Node, Region};
 
@@ -93,6 +94,8 @@ const ACCESS: Rights =
     Rights::READ.union(Rights::WRITE).difference(Rights::READ64.union(Rights::WRITE64));
 
 /// As many windows as the node lists, of any size.
+#[cold]
+#[inline(never)]
 pub(crate) fn windows(
     faults: &Faults,
     node: Node<'_>,
@@ -123,17 +126,30 @@ pub(crate) fn read<'t>(
     if !object.declaration.needs.host_device {
         return None;
     }
+    device(faults, around, object, plan, space)
+}
+
+/// The same of one that does. Apart: most objects stand for none.
+#[cold]
+#[inline(never)]
+fn device<'t>(
+    faults: &Faults,
+    around: &Surroundings<'_>,
+    object: &Found<'t>,
+    plan: &mut ObjectPlan,
+    space: &mut Space<'t>,
+) -> Option<HostDevicePlan> {
     let reader = Reader { faults, node: object.node };
     reader.dma_is_said();
     let name = reader.name()?;
     let Some(devices) = around.devices else { return Some(reader.unseen(name, plan, space)) };
     let Some(device) = devices.find(name) else {
-        let message = format!("{} has no device \"{name}\"", around.board.name);
+        let message = format_args!("{} has no device \"{name}\"", around.board.name);
         reader.fault(DEVICE, message, "write its path or alias in the board's tree");
         return None;
     };
     if let Some(objection) = &device.objection {
-        let message = format!("{} {objection}", device.path);
+        let message = format_args!("{} {objection}", device.path);
         reader.fault(DEVICE, message, "give the VM another device");
         return None;
     }
@@ -154,14 +170,16 @@ struct Reader<'f, 't> {
 }
 
 impl<'t> Reader<'_, 't> {
-    fn fault(&self, property: &str, message: impl Into<String>, remedy: &str) {
-        self.faults.property(self.node, property, message, remedy);
+    #[cold]
+    #[inline(never)]
+    fn fault(&self, property: &str, message: fmt::Arguments<'_>, remedy: &str) {
+        self.faults.property(self.node, property, format!("{message}"), remedy);
     }
 
     fn name(&self) -> Option<&'t str> {
         if !self.node.has(DEVICE) {
             let remedy = "name a device of the board, as in evisor,device = \"serial0\"";
-            self.fault(DEVICE, "is missing", remedy);
+            self.fault(DEVICE, format_args!("is missing"), remedy);
         }
         words::string(self.faults, self.node, DEVICE)
     }
@@ -171,19 +189,25 @@ impl<'t> Reader<'_, 't> {
     fn dma_is_said(&self) {
         let (none, trusted) = (self.node.has(NO_DMA), self.node.has(TRUST_DMA));
         if none && trusted {
-            self.fault(TRUST_DMA, format!("contradicts {NO_DMA}"), "remove the one that is wrong");
+            self.fault(
+                TRUST_DMA,
+                format_args!("contradicts {NO_DMA}"),
+                "remove the one that is wrong",
+            );
         } else if trusted {
-            let message = "is not possible in this version: a device with DMA is not passed on";
+            let message =
+                format_args!("is not possible in this version: a device with DMA is not passed on");
             self.fault(TRUST_DMA, message, "give the VM a device that does none");
         } else if !none {
             let remedy = "write evisor,no-dma if it reads and writes no memory by itself";
-            self.fault(NO_DMA, "is missing: nothing says whether the device does DMA", remedy);
+            let message = format_args!("is missing: nothing says whether the device does DMA");
+            self.fault(NO_DMA, message, remedy);
         }
     }
 
     fn no_dma_is_true(&self, device: &HostDevice) {
         if let Some(property) = device.dma.filter(|_| self.node.has(NO_DMA)) {
-            let message = format!("{} does DMA: the board says {property} of it", device.path);
+            let message = format_args!("{} does DMA: the board says {property} of it", device.path);
             self.fault(NO_DMA, message, "give the VM a device that does none");
         }
     }
@@ -211,7 +235,7 @@ impl<'t> Reader<'_, 't> {
             Some(hertz) => plan.properties.push((CLOCK.to_string(), hertz.to_be_bytes().into())),
             None => {
                 let message =
-                    format!("is missing: the board does not know that of {}", device.path);
+                    format_args!("is missing: the board does not know that of {}", device.path);
                 self.fault(CLOCK, message, "write it in hertz, or no clock-names");
             }
         }
@@ -231,7 +255,7 @@ impl<'t> Reader<'_, 't> {
             Err(problem) => {
                 self.fault(
                     DEVICE,
-                    format!("reg of {path} {problem}"),
+                    format_args!("reg of {path} {problem}"),
                     "give the VM another device",
                 );
                 return Vec::new();
@@ -239,7 +263,7 @@ impl<'t> Reader<'_, 't> {
         };
         let (has, lists) = (registers.len(), plan.windows.len());
         if lists > has {
-            let message = format!("lists {lists} windows, and {path} has {has}");
+            let message = format_args!("lists {lists} windows, and {path} has {has}");
             self.fault("reg", message, "list as many as the device has, in its order");
         }
         let mut placed = Vec::new();
@@ -252,6 +276,7 @@ impl<'t> Reader<'_, 't> {
         placed
     }
 
+    #[inline(never)]
     fn window(
         &self,
         devices: &dyn HostDevices,
@@ -261,12 +286,13 @@ impl<'t> Reader<'_, 't> {
     ) -> HostWindowPlan {
         let WindowPlan { ipa, size, .. } = window;
         if size > region.size {
-            let message = format!("has {size:#x} bytes at {ipa:#x}, and {path} {:#x}", region.size);
+            let message =
+                format_args!("has {size:#x} bytes at {ipa:#x}, and {path} {:#x}", region.size);
             self.fault("reg", message, &format!("write {:#x} or less", region.size));
         }
         if !region.address.is_multiple_of(4) {
-            let message = format!("has registers at {:#x}, in no word", region.address);
-            self.fault(DEVICE, format!("{path} {message}"), "give the VM another device");
+            let message = format_args!("has registers at {:#x}, in no word", region.address);
+            self.fault(DEVICE, format_args!("{path} {message}"), "give the VM another device");
         }
         let used = Region { size: size.min(region.size), ..region };
         let whole = (ipa | size | region.address).is_multiple_of(PAGE);
@@ -276,7 +302,7 @@ impl<'t> Reader<'_, 't> {
             self.page_is_alone(devices, path, ipa, reach, region);
         }
         if devices.drives(reach) {
-            let message = format!("eVisor drives registers in {reach}, around {path}");
+            let message = format_args!("eVisor drives registers in {reach}, around {path}");
             self.fault(DIRECT, message, "remove it: accesses are forwarded then");
         }
         HostWindowPlan { physical: region.address, direct }
@@ -293,11 +319,12 @@ impl<'t> Reader<'_, 't> {
     ) {
         if ipa % PAGE != region.address % PAGE {
             let at = region.address % PAGE;
-            let message = format!("{ipa:#x} is not {at:#x} behind a page, as the registers are");
+            let message =
+                format_args!("{ipa:#x} is not {at:#x} behind a page, as the registers are");
             self.fault("reg", message, "move it, or remove evisor,direct");
         }
         if let Some(other) = devices.other_in(pages, path) {
-            let message = format!("{other} has registers in {pages} too, the page of {path}");
+            let message = format_args!("{other} has registers in {pages} too, the page of {path}");
             self.fault(DIRECT, message, "remove it: accesses are forwarded then");
         }
     }
@@ -314,18 +341,18 @@ impl<'t> Reader<'_, 't> {
             _ if plan.lines.is_empty() => return Vec::new(),
             Ok(interrupts) => interrupts.as_slice(),
             Err(problem) => {
-                self.fault("interrupts", format!("{path} {problem}"), "list none");
+                self.fault("interrupts", format_args!("{path} {problem}"), "list none");
                 return Vec::new();
             }
         };
         let (has, lists) = (interrupts.len(), plan.lines.len());
         if lists > has {
-            let message = format!("lists {lists} interrupts, and {path} has {has}");
+            let message = format_args!("lists {lists} interrupts, and {path} has {has}");
             self.fault("interrupts", message, "list as many as the device has, in its order");
         }
         for (line, interrupt) in plan.lines.iter().zip(interrupts) {
             if let Some(message) = mismatch(devices, path, line.intid, line.level, *interrupt) {
-                self.fault("interrupts", message, "write another one, or none");
+                self.fault("interrupts", format_args!("{message}"), "write another one, or none");
             }
         }
         interrupts.iter().take(lists).copied().collect()

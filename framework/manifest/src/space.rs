@@ -44,6 +44,7 @@ impl<'t> Space<'t> {
     }
 
     /// What `node` has is the pages that hold its regions: nothing else can be there.
+    #[cold]
     pub fn widen(&mut self, node: Node<'t>) {
         let (own, rest) =
             core::mem::take(&mut self.claims).into_iter().partition(|c| c.node == node);
