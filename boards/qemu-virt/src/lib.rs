@@ -23,8 +23,11 @@ static QEMU_VIRT: Board = Board {
     compatible: &["linux,dummy-virt"],
     bring_up,
     put: serial::put,
+    is_drained: serial::is_drained,
     start_core: smc::start_core,
+    disk: None,
     power_off: smc::system_off,
+    reset: smc::system_reset,
 };
 
 fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
@@ -36,7 +39,9 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
         gic,
         maintenance,
         serial: Some(serial),
+        mailbox: None,
         unix_seconds: clock::unix_seconds(tree),
+        clock_of: |_| None,
     })
 }
 

@@ -42,3 +42,8 @@ pub fn put(byte: u8) {
         pl011::put(registers, byte);
     }
 }
+
+/// Whether all that was written is on the line.
+pub fn is_drained() -> bool {
+    registers().is_none_or(pl011::is_idle)
+}

@@ -1,14 +1,16 @@
 //! The Raspberry Pi 4 B, and QEMU's `raspi4b`.
 //!
 //! Everything is found in the tree that the firmware passes: the GIC-400, the UART that
-//! `stdout-path` names, the power manager, the parked cores. There is no firmware to
-//! call: nothing here makes an SMC.
+//! `stdout-path` names, the power manager, the parked cores, the VideoCore's mailbox.
+//! There is no firmware to call: nothing here makes an SMC.
 
 #![no_std]
 
 extern crate alloc;
 
+mod card;
 mod cores;
+mod mailbox;
 mod power;
 mod serial;
 
@@ -23,12 +25,17 @@ static RASPI4: Board = Board {
     compatible: &["raspberrypi,4-model-b", "brcm,bcm2711"],
     bring_up,
     put: serial::put,
+    is_drained: serial::is_drained,
     start_core: cores::start,
+    disk: Some(card::bring_up),
     power_off: power::off,
+    reset: power::reset,
 };
 
 fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
-    // The serial line first: what follows can be told on it.
+    // The UARTs' clocks are the firmware's to say.
+    let mailbox = mailbox::bring_up(tree);
+    // The serial line next: what follows can be told on it.
     let serial = serial::bring_up(tree)?;
     power::bring_up(tree)?;
     let lacks = "the board's tree has no GIC-400";
@@ -39,9 +46,25 @@ fn bring_up(tree: &Tree<'_>) -> Result<Hardware, &'static str> {
         gic: Some(GicVersion::V2),
         maintenance: node.gic_interrupt(0),
         serial: Some(serial),
+        mailbox,
         // It has no clock that runs without power.
         unix_seconds: 0,
+        clock_of,
     })
+}
+
+/// The clock of a device that a VM can be given, where it is one of the firmware's: its
+/// node names one of the clock manager's, whose rates the tree leaves to the VideoCore.
+fn clock_of(path: &str) -> Option<u32> {
+    let (_, name) = path.rsplit_once('/')?;
+    let clock = match name {
+        "serial@7e201000" | "serial@7e201400" | "serial@7e201600" | "serial@7e201800"
+        | "serial@7e201a00" => mailbox::UART,
+        "serial@7e215040" | "spi@7e215080" | "spi@7e2150c0" => mailbox::CORE,
+        "mmc@7e300000" => mailbox::EMMC,
+        _ => return None,
+    };
+    mailbox::clock_rate(clock)
 }
 
 #[expect(unsafe_code, reason = "says where the board's registers are")]

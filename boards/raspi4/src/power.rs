@@ -26,8 +26,9 @@ register_bitfields! { u32,
     RSTC [ CONFIGURATION OFFSET(4) NUMBITS(2) [ FullReset = 2 ] ]
 }
 
-/// Partition 63 in RSTS, whose bits are every second one: the firmware halts.
-const HALT: u32 = 0x555;
+/// The partition to boot from, in RSTS: every second bit. With all of them set, 63, the
+/// firmware halts; with none it looks for one.
+const PARTITION: u32 = 0x555;
 /// Until the watchdog bites, in units of 16 µs.
 const SOON: u32 = 10;
 
@@ -44,12 +45,22 @@ pub fn bring_up(tree: &Tree<'_>) -> Result<(), &'static str> {
 
 /// Turns the machine off.
 pub fn off() {
+    bite(|rsts| rsts | PARTITION);
+}
+
+/// Resets it, into the partition that it comes from on its own.
+pub fn reset() {
+    bite(|rsts| rsts & !PARTITION);
+}
+
+/// Has the watchdog bite, with a word for the firmware.
+fn bite(word: impl FnOnce(u32) -> u32) {
     // A reset takes what the UART has not sent.
     serial::drain();
     // SAFETY: 1. mapped for good by `bring_up`. 2. this is its only user, and the last.
     let window = AT.get().and_then(|at| unsafe { window(*at, WORDS) });
     if let Some(mut window) = window {
-        change(&mut window, RSTS, |rsts| rsts | HALT);
+        change(&mut window, RSTS, word);
         change(&mut window, WDOG, |_| SOON);
         change(&mut window, RSTC, |rstc| RSTC::CONFIGURATION::FullReset.modify(rstc));
         let limit = timer::now() + timer::frequency() / 100;

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "makes drivers from the address of the registers")]
 
+use crate::mailbox::{self, clock_rate};
 use alloc::boxed::Box;
 use core::ptr::NonNull;
 use evisor_aarch64::{device, timer, window};
@@ -12,11 +13,11 @@ use evisor_serial::mini_uart::{self, AUX_WORDS, MU_WORDS, MiniUart};
 use evisor_serial::pl011::{self, PL011Registers, Pl011};
 use spin::Once;
 
-/// UARTCLK, which the tree leaves to the VideoCore: `init_uart_clock` of config.txt, where
-/// it says nothing else.
+/// UARTCLK, which the tree leaves to the VideoCore, if that does not answer:
+/// `init_uart_clock` of config.txt, where it says nothing else.
 const PL011_CLOCK: u32 = 48_000_000;
-/// The core clock, for a mini UART that the firmware left off: `core_freq` of config.txt,
-/// where it says nothing else.
+/// The core clock, for a mini UART that the firmware left off, if the VideoCore does not
+/// answer: `core_freq` of config.txt, where it says nothing else.
 const CORE_CLOCK: u32 = 500_000_000;
 
 /// Which it is, and where its registers are mapped.
@@ -55,7 +56,7 @@ type Up = (Line, Box<dyn HostSerial>);
 
 fn bring_up_pl011(node: Node<'_>) -> Option<Up> {
     let at = map(node)?;
-    let serial = Pl011::new(pl011_at(at)?, PL011_CLOCK)?;
+    let serial = Pl011::new(pl011_at(at)?, clock_rate(mailbox::UART).unwrap_or(PL011_CLOCK))?;
     Some((Line::Pl011(at), Box::new(serial)))
 }
 
@@ -63,8 +64,12 @@ fn bring_up_pl011(node: Node<'_>) -> Option<Up> {
 fn bring_up_mini_uart(node: Node<'_>) -> Option<Up> {
     let mut auxiliary = words_at(map(node.reference("clocks")?)?, AUX_WORDS)?;
     let at = map(node)?;
-    let serial = MiniUart::new(&mut auxiliary, words_at(at, MU_WORDS)?, CORE_CLOCK);
+    let serial = MiniUart::new(&mut auxiliary, words_at(at, MU_WORDS)?, core_clock());
     Some((Line::MiniUart(at), Box::new(serial)))
+}
+
+fn core_clock() -> u32 {
+    clock_rate(mailbox::CORE).unwrap_or(CORE_CLOCK)
 }
 
 /// Maps a node's first registers.
@@ -100,12 +105,13 @@ pub fn put(byte: u8) {
 /// Waits until the last byte is on the line: what the FIFO holds takes 3 ms.
 pub fn drain() {
     let limit = timer::now() + timer::frequency() / 100;
-    while !is_idle() && timer::now() < limit {
+    while !is_drained() && timer::now() < limit {
         core::hint::spin_loop();
     }
 }
 
-fn is_idle() -> bool {
+/// Whether all that was written is on the line.
+pub fn is_drained() -> bool {
     let idle = match LINE.get() {
         Some(Line::Pl011(at)) => pl011_at(*at).map(pl011::is_idle),
         Some(Line::MiniUart(at)) => words_at(*at, MU_WORDS).as_ref().map(mini_uart::is_idle),

@@ -2,7 +2,8 @@
 //
 // Entered as the Linux boot protocol says (Documentation/arch/arm64/booting.rst):
 // x0 = physical address of the device tree, MMU and data cache off, the image
-// cleaned to the point of coherency, at any 2 MiB boundary. Everything here runs
+// cleaned to the point of coherency, at any 2 MiB boundary; any page will do, as
+// loaders of a Raspberry Pi have been content with 512 KiB. Everything here runs
 // at physical addresses until the branch to `virtual_entry`, so it may only use
 // PC-relative addresses (adrp), which are physical ones while the MMU is off.
 //
@@ -72,14 +73,16 @@ boot_entry:
     adrp    x5, __image_end
     bl      pages
 
-    // This code at its physical address, read-only, for the moment of the switch.
+    // This code, which is in the image's first page, at its physical address,
+    // read-only, for the moment of the switch.
     adrp    x1, boot_identity
     ubfx    x2, x20, #30, #9
     orr     x3, x1, #3
     str     x3, [x0, x2, lsl #3]
     ubfx    x2, x20, #21, #9
     ldr     x3, =BLOCK_TEXT
-    orr     x3, x3, x20
+    and     x4, x20, #~0x1fffff
+    orr     x3, x3, x4
     str     x3, [x1, x2, lsl #3]
 
     // And again: a line may have been fetched meanwhile.

@@ -29,6 +29,14 @@ pub type Subtract = fn(&[Range], &[Range]) -> Vec<Range>;
 const TREE_LIMIT: u32 = 2 << 20;
 
 impl Boot {
+    /// Whether a range has memory in common with what eVisor occupies, which is more
+    /// than its file has: a loader that does not look at the header's `image_size` may
+    /// put something else there, and it is lost.
+    pub fn occupies(&self, (at, size): Range) -> bool {
+        let (image, image_size) = self.image;
+        at < image + image_size && image < at.saturating_add(size)
+    }
+
     /// Splits the machine's `memory` into what eVisor occupies, the `bundle`
     /// (which it maps), and the rest, which becomes the guests'. `subtract` gives
     /// what is left of ranges without others. Takes `self`: it can be done once.

@@ -5,10 +5,12 @@
 //! each version has its own ([`CpuInterface`]), and a table of vectors that leads
 //! there, which [`init_core`] puts in place.
 
+use crate::gicv2::Gicv2;
+use crate::gicv3::Gicv3;
 use crate::{gicv2, gicv3, vcpu};
 use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_contract::{SystemInterface, VirtualInterface};
-use spin::Once;
+use spin::{Mutex, Once};
 
 /// The two that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +75,30 @@ pub fn enable(intid: usize, edge: bool) {
     }
 }
 
-/// Ends what is left of a private interrupt `intid` on this core from the guest
-/// that had it: active or pending. For a VM that starts anew.
+/// Lets the shared interrupt `intid` come, to this core; `edge` says how it is
+/// signalled.
+pub fn enable_here(intid: usize, edge: bool) {
+    // Several interrupts share a register, and several cores enable theirs.
+    let _one_at_a_time = SHARED.lock();
+    match version() {
+        Version::V2 => gicv2::target_here(intid),
+        Version::V3 => gicv3::target_here(intid),
+    }
+    enable(intid, edge);
+}
+
+/// Keeps `intid` from coming.
+pub fn disable(intid: usize) {
+    match version() {
+        Version::V2 => Gicv2::disable(intid),
+        Version::V3 => Gicv3::disable(intid),
+    }
+}
+
+static SHARED: Mutex<()> = Mutex::new(());
+
+/// Ends what is left of interrupt `intid` from the guest that had it, active or
+/// pending: of a private one on this core. For a VM that starts anew.
 pub fn clear(intid: usize) {
     match version() {
         Version::V2 => gicv2::clear(intid),

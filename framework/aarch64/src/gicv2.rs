@@ -195,6 +195,15 @@ pub(crate) fn enable(intid: usize, edge: bool) {
     set(&gicd.isenabler, intid / 32, 1 << (intid % 32));
 }
 
+/// The shared interrupt `intid` goes to this core.
+pub(crate) fn target_here(intid: usize) {
+    let gicd = gicd();
+    if let Some(targets) = gicd.itargetsr.get(intid / 4).filter(|_| intid >= 32) {
+        let mask = 0xff << (intid % 4 * 8);
+        targets.set(targets.get() & !mask | here(gicd) & mask);
+    }
+}
+
 /// See [`gic::clear`].
 pub(crate) fn clear(intid: usize) {
     set(&gicd().icactiver, intid / 32, 1 << (intid % 32));

@@ -384,8 +384,19 @@ pub(crate) fn enable(intid: usize, edge: bool) {
     set(&gicd.isenabler, intid / 32, bit);
 }
 
+/// The shared interrupt `intid` goes to this core.
+pub(crate) fn target_here(intid: usize) {
+    if let Some(route) = gicd().irouter.get(intid).filter(|_| intid >= 32) {
+        route.set(affinity());
+    }
+}
+
 /// See [`gic::clear`].
 pub(crate) fn clear(intid: usize) {
+    if intid >= 32 {
+        set(&gicd().icactiver, intid / 32, 1 << (intid % 32));
+        set(&gicd().icpendr, intid / 32, 1 << (intid % 32));
+    }
     if let Some(gicr) = redistributor().filter(|_| intid < 32) {
         gicr.icactiver0.set(1 << intid);
         gicr.icpendr0.set(1 << intid);

@@ -103,7 +103,7 @@ fn before_words(at: u64) -> usize {
 unsafe fn copy_out(at: u64, to: &mut [u8]) {
     let mut at = at;
     let (head, rest) = to.split_at_mut(before_words(at).min(to.len()));
-    let mut bytes = |at: &mut u64, part: &mut [u8]| {
+    let bytes = |at: &mut u64, part: &mut [u8]| {
         for byte in part {
             // SAFETY: 1. as the caller says.
             *byte = unsafe { (*at as *const u8).read_volatile() };

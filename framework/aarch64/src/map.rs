@@ -31,6 +31,8 @@ static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
 static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
 /// The window of [`layout::SLICE_AT`] is one core's at a time.
 static SLICE: Mutex<()> = Mutex::new(());
+/// What was mapped as a device of eVisor's.
+static DRIVEN: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
 static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
@@ -250,6 +252,7 @@ pub(crate) fn guard(at: u64) {
 /// # Errors
 /// Something is there already, or the tables say no.
 pub fn device_at(at: u64, physical: u64, bytes: u64) -> Result<(), MapError> {
+    DRIVEN.lock().push((physical, bytes));
     change(at, physical, bytes, DEVICE)
 }
 
@@ -259,10 +262,22 @@ pub fn device_at(at: u64, physical: u64, bytes: u64) -> Result<(), MapError> {
 /// # Errors
 /// The tables say no.
 pub fn device(physical: u64, bytes: u64) -> Result<u64, MapError> {
+    DRIVEN.lock().push((physical, bytes));
+    passed_device(physical, bytes)
+}
+
+/// The registers that eVisor drives itself: physical addresses and sizes.
+pub fn driven() -> Vec<(u64, u64)> {
+    DRIVEN.lock().clone()
+}
+
+/// Maps the registers of a device that a VM was given, as [`device`] does those of
+/// eVisor's own.
+pub(crate) fn passed_device(physical: u64, bytes: u64) -> Result<u64, MapError> {
     let offset = physical % PAGE;
     let whole = (offset + bytes).next_multiple_of(PAGE);
     let at = NEXT_DEVICE.fetch_add(whole, Ordering::Relaxed);
-    device_at(at, physical - offset, whole)?;
+    change(at, physical - offset, whole, DEVICE)?;
     Ok(at + offset)
 }
 
@@ -413,6 +428,16 @@ impl Ram {
                 unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
             }
         })
+    }
+
+    /// Lends all of it, for good.
+    ///
+    /// # Errors
+    /// EL2's tables say no.
+    pub fn lend(self) -> Result<&'static mut [u8], MapError> {
+        let at = keep(&self)? as *mut u8;
+        // SAFETY: 1. mapped for good, and ours alone. 2. any bytes are bytes.
+        Ok(unsafe { core::slice::from_raw_parts_mut(at, self.size as usize) })
     }
 
     /// Zeroes `bytes` from `offset` on.

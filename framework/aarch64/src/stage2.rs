@@ -69,6 +69,24 @@ impl Stage2 {
         self.place(ipa, gicv2::gicv(), 0x2000, DEVICE)
     }
 
+    /// Guest-physical `ipa` leads to a device's registers, for reading and writing as
+    /// `readable` and `writable` say.
+    ///
+    /// # Errors
+    /// As for [`memory`](Self::memory).
+    pub fn device(
+        &mut self,
+        ipa: u64,
+        physical: u64,
+        bytes: u64,
+        (readable, writable): (bool, bool),
+    ) -> Result<(), MapError> {
+        let mut attributes = DEVICE.difference(Stage2Attributes::S2AP_ACCESS_RW);
+        attributes.set(Stage2Attributes::S2AP_ACCESS_RO, readable);
+        attributes.set(Stage2Attributes::S2AP_ACCESS_WO, writable);
+        self.place(ipa, physical, bytes, attributes)
+    }
+
     /// Guest-physical `ipa` would lead to memory at `physical`, read-only, were it
     /// not for the valid bits of these descriptors of level 2, which are clear.
     /// They stay where they are as long as the hypervisor runs.

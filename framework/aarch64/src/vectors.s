@@ -63,6 +63,26 @@
     b       el2_fault
 .endm
 
+// A device answered one of the accesses that EL2 made for a guest with an error: the
+// access ends as one that failed. It was called, so x16 and x17 are free.
+.macro own_synchronous table, at, kind
+    slot    \table, \at
+    mrs     x16, elr_el2
+    adr     x17, device_accesses
+    cmp     x16, x17
+    b.lo    1f
+    adr     x17, device_accesses_end
+    cmp     x16, x17
+    b.hs    1f
+    adr     x17, device_failed
+    msr     elr_el2, x17
+    eret
+    dsb     nsh
+    isb
+1:  mov     x0, #\kind
+    b       el2_fault
+.endm
+
 .macro synchronous table, at
     slot    \table, \at
     save
@@ -100,7 +120,7 @@ vectors_\version:
     fatal       vectors_\version, 0x100, 2
     fatal       vectors_\version, 0x180, 3
     // From EL2: a defect of ours. The stack may be what is broken.
-    fatal       vectors_\version, 0x200, 4
+    own_synchronous vectors_\version, 0x200, 4
     fatal       vectors_\version, 0x280, 5
     fatal       vectors_\version, 0x300, 6
     fatal       vectors_\version, 0x380, 7
@@ -291,6 +311,58 @@ enter_guest:
     msr     spsr_el2, x2
     unspill
     b       resume
+
+// extern "C" fn device_read(at: u64, width: u32) -> Answer
+// extern "C" fn device_write(at: u64, width: u32, value: u64) -> Answer
+// One access to a device; the answer is its value, and 0 or 1 for a failure. What an
+// abort of it would overwrite is the guest's exit: it is kept in registers.
+.macro keep_exit
+    mrs     x9, elr_el2
+    mrs     x10, spsr_el2
+    mrs     x11, esr_el2
+    mrs     x12, far_el2
+    mrs     x13, hpfar_el2
+    mov     x8, x0
+    cmp     w1, #1
+    mov     x1, #0
+.endm
+
+.global device_read
+device_read:
+    keep_exit
+    b.eq    1f
+    b.hi    2f
+device_accesses:
+    ldrb    w0, [x8]
+    ret
+1:  ldrh    w0, [x8]
+    ret
+2:  ldr     w0, [x8]
+    ret
+3:  strb    w2, [x8]
+    ret
+4:  strh    w2, [x8]
+    ret
+5:  str     w2, [x8]
+    ret
+device_accesses_end:
+
+.global device_write
+device_write:
+    keep_exit
+    b.eq    4b
+    b.hi    5b
+    b       3b
+
+device_failed:
+    msr     elr_el2, x9
+    msr     spsr_el2, x10
+    msr     esr_el2, x11
+    msr     far_el2, x12
+    msr     hpfar_el2, x13
+    mov     x0, #0
+    mov     x1, #1
+    ret
 
 // A fault of EL2 itself: x0 = which vector. The record is made on a stack that
 // nothing else uses, for the fault may be a stack overflow.

@@ -202,8 +202,8 @@ pub trait HostDisk: Send {
     /// The partitions of its table (the MBR's four, in order): first block and count.
     fn partitions(&self) -> [Option<(u64, u64)>; 4];
 
-    /// Begins to move `count` blocks from `block` on, at most [`BLOCKS`]. No other
-    /// transfer is under way.
+    /// What is moved next: `count` blocks from `block` on, at most [`BLOCKS`]. No other
+    /// transfer is under way, and [`advance`](Self::advance) is called at once.
     fn start(&mut self, write: bool, block: u64, count: u32);
 
     /// Moves what is ready between it and the first `count` blocks of `words`, in

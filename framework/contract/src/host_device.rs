@@ -1,33 +1,52 @@
 //! Devices of the board that a VM is given, and the firmware's property mailbox.
 
-use crate::grants::Window;
+use crate::access::Width;
+use alloc::boxed::Box;
 
-/// How a window onto the registers of a device of the board is given.
-#[derive(Debug)]
+/// A window onto the registers of a device of the board.
 pub enum HostWindow {
     /// The guest's accesses go to the device: whole pages that hold nothing else.
-    /// None comes to the component.
-    Direct,
+    /// None comes to the component, which has the registers for itself.
+    Direct(Box<dyn HostRegisters>),
     /// The device shares its page. The guest's accesses come to the component,
-    /// which makes them here, in words: as many as the node's window has.
-    Forwarded(Window),
+    /// which makes them here.
+    Forwarded(Box<dyn HostRegisters>),
+}
+
+/// The registers behind a window: a leaf. An access is made as it is asked for, of
+/// that width and once; offset and width are the window's and the device's to allow.
+pub trait HostRegisters: Send {
+    /// A load from `offset`, a multiple of `width`. `None` if the device, or the bus
+    /// in its place, answers with an error.
+    fn read(&mut self, offset: u64, width: Width) -> Option<u64>;
+
+    /// A store, likewise. False if it was answered with an error, as far as that is
+    /// told at once.
+    fn write(&mut self, offset: u64, width: Width, value: u64) -> bool;
 }
 
 /// The mailbox of the VideoCore's firmware, property channel: a leaf, driven by the
 /// board, and shared by all that were granted it. None of its methods waits.
+///
+/// Whoever no longer wants an answer forgets the ticket: once the firmware has
+/// answered, a second later at most, another request can be started.
 pub trait HostMailbox: Sync {
     /// Sends the property tag `tag` with `values`, its value buffer, at most
-    /// [`MAILBOX_WORDS`] words. False if another one is under way: try later.
-    fn start(&self, tag: u32, values: &[u32]) -> bool;
+    /// [`MAILBOX_WORDS`] words. `None` if another one is under way: try later.
+    fn start(&self, tag: u32, values: &[u32]) -> Option<MailboxTicket>;
 
-    /// Whether the firmware answered what the caller started: the value buffer is
+    /// Whether the firmware answered what `ticket` stands for: the value buffer is
     /// then in `values`, and the answer is the length of the value in bytes, or that
     /// there is none. `None` while it did not; it gives up after a second.
-    fn poll(&self, values: &mut [u32]) -> Option<Result<u32, MailboxError>>;
+    fn poll(&self, ticket: MailboxTicket, values: &mut [u32]) -> Option<Result<u32, MailboxError>>;
 }
 
-/// The longest value buffer of a tag, in words.
-pub const MAILBOX_WORDS: usize = 32;
+/// A request that was sent; of no use once it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailboxTicket(pub u32);
+
+/// The longest value buffer of a tag, in words: an EDID block's.
+pub const MAILBOX_WORDS: usize = 34;
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,7 +53,9 @@ pub use grants::{
     Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Line, LineState,
     Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
 };
-pub use host_device::{HostMailbox, HostWindow, MAILBOX_WORDS, MailboxError};
+pub use host_device::{
+    HostMailbox, HostRegisters, HostWindow, MAILBOX_WORDS, MailboxError, MailboxTicket,
+};
 pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};
 pub use object::{Backend, Calls, Mmio, Notify, Object, Registers};

@@ -4,6 +4,7 @@ use crate::backed::Behind;
 use crate::grants::{Binder, Common, Owner, leak};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
+use crate::passed::{self, Passed};
 use crate::timers::Timers;
 use crate::vm::{Vm, VmObject};
 use alloc::boxed::Box;
@@ -43,6 +44,8 @@ pub struct BoundVm {
     pub backed: Vec<Behind>,
     /// Where its objects find its memory, if one was granted that.
     pub memory: Option<&'static MemorySlot>,
+    /// Its devices of the board.
+    pub passed: Passed,
     /// Its interrupt controller, for [`tag::REFRESH`].
     pub controller: Option<&'static dyn NotifyPort>,
     /// The private interrupts that are its own, to be enabled on its cores.
@@ -95,10 +98,13 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         common.root.push(parts);
         common.ports.push(0);
     }
-    let vms = (0..)
+    let vms: Vec<BoundVm> = (0..)
         .zip(&deployment.vms)
         .map(|(id, plan)| bind_vm(&mut common, id, plan))
         .collect::<Result<_, _>>()?;
+    for bound in &vms {
+        bound.passed.route(&mut root)?;
+    }
     Ok(Bound { root: root.finish(), interrupts, vms, storage: common.storage })
 }
 
@@ -179,6 +185,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         controller: None,
         waiting: Vec::new(),
         memory: None,
+        passed: Passed::default(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
@@ -191,6 +198,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         direct: under.direct,
         backed: under.backed,
         memory: under.memory,
+        passed: under.passed,
         controller: under.controller,
         private: under.private,
         waiting: under.waiting,
@@ -207,6 +215,7 @@ struct Under {
     controller: Option<&'static dyn NotifyPort>,
     waiting: Vec<&'static Capability<dyn NotifyPort>>,
     memory: Option<&'static MemorySlot>,
+    passed: Passed,
 }
 
 impl Under {
@@ -225,11 +234,15 @@ impl Under {
         let waiting = connect(&mut binder, &parts)?;
         let hardware = hardware_lines(&binder)?;
         let direct = core::mem::take(&mut binder.direct);
+        let passed = passed::of(&binder, parts.object)
+            .map_err(|error| ManifestError::from_component(&plan.path, error))?;
+        let shown = core::mem::take(&mut binder.passed.direct);
         self.backed.append(&mut binder.backed);
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
         }
-        self.windows(plan, &parts, &direct)?;
+        self.passed.append(passed);
+        self.windows(plan, &parts, &direct, &shown)?;
         self.names(plan, &parts)?;
         if plan.declaration.needs.interrupt_controller {
             self.controller = parts.notify;
@@ -256,18 +269,20 @@ impl Under {
         Ok(())
     }
 
-    /// The register windows: the object sees them end to end.
+    /// The register windows: the object sees them end to end. Those in `direct` are
+    /// the CPU interface's, those in `shown` the guest's.
     fn windows(
         &mut self,
         plan: &ObjectPlan,
         parts: &Parts,
         direct: &[usize],
+        shown: &[usize],
     ) -> Result<(), Box<ManifestError>> {
         let mut offset = 0;
         for (index, window) in plan.windows.iter().enumerate() {
             if direct.contains(&index) {
                 self.direct.push(Direct { ipa: window.ipa, size: window.size });
-            } else {
+            } else if !shown.contains(&index) {
                 let port = parts.mmio.ok_or_else(|| defect(&plan.path, "has no registers"))?;
                 let capability = Capability::new(port, window.access, offset);
                 let last = window.ipa + (window.size - 1);

@@ -80,6 +80,11 @@ impl<'a> Bundle<'a> {
         Ok(bundle)
     }
 
+    /// Adds a file that is kept elsewhere.
+    pub fn add(&mut self, name: &'a str, bytes: &'a [u8]) {
+        self.files.insert(name, bytes);
+    }
+
     /// A file by its name.
     pub fn file(&self, name: &str) -> Option<&'a [u8]> {
         self.files.get(name).copied()

@@ -3,6 +3,7 @@
 use crate::backed::{Behind, Slot};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
+use crate::passed;
 use crate::timers::Timers;
 use crate::vm::Vm;
 use alloc::boxed::Box;
@@ -11,8 +12,9 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use evisor_contract::{
     Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
-    Deadline, Entropy, Grants, HostDisk, HostSerial, Line, Memory, NotifyPort, ObjectPort, Parts,
-    Register, Rights, SystemInterface, VcpuControl, VirtualInterface, VmControl, tag,
+    Deadline, Entropy, Grants, HostDisk, HostMailbox, HostSerial, HostWindow, Line, Memory,
+    NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
+    VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{ObjectPlan, VmPlan};
 
@@ -60,6 +62,8 @@ pub(crate) struct Binder<'a> {
     pub backed: Vec<Behind>,
     /// Its lines that a private interrupt of the host drives: line, INTID.
     pub hardware: Vec<(usize, u32)>,
+    /// What it was granted of a device of the board.
+    pub passed: passed::Granted,
     /// The host's interrupts that it handles.
     pub interrupts: Vec<u32>,
 }
@@ -79,6 +83,7 @@ impl<'a> Binder<'a> {
             direct: Vec::new(),
             backed: Vec::new(),
             hardware: Vec::new(),
+            passed: passed::Granted::default(),
             interrupts: Vec::new(),
         }
     }
@@ -298,6 +303,18 @@ impl Grants for Binder<'_> {
         let Some((disk, intid)) = self.common.host.take_disk() else { return Ok(None) };
         self.interrupts.push(intid);
         Ok(Some(disk))
+    }
+
+    fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        self.common.host.mailbox()
+    }
+
+    fn host_window(&mut self, window: usize) -> Result<HostWindow, BuildError> {
+        passed::window(self, window)
+    }
+
+    fn host_line(&mut self, index: usize) -> Result<(), BuildError> {
+        passed::line(self, index)
     }
 }
 

@@ -1,7 +1,10 @@
 //! What the kernel asks of the machine.
 
 use alloc::boxed::Box;
-use evisor_contract::{Entropy, HostDisk, HostSerial, Register, SystemInterface, VirtualInterface};
+use evisor_contract::{
+    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
+    VirtualInterface,
+};
 
 /// The machine that eVisor runs on, or one that a test pretends.
 pub trait Host: Sync {
@@ -31,6 +34,16 @@ pub trait Host: Sync {
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)>;
     /// The board's card or disk and its INTID; once.
     fn take_disk(&self) -> Option<(Box<dyn HostDisk>, u32)> {
+        None
+    }
+    /// The property mailbox of the board's firmware.
+    fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        None
+    }
+    /// Registers of a device that a VM is given, `size` bytes at `physical`; `None` if
+    /// eVisor drives some of them itself, or they cannot be mapped.
+    fn registers(&self, physical: u64, size: u64) -> Option<Box<dyn HostRegisters>> {
+        let _ = (physical, size);
         None
     }
 }

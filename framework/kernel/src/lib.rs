@@ -24,6 +24,7 @@ mod grants;
 mod host;
 mod memory;
 mod newc;
+mod passed;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -35,5 +36,6 @@ pub use bundle::{Bundle, BundleError};
 pub use extents::subtract;
 pub use host::Host;
 pub use memory::{MemorySlot, Storage};
+pub use passed::{Passed, PassedInterrupt, PassedWindow};
 pub use timers::{MAX_CORES, Timers};
 pub use vm::{Attention, Entry, Next, Vm};

@@ -1,29 +1,80 @@
 //! The machine, as the kernel asks for it.
 
-use crate::board::Hardware;
+use crate::board::{Board, Disk, Hardware};
 use alloc::boxed::Box;
-use evisor_aarch64::{gic, random, registers, timer};
-use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
+use evisor_aarch64::{driven, gic, passed, random, registers, timer};
+use evisor_contract::{
+    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
+    VirtualInterface,
+};
+use evisor_fdt::{Region, Tree};
 use evisor_kernel::Host;
+use evisor_sd::SdError;
+use log::warn;
 use spin::Mutex;
 
 /// The machine that eVisor runs on.
 pub(crate) struct Machine {
+    board: &'static Board,
+    tree: &'static Tree<'static>,
+    disk: Mutex<Slot>,
     serial: Mutex<Option<(Box<dyn HostSerial>, u32)>>,
     maintenance: Option<u32>,
+    mailbox: Option<&'static dyn HostMailbox>,
     unix_seconds: u64,
     started: u64,
 }
 
+/// The board's card or disk, which is brought up when it is first wanted.
+enum Slot {
+    Unseen,
+    Up(Result<Disk, DiskError>),
+}
+
+/// Why there is no disk.
+#[derive(Clone, Copy)]
+pub(crate) enum DiskError {
+    /// The board has no place for one.
+    NoPlace,
+    /// It cannot be used.
+    Card(SdError),
+    /// Somebody has it.
+    Taken,
+}
+
 impl Machine {
     /// From what the board brought up.
-    pub fn new(hardware: Hardware) -> &'static Self {
+    pub fn new(
+        board: &'static Board,
+        tree: &'static Tree<'static>,
+        hardware: Hardware,
+    ) -> &'static Self {
         Box::leak(Box::new(Self {
+            board,
+            tree,
+            disk: Mutex::new(Slot::Unseen),
             serial: Mutex::new(hardware.serial),
             maintenance: hardware.maintenance,
+            mailbox: hardware.mailbox,
             unix_seconds: hardware.unix_seconds,
             started: timer::now(),
         }))
+    }
+}
+
+impl Machine {
+    /// Runs `f` on the slot for the board's disk, once that is up.
+    pub fn with_disk<R>(&self, f: impl FnOnce(&mut Result<Disk, DiskError>) -> R) -> R {
+        let mut slot = self.disk.lock();
+        if let Slot::Unseen = *slot {
+            let bring_up = self.board.disk.ok_or(DiskError::NoPlace);
+            let disk = bring_up.and_then(|bring_up| bring_up(self.tree).map_err(DiskError::Card));
+            *slot = Slot::Up(disk);
+        }
+        match &mut *slot {
+            Slot::Up(disk) => f(disk),
+            Slot::Unseen => f(&mut Err(DiskError::NoPlace)),
+        }
     }
 }
 
@@ -73,7 +124,37 @@ impl Host for Machine {
         self.maintenance
     }
 
+    fn take_disk(&self) -> Option<(Box<dyn HostDisk>, u32)> {
+        let disk = self.with_disk(|disk| core::mem::replace(disk, Err(DiskError::Taken)));
+        match disk {
+            Ok((disk, intid)) => Some((disk, intid)),
+            Err(DiskError::Card(error)) => {
+                warn!("{error}");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         self.serial.lock().take()
+    }
+
+    fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        self.mailbox
+    }
+
+    /// Those that eVisor began to drive since the manifest was read, too: a card's,
+    /// where the manifest has its own.
+    fn registers(&self, physical: u64, size: u64) -> Option<Box<dyn HostRegisters>> {
+        let asked = Region { address: physical, size };
+        let driven = driven().into_iter().any(|(address, size)| {
+            let own = Region { address, size };
+            own.overlaps(&asked)
+        });
+        if driven {
+            return None;
+        }
+        passed::registers(physical, size).ok()
     }
 }

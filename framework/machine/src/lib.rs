@@ -11,13 +11,15 @@ extern crate alloc;
 
 pub mod binding;
 mod board;
+mod card;
+mod devices;
 mod host;
 mod load;
 mod report;
 mod run;
 mod start;
 
-pub use board::{BOARDS, Board, Hardware};
+pub use board::{BOARDS, Board, CardDisk, Disk, Hardware};
 pub use evisor_aarch64::Boot;
 pub use report::panicked;
 pub use start::{Image, start};

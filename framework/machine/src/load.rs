@@ -1,5 +1,6 @@
 //! Placing VMs in memory, and filling their memory.
 
+use crate::devices::Devices;
 use crate::report::{Refused, refuse, refuse_for};
 use crate::run::Placed;
 use alloc::vec::Vec;
@@ -58,7 +59,7 @@ pub(crate) fn place(
 fn place_vm(
     plan: &'static VmPlan,
     root: &'static Space,
-    bound: BoundVm,
+    mut bound: BoundVm,
     tree: Vec<u8>,
     bundle: &Bundle<'_>,
     free: &mut Vec<Ram>,
@@ -79,6 +80,7 @@ fn place_vm(
         }
         stage2.cpu_interface(direct.ipa).map_err(tables)?;
     }
+    let devices = Devices::place(core::mem::take(&mut bound.passed), &mut stage2)?;
     if let Some(slot) = bound.memory {
         let regions = plan.memory.iter().zip(&memory);
         let regions = regions.map(|(region, ram)| (region.ipa, ram, region.writable));
@@ -100,7 +102,7 @@ fn place_vm(
     for (index, vcpu) in vcpus.iter().enumerate() {
         bound.vm.connect(index, vcpu.attention());
     }
-    Ok((bound, PlacedVm { plan, memory, stage2, tree, used: false }, vcpus))
+    Ok((bound, PlacedVm { plan, memory, stage2, tree, used: false }, devices, vcpus))
 }
 
 /// Takes `size` bytes for the node at `path` out of the first range that has

@@ -1,14 +1,15 @@
 //! Running VMs on the cores, and carrying out what they ask for.
 
+use crate::devices::Devices;
 use crate::load::PlacedVm;
-use crate::report::refuse_for;
-use crate::start::stop;
+use crate::report::{self, refuse_for};
+use crate::start::{reset_board, stop};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
-use evisor_contract::{Power, VcpuControl, VmEvent, Words, tag};
+use evisor_contract::{Context, Power, VcpuControl, VmEvent, Words, tag};
 use evisor_kernel::{Attention, BoundVm, Bundle, Next};
 use evisor_manifest::{Outcome, VmPlan};
 use evisor_router::Space;
@@ -22,11 +23,19 @@ struct Running {
     vms: Vec<Held>,
     /// How many VMs are not off for good.
     left: AtomicUsize,
+    /// Some VMs were left out.
+    lost: bool,
+    /// The INTID of the consoles' serial line.
+    serial: Option<u32>,
 }
+
+/// How long the consoles may take for what they keep: twice 4 KiB at 115200 baud.
+const DRAIN_MILLISECONDS: u64 = 750;
 
 /// A VM that runs.
 struct Held {
     bound: BoundVm,
+    devices: Devices,
     plan: &'static VmPlan,
     stage2: Root,
     /// Its memory: for whoever makes a change while its vCPUs are parked.
@@ -49,13 +58,35 @@ impl Running {
         self.vms.iter().find_map(|held| Some((held, held.bound.vm.vcpu_on(core)?)))
     }
 
+    /// Has the consoles send what waits in them, if no VM but one is left: by what they
+    /// do when the line has room. What is typed meanwhile is for nobody.
+    #[cold]
+    fn drain(&self) {
+        let line = report::board().zip(self.serial);
+        let Some((board, intid)) = line.filter(|_| self.left.load(Ordering::SeqCst) <= 1) else {
+            return;
+        };
+        let mut context = Context::of_vm(0, 0);
+        let limit = timer::now() + timer::frequency() / 1000 * DRAIN_MILLISECONDS;
+        loop {
+            let _: Words = self.root.interrupts.notify_shared(intid as usize, &mut context);
+            while context.pop().is_some() {}
+            // Had more waited, it would be on its way now.
+            if (board.is_drained)() || timer::now() > limit {
+                return;
+            }
+        }
+    }
+
     /// `held` is off for good. The last one ends all, with the first verdict that
     /// says that something went wrong.
     fn ended(&self, held: &Held, verdict: u8) {
         held.ended.call_once(|| verdict);
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.drain();
             let verdicts = self.vms.iter().filter_map(|held| held.ended.get().copied());
-            stop(verdicts.clone().find(|verdict| *verdict != 0).unwrap_or(0));
+            let lost = if self.lost { UNSTARTED } else { 0 };
+            stop(verdicts.into_iter().find(|verdict| *verdict != 0).unwrap_or(lost));
         }
     }
 }
@@ -99,18 +130,21 @@ impl Kernel for Running {
 }
 
 /// A VM that was put together: what it is, where it is, what runs it.
-pub(crate) type Placed = (BoundVm, PlacedVm, Vec<VcpuBlock>);
+pub(crate) type Placed = (BoundVm, PlacedVm, Devices, Vec<VcpuBlock>);
 
 /// Fills the VMs' memory, one after the other, and takes this core, the first, into
-/// its VM. The others are brought there by `start_others`, which says whether they came.
+/// its VM. `lost`: some VMs were left out. The other cores are brought there by `start_others`, which says whether they came.
 pub(crate) fn run(
     root: &'static Space,
     bundle: &'static Bundle<'static>,
     vms: Vec<Placed>,
+    lost: bool,
+    serial: Option<u32>,
     start_others: impl FnOnce() -> bool,
 ) -> ! {
-    let held = |(bound, placed, vcpus): Placed| Held {
+    let held = |(bound, placed, devices, vcpus): Placed| Held {
         bound,
+        devices,
         plan: placed.plan,
         stage2: placed.stage2.root(),
         placed: Mutex::new(placed),
@@ -119,7 +153,7 @@ pub(crate) fn run(
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
-    let running = RUNNING.call_once(|| Running { root, bundle, vms, left });
+    let running = RUNNING.call_once(|| Running { root, bundle, vms, left, lost, serial });
     set_kernel(running);
     if !start_others() {
         stop(1);
@@ -150,6 +184,9 @@ pub(crate) fn run_core(core: usize) -> ! {
                 held.stage2.load();
                 reset_el1(vm.offset());
                 held.private_interrupts();
+                if index == 0 {
+                    held.devices.vcpu_starts();
+                }
                 block.start(entry.pc, entry.x0, Attention::START);
             }
             Next::Wait => block.idle(),
@@ -163,7 +200,7 @@ pub(crate) fn run_core(core: usize) -> ! {
 
 /// The verdict of a VM that crashed and stays down, whatever it said before.
 const CRASHED: u8 = 102;
-/// The verdict of one whose memory could not be filled.
+/// The verdict of one that was left out, or whose memory could not be filled.
 const UNSTARTED: u8 = 1;
 
 impl Held {
@@ -182,6 +219,7 @@ impl Held {
                 let began = timer::nanoseconds(self.bound.vm.offset());
                 let name = &self.plan.name;
                 info!("{name}: starts; its time is the machine's less {began} ns");
+                self.devices.starts();
                 self.bound.vm.changed(Some(entry));
             }
             // Why was said there.
@@ -192,17 +230,29 @@ impl Held {
     /// Makes the change that it asked for. All its vCPUs are parked.
     fn change(&self, running: &Running, event: VmEvent) {
         let (name, vm) = (&self.plan.name, self.bound.vm);
+        self.devices.quiet();
         let crashed = vm.take_crash();
-        let restart = if crashed {
-            self.plan.on_crash == Outcome::Restart
-        } else {
-            event == VmEvent::Reset && self.plan.on_reset == Outcome::Restart
+        let outcome = match event {
+            _ if crashed => self.plan.on_crash,
+            VmEvent::Reset => self.plan.on_reset,
+            VmEvent::Off | VmEvent::Verdict(_) => Outcome::Stop,
         };
-        if restart {
-            info!("{name}: restarts{}", if crashed { " after its crash" } else { "" });
-            return self.start(running);
+        let why = if crashed { " after its crash" } else { "" };
+        match outcome {
+            Outcome::Restart => {
+                info!("{name}: restarts{why}");
+                return self.start(running);
+            }
+            Outcome::ResetBoard => {
+                running.drain();
+                info!("{name}: resets the board{why}");
+                reset_board();
+                error!("the board cannot be reset");
+            }
+            Outcome::Stop => {}
         }
         let verdict = if crashed { CRASHED } else { vm.verdict() };
+        running.drain();
         info!("{name}: off, verdict {verdict}");
         vm.changed(None);
         running.ended(self, verdict);

@@ -3,16 +3,16 @@
 use crate::board::{BOARDS, Board};
 use crate::host::Machine;
 use crate::report::{Refused, refuse, refuse_for};
-use crate::{load, report, run};
+use crate::{card, load, report, run};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::convert::Infallible;
-use evisor_aarch64::{Boot, Ram, cores, gic};
+use evisor_aarch64::{Boot, Ram, cores, driven, gic};
 use evisor_contract::{Declaration, components};
 use evisor_fdt::Tree;
 use evisor_kernel::{Bundle, bind};
-use evisor_manifest::{BoardFacts, Deployment, LeftOut, Surroundings};
+use evisor_manifest::{BoardFacts, BoardTree, Deployment, LeftOut, Surroundings};
 use log::{error, info};
 
 /// What an image was built with: its build script writes it.
@@ -27,7 +27,7 @@ pub struct Image {
 pub fn start(boot: Boot, image: &Image) -> ! {
     // Without a board there is no line to say anything on.
     let Ok((board, tree)) = find_board(&boot) else { evisor_aarch64::halt() };
-    let Err(Refused) = deploy(board, &tree, boot, image);
+    let Err(Refused) = deploy(board, tree, boot, image);
     error!("nothing was started");
     stop(1)
 }
@@ -41,6 +41,13 @@ pub(crate) fn stop(status: u8) -> ! {
     evisor_aarch64::halt()
 }
 
+/// Starts the board anew. Comes back only if that is not possible.
+pub(crate) fn reset_board() {
+    if let Some(board) = report::board() {
+        (board.reset)();
+    }
+}
+
 fn find_board(boot: &Boot) -> Result<(&'static Board, Tree<'static>), ()> {
     let tree = Tree::new(boot.tree).map_err(|_| ())?;
     let root = tree.root();
@@ -51,35 +58,49 @@ fn find_board(boot: &Boot) -> Result<(&'static Board, Tree<'static>), ()> {
 
 fn deploy(
     board: &'static Board,
-    tree: &Tree<'_>,
+    tree: Tree<'static>,
     boot: Boot,
     image: &Image,
 ) -> Result<Infallible, Refused> {
     report::to(board);
-    let mut hardware = (board.bring_up)(tree).map_err(|problem| refuse_for(&problem))?;
+    let mut hardware = (board.bring_up)(&tree).map_err(|problem| refuse_for(&problem))?;
     info!("eVisor {} on {}", env!("CARGO_PKG_VERSION"), board.name);
     let registry = components().map_err(|duplicate| refuse_for(&duplicate))?;
     check_registry(image, registry)?;
     if hardware.gic.is_none() {
         return Err(refuse(format_args!("the board has no GIC that this version drives")));
     }
-    let (memory, archive) = claim_memory(tree, boot)?;
+    let (mut memory, archive) = claim_memory(&tree, boot)?;
     // What is read here is never freed: after the last VM the machine stops.
-    let bundle = Bundle::read(archive).map_err(|error| refuse_for(&error))?;
-    let bundle = &*Box::leak(Box::new(bundle));
-    let facts = BoardFacts {
-        name: board.name.to_string(),
-        gic: hardware.gic,
-        memory: memory.iter().map(|ram| (ram.physical(), ram.size())).collect(),
-        cores: hardware.cores.len(),
-    };
+    let mut bundle = Bundle::read(archive).map_err(|error| refuse_for(&error))?;
     let manifest = Tree::new(bundle.manifest())
         .map_err(|error| refuse(format_args!("the manifest: {error}")))?;
     let manifest = &*Box::leak(Box::new(manifest));
-    let deployment = &*Box::leak(Box::new(read(manifest, registry, image, &facts, bundle)?));
+    let tree = &*Box::leak(Box::new(tree));
     let cores = core::mem::take(&mut hardware.cores);
+    let gic = hardware.gic;
+    let serial = hardware.serial.as_ref().map(|(_, intid)| *intid);
+    let clock_of = hardware.clock_of;
+    let machine = Machine::new(board, tree, hardware);
+    let lost = card::fetch(manifest, machine, &mut memory, &mut bundle);
+    let bundle = &*Box::leak(Box::new(bundle));
+    let facts = BoardFacts {
+        name: board.name.to_string(),
+        gic,
+        memory: memory.iter().map(|ram| (ram.physical(), ram.size())).collect(),
+        cores: cores.len(),
+    };
+    let devices = BoardTree { tree, driven, interrupts: serial.as_slice(), clock_of };
+    let around = Surroundings {
+        registry,
+        left_out: image.left_out,
+        board: &facts,
+        devices: Some(&devices),
+        files: bundle,
+        lost: &lost,
+    };
+    let deployment = &*Box::leak(Box::new(read(manifest, &around)?));
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
-    let machine = Machine::new(hardware);
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
     let vms =
         load::place(deployment, manifest, bound.root, bound.vms, &bound.storage, bundle, memory)?;
@@ -87,7 +108,7 @@ fn deploy(
         gic::enable(intid as usize, false);
     }
     let used = deployment.vms.iter().map(|vm| vm.cpus.len()).sum();
-    run::run(bound.root, bundle, vms, || {
+    run::run(bound.root, bundle, vms, !lost.is_empty(), serial, || {
         let others = cores.iter().enumerate().take(used).skip(1);
         let lost = others.filter(|&(core, &affinity)| !start_core(board, core, affinity));
         lost.count() == 0
@@ -127,27 +148,32 @@ fn claim_memory(tree: &Tree<'_>, boot: Boot) -> Result<(Vec<Ram>, &'static [u8])
     if end <= start {
         return Err(nowhere());
     }
+    let bundle = (start, end - start);
+    if boot.occupies(bundle) {
+        return Err(refuse(format_args!(
+            "the firmware loaded the bundle to {start:#x}, where eVisor itself is; have it loaded elsewhere"
+        )));
+    }
     let memory = tree.root().children().filter(|node| node.string("device_type") == Some("memory"));
     let memory: Vec<(u64, u64)> = memory
         .flat_map(|node| node.reg().unwrap_or_default())
         .map(|r| (r.address, r.size))
         .collect();
-    let reserved = tree.find("/reserved-memory").into_iter().flat_map(|node| node.children());
-    let reserved =
-        reserved.flat_map(|node| node.reg().unwrap_or_default()).map(|r| (r.address, r.size));
-    let taken: Vec<(u64, u64)> = tree.reserved().iter().copied().chain(reserved).collect();
-    boot.claim(&memory, &taken, (start, end - start), evisor_kernel::subtract)
+    let mut taken = tree.reserved().to_vec();
+    // One without `reg` is room that its owner may choose: for nobody here.
+    for node in tree.find("/reserved-memory").into_iter().flat_map(|node| node.children()) {
+        let regions = node.reg().map_err(|problem| {
+            refuse(format_args!("the board's tree: {}: reg {problem}", node.path()))
+        })?;
+        taken.extend(regions.iter().map(|region| (region.address, region.size)));
+    }
+    boot.claim(&memory, &taken, bundle, evisor_kernel::subtract)
         .map_err(|error| refuse(format_args!("cannot map the bundle: {error}")))
 }
 
-fn read(
-    manifest: &Tree<'_>,
-    registry: &'static [Declaration],
-    image: &Image,
-    facts: &BoardFacts,
-    bundle: &Bundle<'_>,
-) -> Result<Deployment, Refused> {
-    let around = Surroundings { registry, left_out: image.left_out, board: facts, files: bundle };
-    evisor_manifest::read(manifest, &around)
-        .map_err(|errors| errors.iter().fold(Refused, |_, error| refuse_for(error)))
+fn read(manifest: &Tree<'_>, around: &Surroundings<'_>) -> Result<Deployment, Refused> {
+    let deployment = evisor_manifest::read(manifest, around)
+        .map_err(|errors| errors.iter().fold(Refused, |_, error| refuse_for(error)))?;
+    // Why its VMs are lost was said.
+    if deployment.vms.is_empty() { Err(Refused) } else { Ok(deployment) }
 }

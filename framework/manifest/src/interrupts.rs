@@ -45,7 +45,8 @@ impl<'f, 't> Lines<'f, 't> {
         }
         let interrupts = self.cells(node);
         let (has, needs) = (interrupts.len(), &object.declaration.needs);
-        let most = needs.lines + needs.optional_lines;
+        // Of a device of the board as many as it has, which is checked with it.
+        let most = if needs.host_device { has } else { needs.lines + needs.optional_lines };
         if !(needs.lines..=most).contains(&has) {
             let name = object.declaration.name;
             let takes = match needs.optional_lines {

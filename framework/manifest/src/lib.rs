@@ -10,11 +10,14 @@
 extern crate alloc;
 
 mod blocks;
+mod board_tree;
+mod card;
 mod chosen;
 mod cpus;
 mod error;
 mod gic;
 mod guest_tree;
+mod host_device;
 mod image;
 mod interrupts;
 mod matching;
@@ -28,8 +31,11 @@ mod surroundings;
 mod vm;
 mod words;
 
+pub use board_tree::BoardTree;
+pub use card::{CARD, CardFile, card_files};
 pub use error::ManifestError;
 pub use guest_tree::guest_tree;
+pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
     BlockPlan, CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome,
     PartPlan, TreePlan, VmPlan, WindowPlan,

@@ -5,7 +5,7 @@ use crate::interrupts::Lines;
 use crate::plan::{ObjectPlan, WindowPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{gic, matching, rights, words};
+use crate::{gic, host_device, matching, rights, words};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -96,6 +96,7 @@ pub(crate) fn plan<'t>(
         windows: windows.unwrap_or_default(),
         lines: Vec::new(),
         console: None,
+        host: None,
         image: None,
         storage: None,
         block: None,
@@ -132,6 +133,9 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     if declaration.needs.block {
         known.extend([words::BLOCK, words::READ_ONLY]);
     }
+    if declaration.needs.host_device {
+        known.extend(host_device::WORDS);
+    }
     known.extend_from_slice(declaration.properties);
     words::check(faults, node, &known);
     words::check_inside(faults, node, declaration.properties);
@@ -144,6 +148,9 @@ fn windows(
     rights: Rights,
     vcpus: usize,
 ) -> Vec<WindowPlan> {
+    if object.declaration.needs.host_device {
+        return host_device::windows(faults, object.node, regions, rights);
+    }
     let name = object.declaration.name;
     let needs = object.declaration.needs.windows;
     let has = regions.len();

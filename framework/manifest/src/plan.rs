@@ -3,6 +3,7 @@
 //! Addresses here are guest-physical and known to be sound: no two regions of a
 //! VM overlap, none wraps, all end below [`IPA_LIMIT`](crate::IPA_LIMIT).
 
+use crate::host_device::HostDevicePlan;
 use alloc::string::String;
 use alloc::vec::Vec;
 use evisor_contract::{Declaration, Node, Rights};
@@ -58,6 +59,8 @@ pub enum Outcome {
     Stop,
     /// It starts anew.
     Restart,
+    /// The board is reset, and every VM with it.
+    ResetBoard,
 }
 
 /// A vCPU.
@@ -148,6 +151,8 @@ pub struct ObjectPlan {
     /// The console that it talks to: an index into
     /// [`Deployment::root_objects`].
     pub console: Option<usize>,
+    /// The device of the board that it stands for.
+    pub host: Option<HostDevicePlan>,
     /// The file of the bundle that is in the memory behind its first window, or in
     /// that of its own; it fits.
     pub image: Option<String>,

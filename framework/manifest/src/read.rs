@@ -5,14 +5,14 @@ use crate::objects::{self, Found};
 use crate::plan::{Deployment, ObjectPlan, VmPlan};
 use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
-use crate::{VERSION, blocks, matching, vm, words};
+use crate::{VERSION, blocks, host_device, matching, vm, words};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use evisor_fdt::{Node, Tree};
 
 /// What a VM's node is compatible with.
-const VM: &str = "evisor,vm";
+pub(crate) const VM: &str = "evisor,vm";
 /// What dtc and the specification put into a root, and no VM needs.
 const IGNORED: [&str; 5] = ["aliases", "chosen", "__symbols__", "__fixups__", "__local_fixups__"];
 
@@ -48,7 +48,8 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let is_ignored = |node: &Node<'_>| IGNORED.contains(&node.name());
     let (ignored, nodes): (Vec<_>, Vec<_>) = root.children().partition(is_ignored);
     ignored.iter().for_each(|node| words::check_all(faults, *node));
-    let nodes = nodes.into_iter().filter(Node::is_enabled);
+    let lost = |node: &Node<'_>| around.lost.iter().any(|path| *path == node.path());
+    let nodes = nodes.into_iter().filter(|node| node.is_enabled() && !lost(node));
     let (vms, others): (Vec<_>, Vec<_>) = nodes.partition(|node| node.is_compatible(VM));
     let found: Vec<Found<'_>> =
         others.iter().filter_map(|node| root_object(faults, around, *node)).collect();
@@ -57,7 +58,7 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let served: Vec<_> =
         found.iter().enumerate().map(|(index, object)| (index, object.node)).collect();
     check_names(faults, root);
-    if vms.is_empty() {
+    if vms.is_empty() && around.lost.is_empty() {
         let remedy = "add a node with compatible = \"evisor,vm\"";
         faults.node(root, "there is no VM", remedy);
     }
@@ -71,6 +72,7 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     check_cores(faults, around, root, &vms);
     blocks::check_owners(faults, root, &vms);
     check_total(faults, around, root, &root_objects, &vms);
+    host_device::check_owners(faults, root, &vms);
     Deployment { version: VERSION, root_objects, vms }
 }
 

@@ -1,6 +1,7 @@
 //! A VM's guest-physical address space: what is where, and what is there twice.
 
 use crate::error::Faults;
+use crate::host_device::pages;
 use crate::{IPA_LIMIT, plan::MemoryPlan, words};
 use alloc::format;
 use alloc::string::String;
@@ -36,13 +37,29 @@ impl<'t> Space<'t> {
         };
         for region in &regions {
             if is_sound(faults, node, *region) {
-                // Of two that start together, the one written first stays first.
-                let before = |claim: &Claim<'_>| claim.region.address <= region.address;
-                let place = self.claims.partition_point(before);
-                self.claims.insert(place, Claim { region: *region, node });
+                self.insert(Claim { region: *region, node });
             }
         }
         Some(regions)
+    }
+
+    /// What `node` has is the pages that hold its regions: nothing else can be there.
+    #[cold]
+    pub fn widen(&mut self, node: Node<'t>) {
+        let (own, rest) =
+            core::mem::take(&mut self.claims).into_iter().partition(|c| c.node == node);
+        self.claims = rest;
+        let own: Vec<Claim<'_>> = own;
+        for claim in own {
+            self.insert(Claim { region: pages(claim.region), node });
+        }
+    }
+
+    fn insert(&mut self, claim: Claim<'t>) {
+        // Of two that start together, the one written first stays first.
+        let before = |other: &Claim<'_>| other.region.address <= claim.region.address;
+        let place = self.claims.partition_point(before);
+        self.claims.insert(place, claim);
     }
 
     /// Refuses every region that overlaps another one.

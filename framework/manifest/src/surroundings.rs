@@ -1,5 +1,6 @@
 //! What a manifest is read against.
 
+use crate::host_device::HostDevices;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -55,6 +56,11 @@ pub struct Surroundings<'a> {
     pub left_out: &'a [LeftOut<'a>],
     /// The board.
     pub board: &'a BoardFacts,
+    /// The board's devices; `None` where its tree is not at hand.
+    pub devices: Option<&'a dyn HostDevices>,
     /// The files.
     pub files: &'a dyn Files,
+    /// The paths of VMs that cannot be had for want of a file on the card, which was
+    /// told: they are left out.
+    pub lost: &'a [String],
 }

@@ -7,7 +7,7 @@ use crate::objects::{self, Contents, Found};
 use crate::plan::{ObjectPlan, Outcome, VmPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{chosen, cpus, image, words};
+use crate::{chosen, cpus, host_device, image, words};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -92,12 +92,13 @@ fn objects<'t>(
     let default = vm.has(words::CONSOLE).then(|| named_console(faults, consoles, vm));
     let mut plan = |object: &Found<'t>| {
         let plan = objects::plan(faults, vm, object, space, vcpus);
-        let plan = objects::with_lines(plan, object, &mut lines);
+        let mut plan = objects::with_lines(plan, object, &mut lines);
+        let host = host_device::read(faults, around, object, &mut plan, space);
         let needed = object.declaration.needs.console;
         let console = needed.then(|| console(faults, consoles, default, object.node)).flatten();
         let image = image::behind(faults, around.files, object, &plan);
         let block = blocks::read(faults, served, object);
-        ObjectPlan { console, image, block, ..plan }
+        ObjectPlan { console, host, image, block, ..plan }
     };
     found.iter().map(&mut plan).collect()
 }
@@ -154,9 +155,10 @@ fn outcome(faults: &Faults, vm: Node<'_>, name: &str, default: Outcome) -> Outco
         None => default,
         Some("stop") => Outcome::Stop,
         Some("restart") => Outcome::Restart,
+        Some("reset-board") => Outcome::ResetBoard,
         Some(other) => {
             let message = format!("\"{other}\" is not known here");
-            faults.property(vm, name, message, "write \"stop\" or \"restart\"");
+            faults.property(vm, name, message, "write \"stop\", \"restart\" or \"reset-board\"");
             default
         }
     }

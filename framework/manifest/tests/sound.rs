@@ -13,10 +13,13 @@ mod support;
 
 use evisor_contract::Rights;
 use evisor_fdt::{Aligned, Tree};
-use evisor_manifest::{Deployment, ManifestError, Outcome, guest_tree, read};
+use evisor_manifest::{
+    Deployment, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan, ManifestError, Outcome,
+    Surroundings, guest_tree, read,
+};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use support::{around, board, board_with_gicv3, compile_strictly, tests, text_of};
+use support::{DEVICES, around, board, board_with_gicv3, compile_strictly, tests, text_of};
 
 fn compiled(source: &Path) -> Aligned {
     compile_strictly(source).unwrap_or_else(|error| panic!("{source:?}: {error}"))
@@ -68,6 +71,38 @@ fn summary(deployment: &Deployment) -> String {
         }
     }
     text
+}
+
+#[test]
+fn files_on_the_card_are_found_and_a_vm_without_one_is_left_out() {
+    let bytes = compiled(&tests().join("sound/card.dts"));
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    let files = evisor_manifest::card_files(&tree);
+    let found: Vec<_> = files
+        .iter()
+        .map(|file| (file.name, file.node.path(), file.property, file.vm.map(|vm| vm.path())))
+        .collect();
+    let vm = Some("/vm".to_string());
+    assert_eq!(
+        found,
+        [
+            ("card:KERNEL.IMG", "/vm".to_string(), "evisor,image", vm.clone()),
+            ("card:ETC/MORE", "/vm/memory@40000000".to_string(), "evisor,file", vm),
+            ("card:DISK.IMG", "/disk".to_string(), "evisor,image", None),
+        ]
+    );
+    let board = board();
+    let lost = ["/vm".to_string()];
+    let around = evisor_manifest::Surroundings { lost: &lost, ..around(&board) };
+    let errors = read(&tree, &around).unwrap_err();
+    let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "/disk: evisor,image: \"card:DISK.IMG\" is not in the bundle; correct the name, or put the file there"
+        ],
+        "the VM that is lost is not looked at, the other is"
+    );
 }
 
 #[test]
@@ -157,4 +192,68 @@ fn components_refuse_their_nodes_by_name() {
     assert_eq!(property.as_deref(), Some("evisor,epoch"));
     let text = "evisor,epoch: is not one cell; write it as <number>";
     assert_eq!(error.to_string(), format!("{node}: {text}"));
+}
+
+/// What each object of `tests/sound/devices.dts` stands for, without its name.
+fn hosts(devices: Option<&dyn HostDevices>) -> Vec<HostDevicePlan> {
+    let bytes = compiled(&tests().join("sound/devices.dts"));
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    let board = board();
+    let around = Surroundings { devices, ..around(&board) };
+    let deployment = read(&tree, &around).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    deployment.vms[0].objects.iter().filter_map(|object| object.host.clone()).collect()
+}
+
+#[test]
+fn devices_are_found_on_the_board() {
+    let window = |physical, direct| HostWindowPlan { physical, direct };
+    let interrupt = |intid, level| HostInterrupt { intid, level };
+    let plan = |path: &str, windows, interrupts| HostDevicePlan {
+        path: path.into(),
+        known: true,
+        windows,
+        interrupts,
+    };
+    assert_eq!(
+        hosts(Some(&*DEVICES)),
+        [
+            plan("/gpio@9030000", vec![window(0x0903_0000, true)], vec![interrupt(39, true)]),
+            plan(
+                "/soc/serial@7e201000",
+                vec![window(0xfe20_1000, false)],
+                vec![interrupt(153, true)]
+            ),
+            plan(
+                "/soc/dual@7e400000",
+                vec![window(0xfe40_0000, true), window(0xfe40_2010, true)],
+                vec![interrupt(72, true), interrupt(73, false)]
+            ),
+        ]
+    );
+}
+
+/// On a workstation: what the manifest says by itself is checked, and nothing is
+/// known of the board.
+#[test]
+fn devices_of_a_board_that_is_not_at_hand() {
+    let hosts = hosts(None);
+    assert_eq!(hosts.len(), 3);
+    assert!(hosts.iter().all(|host| !host.known && host.interrupts.is_empty()));
+    assert_eq!(hosts[1].path, "serial0");
+    assert_eq!(hosts[2].windows.len(), 2);
+}
+
+/// The clock's rate is the board's where the manifest says none.
+#[test]
+fn devices_are_described() {
+    let bytes = compiled(&tests().join("sound/devices.dts"));
+    let deployment = deployment(&bytes);
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    let guest = guest_tree(&tree, &deployment.vms[0], None).unwrap();
+    let text = text_of(&guest, "devices");
+    let gpio = text.split("gpio@9030000 {").nth(1).unwrap().split("};").next().unwrap();
+    assert!(!text.contains("evisor,"), "{text}");
+    assert!(gpio.contains("clocks = <") && gpio.contains("gpio-controller;"), "{gpio}");
+    assert!(text.contains("clock-frequency = <0x16e3600>;"), "{text}");
+    assert!(text.contains("clock-frequency = <0xf4240>;"), "{text}");
 }

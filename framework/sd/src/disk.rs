@@ -59,6 +59,7 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
 
     fn transfer(&mut self, write: bool, block: u64, words: &mut [u32]) -> Result<(), SdError> {
         let count = u32::try_from(words.len() / BLOCK_WORDS).unwrap_or(u32::MAX);
+        let bounds = self.bounds();
         self.set_bounds(Bounds::NONE);
         self.start(Transfer { write, block, count });
         let result = loop {
@@ -68,7 +69,7 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
                 Progress::Failed(error) => break Err(error),
             }
         };
-        self.set_bounds(Bounds::SHORT);
+        self.set_bounds(bounds);
         result
     }
 }

@@ -14,21 +14,27 @@
 extern crate alloc;
 
 mod card;
+mod card_disk;
 mod disk;
 mod divisor;
 mod dma;
 mod error;
+mod files;
 mod host;
+mod partitions;
 mod registers;
 mod spec;
 mod start;
 mod transfer;
 
 pub use card::Card;
+pub use card_disk::CardDisk;
 pub use disk::Disk;
 pub use dma::{DmaMemory, NoDma};
 pub use error::{Cause, SdError};
+pub use files::{FileError, Files, Told};
 pub use host::Config;
+pub use partitions::{Partition, TableError, partitions};
 pub use registers::{Clock, Registers};
 pub use spec::{BLOCK, BLOCK_WORDS, offset};
 pub use transfer::{Bounds, Progress, Sd, Transfer};

@@ -14,6 +14,9 @@ pub type Registers = UniqueMmioPointer<'static, PL011Registers>;
 /// How deep the transmit FIFO is at least (DDI 0183G 1.1.1: 16 before r1p5).
 const FIFO: usize = 16;
 
+/// How often to look whether it has sent all: more than a full FIFO takes.
+const PATIENCE: u32 = 1_000_000;
+
 /// The driver behind the consoles.
 pub struct Pl011(Uart<'static>);
 
@@ -22,7 +25,12 @@ impl Pl011 {
     /// of `clock` Hz; interrupted by what is received. `None` if the clock does not
     /// give that rate.
     pub fn new(registers: Registers, clock: u32) -> Option<Self> {
+        let mut turns = PATIENCE;
         let mut uart = Uart::new(registers);
+        // What the firmware sent last would be cut off.
+        while uart.is_busy() && turns > 0 {
+            turns -= 1;
+        }
         let config = LineConfig {
             data_bits: DataBits::Bits8,
             parity: Parity::None,

@@ -1,5 +1,6 @@
 //! Fakes for what a component may be granted.
 
+use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
 use crate::mailbox::MailboxEnd;
 use crate::ram::FakeRam;
@@ -339,6 +340,7 @@ pub(crate) struct World {
     pub(crate) storage: Option<&'static FakeRam>,
     pub(crate) disk: Option<DiskEnd>,
     pub(crate) mailbox: Option<MailboxEnd>,
+    pub(crate) device: DeviceEnd,
     blocks: u64,
     read_only: bool,
     direct: bool,
@@ -380,6 +382,7 @@ impl World {
             storage: None,
             disk: setup.disk.map(DiskEnd::new),
             mailbox: setup.mailbox.then(MailboxEnd::default),
+            device: DeviceEnd::default(),
             blocks: setup.blocks,
             read_only: setup.read_only,
             direct: setup.direct,
@@ -512,8 +515,11 @@ impl Grants for World {
     }
 
     fn host_window(&mut self, _: usize) -> Result<HostWindow, BuildError> {
-        let words = usize::try_from(self.window / 4).expect("a window that fits");
-        Ok(if self.direct { HostWindow::Direct } else { HostWindow::Forwarded(window(words)) })
+        let registers = Box::new(self.device.clone());
+        Ok(match self.direct {
+            true => HostWindow::Direct(registers),
+            false => HostWindow::Forwarded(registers),
+        })
     }
 
     fn host_line(&mut self, index: usize) -> Result<(), BuildError> {

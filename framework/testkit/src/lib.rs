@@ -20,6 +20,7 @@
 )]
 
 mod action;
+mod device;
 mod disk;
 mod fake;
 mod guest_node;
@@ -30,6 +31,7 @@ mod rig;
 mod tests;
 
 pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore};
+pub use device::DeviceEnd;
 pub use disk::{DiskEnd, FakeStore};
 pub use fake::{Event, FakeMemory, MEMORY, SerialEnd};
 pub use guest_node::describe;

@@ -1,7 +1,7 @@
 //! The firmware's property mailbox.
 
 use crate::fake::lock;
-use evisor_contract::{HostMailbox, MailboxError};
+use evisor_contract::{HostMailbox, MAILBOX_WORDS, MailboxError, MailboxTicket};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,8 @@ pub struct MailboxEnd(Arc<Mutex<MailboxState>>);
 struct MailboxState {
     answers: BTreeMap<u32, Vec<u32>>,
     asked: Vec<(u32, Vec<u32>)>,
+    /// The last ticket.
+    ticket: u32,
     under_way: Option<u32>,
     delay: u32,
 }
@@ -28,6 +30,11 @@ impl MailboxEnd {
         lock(&self.0).delay = polls;
     }
 
+    /// The firmware is done with what is under way, and nobody hears of it.
+    pub fn lose(&self) {
+        lock(&self.0).under_way = None;
+    }
+
     /// What was asked since this was last asked: tags and their values.
     pub fn asked(&self) -> Vec<(u32, Vec<u32>)> {
         core::mem::take(&mut lock(&self.0).asked)
@@ -35,19 +42,23 @@ impl MailboxEnd {
 }
 
 impl HostMailbox for MailboxEnd {
-    fn start(&self, tag: u32, values: &[u32]) -> bool {
+    fn start(&self, tag: u32, values: &[u32]) -> Option<MailboxTicket> {
+        assert!(values.len() <= MAILBOX_WORDS, "{} words", values.len());
         let mut state = lock(&self.0);
         if state.under_way.is_some() {
-            return false;
+            return None;
         }
         state.asked.push((tag, values.to_vec()));
         state.under_way = Some(tag);
-        true
+        state.ticket += 1;
+        Some(MailboxTicket(state.ticket))
     }
 
-    fn poll(&self, values: &mut [u32]) -> Option<Result<u32, MailboxError>> {
+    fn poll(&self, ticket: MailboxTicket, values: &mut [u32]) -> Option<Result<u32, MailboxError>> {
         let mut state = lock(&self.0);
-        let tag = state.under_way?;
+        let Some(tag) = state.under_way.filter(|_| ticket.0 == state.ticket) else {
+            return Some(Err(MailboxError::Failed));
+        };
         if state.delay > 0 {
             state.delay -= 1;
             return None;

@@ -1,5 +1,6 @@
 //! A component on the bench, with hands on both of its ends.
 
+use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
 use crate::fake::{Event, FakeMemory, SerialEnd, World, WorldSetup, lock};
 use crate::mailbox::MailboxEnd;
@@ -293,6 +294,11 @@ impl Rig {
     /// The firmware's end of its mailbox.
     pub fn mailbox(&self) -> MailboxEnd {
         self.world.mailbox.clone().expect("a board with a mailbox")
+    }
+
+    /// The device of the board that it stands for.
+    pub fn device(&self) -> DeviceEnd {
+        self.world.device.clone()
     }
 
     /// Lets `counts` of the clock pass, and the deadline with them. What the store

@@ -98,7 +98,14 @@ mod hosted {
         let registry = components().map_err(|duplicate| duplicate.to_string())?;
         let aligned = Aligned::copy(bundle.manifest());
         let tree = Tree::new(aligned.bytes()).map_err(|error| format!("the manifest: {error}"))?;
-        let around = Surroundings { registry, left_out: LEFT_OUT, board, files: bundle };
+        let around = Surroundings {
+            registry,
+            left_out: LEFT_OUT,
+            board,
+            devices: None,
+            files: bundle,
+            lost: &[],
+        };
         Ok(read(&tree, &around).and_then(|deployment| build(&tree, bundle, deployment, board)))
     }
 

@@ -1,7 +1,8 @@
 //! A machine that is not there, for binding a deployment on a workstation.
 
 use evisor_contract::{
-    Entropy, HostRegister, HostSerial, Register, SystemInterface, VirtualInterface,
+    Entropy, HostRegister, HostRegisters, HostSerial, Register, SystemInterface, VirtualInterface,
+    Width,
 };
 use evisor_kernel::Host;
 use evisor_manifest::GicVersion;
@@ -34,6 +35,17 @@ impl HostSerial for Silence {
     }
     fn interrupt_when_writable(&mut self, _: bool) {}
     fn acknowledge(&mut self) {}
+}
+
+struct NoDevice;
+
+impl HostRegisters for NoDevice {
+    fn read(&mut self, _: u64, _: Width) -> Option<u64> {
+        None
+    }
+    fn write(&mut self, _: u64, _: Width, _: u64) -> bool {
+        false
+    }
 }
 
 impl Host for PretendedHost {
@@ -83,5 +95,8 @@ impl Host for PretendedHost {
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         let taken = self.serial_taken.swap(true, Ordering::Relaxed);
         (!taken).then(|| (Box::new(Silence) as Box<dyn HostSerial>, 33))
+    }
+    fn registers(&self, _: u64, _: u64) -> Option<Box<dyn HostRegisters>> {
+        Some(Box::new(NoDevice))
     }
 }

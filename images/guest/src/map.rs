@@ -14,6 +14,8 @@ pub const UART: usize = 0x0900_0000;
 pub const SECOND_UART: usize = 0x0904_0000;
 /// PL031 real-time clock, where there is one.
 pub const RTC: usize = 0x0901_0000;
+/// PL061 GPIO of the board, where it was given.
+pub const GPIO: usize = 0x0903_0000;
 
 /// Where a VM may hold memory that it cannot write.
 pub const READ_ONLY_MEMORY: usize = 0x4800_0000;
@@ -30,3 +32,5 @@ pub const TIMER_INTID: u32 = 27;
 pub const UART_INTID: u32 = 33;
 /// The real-time clock: SPI 2.
 pub const RTC_INTID: u32 = 34;
+/// The GPIO: SPI 7.
+pub const GPIO_INTID: u32 = 39;

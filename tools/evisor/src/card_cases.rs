@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::card::MIB;
+use crate::card_boots;
 use crate::card_reader::CardReader;
 use crate::console::{Console, End};
 use crate::machine::{Machine, Seat, need_qemu};
@@ -26,7 +27,7 @@ const ON_CARD: &str = "tools/evisor/tests/guests/on-card.dts";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where the first partition starts.
-const FAT_AT: u64 = 4 * MIB;
+pub const FAT_AT: u64 = 4 * MIB;
 
 /// The files of a card without firmware, as mtools lists them.
 const FILES: [&str; 4] =
@@ -50,7 +51,7 @@ pub fn step(count: &mut Count) -> Result<()> {
         count.one(what, cards.refuse(arguments, error));
     }
     count.one("a file that FAT cannot hold is refused", cards.refuse_large());
-    Ok(())
+    card_boots::cases(&cards, count)
 }
 
 /// What is refused: the options, `@` being the folder of the cards, and the error.
@@ -84,17 +85,17 @@ const REFUSALS: [(&str, &[&str], &str); 7] = [
     ),
 ];
 
-struct Cards {
+pub struct Cards {
     folder: PathBuf,
 }
 
 impl Cards {
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Writes a card without firmware.
-    fn write(&self, name: &str, manifest: &str, options: &[&str]) -> Result<PathBuf> {
+    pub fn write(&self, name: &str, manifest: &str, options: &[&str]) -> Result<PathBuf> {
         let path = self.path(name);
         let mut command = sdcard(manifest);
         capture(command.arg("--no-firmware").arg("-o").arg(&path).args(options))?;
@@ -265,7 +266,7 @@ fn sectors(image: &fs::File, partition: u64) -> Result<(u64, u64)> {
 }
 
 /// mtools, at the first partition of a card.
-fn mtools(program: &str, card: &Path) -> Command {
+pub fn mtools(program: &str, card: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg("-i").arg(format!("{}@@{FAT_AT}", card.display()));
     command
@@ -278,7 +279,7 @@ fn listed(card: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn typed(card: &Path, name: &str) -> Result<Vec<u8>> {
+pub fn typed(card: &Path, name: &str) -> Result<Vec<u8>> {
     capture(mtools("mtype", card).arg(format!("::{name}")))
 }
 

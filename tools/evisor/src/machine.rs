@@ -1,11 +1,13 @@
 //! The machines that a deployment boots on, as QEMU's command line.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
+use evisor_fdt::{Aligned, Tree};
 
 use crate::card_reader::CardReader;
 use crate::debian_guest;
@@ -76,6 +78,9 @@ pub struct Machine {
     /// QEMU's model of the CPU, of qemu-virt [default: cortex-a53]
     #[arg(long, value_name = "MODEL")]
     pub cpu: Option<String>,
+    /// Device tree of the board, of raspi4 [default: the one of Debian's kernel]
+    #[arg(long = "dtb", value_name = "FILE")]
+    pub tree: Option<PathBuf>,
     /// Number of cores, of qemu-virt [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub smp: Option<u8>,
@@ -110,6 +115,7 @@ impl Machine {
             board: Board::QemuVirt,
             gic,
             cpu: Some("max".to_owned()),
+            tree: None,
             smp: None,
             icount: true,
             gdb: false,
@@ -129,15 +135,23 @@ impl Machine {
         Self { board: Board::Raspi4, ..Self::for_tests() }
     }
 
+    /// What the bench measures on it with.
+    pub fn raspi4_for_bench() -> Self {
+        Self { icount: true, ..Self::raspi4() }
+    }
+
     /// Refuses what the board does not have.
     pub fn supported(&self) -> Result<()> {
         self.board.comes_with(self.gic)?;
-        match (self.board, &self.cpu, self.smp) {
-            (Board::Raspi4, Some(cpu), _) => {
+        match (self.board, &self.cpu, self.smp, &self.tree) {
+            (Board::Raspi4, Some(cpu), ..) => {
                 bail!("--cpu {cpu}: the board raspi4 has Cortex-A72 cores, and no others")
             }
-            (Board::Raspi4, _, Some(smp)) => {
+            (Board::Raspi4, _, Some(smp), _) => {
                 bail!("--smp {smp}: the board raspi4 has four cores, no more and no fewer")
+            }
+            (Board::QemuVirt, .., Some(_)) => {
+                bail!("--dtb: QEMU makes the device tree of the board qemu-virt")
             }
             _ => Ok(()),
         }
@@ -164,12 +178,21 @@ impl Machine {
         self.complete(qemu, seat)
     }
 
-    /// Its tree has the console on the mini UART, which is QEMU's second serial line;
-    /// the first, the PL011, is left open.
+    /// The console is where its tree has it: Debian's on the mini UART, which is QEMU's
+    /// second serial line. The first, the PL011, is left open then.
     fn pi(&self, seat: Seat) -> Result<Command> {
-        let (tree, _) = debian_guest::pi_tree()?;
+        let (path, tree) = match &self.tree {
+            Some(path) => {
+                let tree = fs::read(path);
+                (path.clone(), tree.with_context(|| format!("cannot read {}", path.display()))?)
+            }
+            None => debian_guest::pi_tree()?,
+        };
         let mut qemu = Command::new(QEMU);
-        qemu.args(["-M", "raspi4b", "-m", "2G", "-smp", "4", "-serial", "null", "-dtb"]).arg(tree);
+        qemu.args(["-M", "raspi4b", "-m", "2G", "-smp", "4", "-dtb"]).arg(&path);
+        if !console_is_pl011(&tree).with_context(|| path.display().to_string())? {
+            qemu.args(["-serial", "null"]);
+        }
         self.complete(qemu, seat)
     }
 
@@ -205,6 +228,14 @@ impl Machine {
             say(&format!("waiting for gdb: gdb-multiarch {symbols} -ex 'target remote {GDB}'"));
         }
     }
+}
+
+/// Whether `stdout-path` of a tree leads to a PL011.
+fn console_is_pl011(tree: &[u8]) -> Result<bool> {
+    let tree = Aligned::copy(tree);
+    let tree = Tree::new(tree.bytes()).map_err(|error| anyhow!("the device tree {error}"))?;
+    let console = tree.find("/chosen").and_then(|chosen| tree.find(chosen.string("stdout-path")?));
+    Ok(console.is_some_and(|node| node.is_compatible("arm,pl011")))
 }
 
 /// Installs QEMU where there is none, or none that has both boards.
@@ -250,6 +281,8 @@ mod tests {
         assert!(refused(Machine { gic: 3, ..pi() }).contains("--gic 3"));
         assert!(refused(Machine { cpu: Some("max".to_owned()), ..pi() }).contains("--cpu max"));
         assert!(refused(Machine { smp: Some(2), ..pi() }).contains("--smp 2"));
+        let other_tree = Some("pi.dtb".into());
+        assert!(refused(Machine { tree: other_tree, ..Machine::for_tests() }).contains("--dtb"));
         pi().supported().unwrap();
         Machine::for_bench(3).supported().unwrap();
     }

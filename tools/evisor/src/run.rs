@@ -84,7 +84,8 @@ pub fn prepare(manifest: &Path, machine: &Machine) -> Result<Files> {
     prepare_with(manifest, machine, &CardFiles::default())
 }
 
-fn prepare_with(manifest: &Path, machine: &Machine, card_files: &CardFiles) -> Result<Files> {
+/// The same with files that are on the card.
+pub fn prepare_with(manifest: &Path, machine: &Machine, card_files: &CardFiles) -> Result<Files> {
     let deployment = Deployment::load(manifest, card_files)?;
     check::examine(&deployment, machine.board, machine.gic, &Features::Default)?;
     let image = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?;

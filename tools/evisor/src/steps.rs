@@ -7,12 +7,16 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench;
 use crate::budget::Budgets;
-use crate::cases::{CASES, Case};
+use crate::card_bench;
+use crate::cases::{CASES, Case, ON_A_PI};
 use crate::image::{Features, Image};
 use crate::linux;
+use crate::machine::Machine;
 use crate::minimal;
 use crate::native;
 use crate::packages::Package;
+use crate::passed;
+use crate::pi_cases;
 use crate::process::{Progress, say, show};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
@@ -106,7 +110,16 @@ pub fn system(count: &mut Count) -> Result<()> {
         count.one(case.name, boot(case));
     }
     native::cases(count);
+    passed::cases(count)?;
     minimal::cases(count)
+}
+
+/// The same on a Raspberry Pi 4, and what its device tree may say.
+pub fn raspi4(count: &mut Count) -> Result<()> {
+    for case in ON_A_PI {
+        count.one(case.name, boot(case));
+    }
+    pi_cases::cases(count)
 }
 
 /// The bench, the image's sizes and Linux's instructions, against their budgets.
@@ -116,13 +129,21 @@ pub fn budgets(count: &mut Count) -> Result<()> {
     if !budgets.knows(&compiler) {
         say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
     }
-    for gic in [2, 3] {
-        let machine = format!("gic{gic}");
-        let figures = bench::measure(gic, Path::new(bench::MANIFEST))?;
-        let broken = budgets.broken(&figures, &compiler, &machine);
+    let machines = [
+        ("gic2", "a GICv2", Machine::for_bench(2)),
+        ("gic3", "a GICv3", Machine::for_bench(3)),
+        ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench()),
+    ];
+    for (name, what, machine) in machines {
+        let figures = bench::measure(&machine, Path::new(bench::MANIFEST))?;
+        let broken = budgets.broken(&figures, &compiler, name);
         let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
-        count.one(&format!("events on a GICv{gic}"), kept);
+        count.one(&format!("events on {what}"), kept);
     }
+    let card = card_bench::measure()?;
+    let broken = budgets.broken(&card, &compiler, "card");
+    let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
+    count.one("a block of the card", kept);
     let sizes = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?.sizes()?;
     let kept = sizes.text + sizes.rodata + sizes.data;
     for (what, bytes) in [("text_rodata_data", kept), ("own_memory", kept + sizes.bss)] {

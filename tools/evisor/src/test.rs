@@ -8,7 +8,7 @@ use crate::{boots, card_cases, faults, fuzz, mutants, outside, steps, torture};
 
 type Step = (&'static str, &'static str, fn(&Test, &mut Count) -> Result<()>);
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     ("format", "the source is formatted", |_, count| steps::format(count)),
     ("lint", "clippy has nothing to say", |_, count| steps::lint(count)),
     ("host", "the tests that run on this machine", |_, count| steps::host(count)),
@@ -16,6 +16,9 @@ const STEPS: [Step; 14] = [
     ("check", "each broken manifest gives its one error", |_, count| steps::check(count)),
     ("sdcard", "cards are what others' programs read", |_, count| card_cases::step(count)),
     ("system", "real guests, driven through their consoles", |_, count| steps::system(count)),
+    ("raspi4", "the same on a Raspberry Pi 4, whatever its tree says", |_, count| {
+        steps::raspi4(count)
+    }),
     ("boots", "Linux on four vCPUs, again and again", |test, count| boots::step(count, test.boots)),
     ("torture", "no guest brings eVisor down, nor keeps it busy", |_, count| torture::step(count)),
     ("faults", "faults seeded into the models are caught; all of them, if named", |_, count| {
@@ -33,8 +36,8 @@ const STEPS: [Step; 14] = [
 
 #[derive(Args)]
 pub struct Test {
-    /// Only these steps: format, lint, host, build, check, sdcard, system, boots, torture,
-    /// faults, mutants, outside, fuzz, budgets
+    /// Only these steps: format, lint, host, build, check, sdcard, system, raspi4, boots,
+    /// torture, faults, mutants, outside, fuzz, budgets
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,
     /// How many times the step `boots` boots

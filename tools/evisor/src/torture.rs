@@ -33,6 +33,8 @@ pub fn step(count: &mut Count) -> Result<()> {
     count.one("one core, the same twice", twice);
     let machine = Machine::for_tests();
     count.one("four cores", torture(FOUR_CORES, &machine).map(drop));
+    let pi = torture(FOUR_CORES, &Machine::raspi4());
+    count.one("four cores of a Raspberry Pi 4", pi.map(drop));
     match longest() {
         Ok(longest) => {
             let budgets = Budgets::read()?;

@@ -33,6 +33,10 @@ super::both! {
     many_that_come_from_elsewhere,
     two_words_at_once,
     more_nest_than_there_are_list_registers,
+    a_devices_interrupt_is_linked_on_any_core,
+    a_devices_interrupt_comes_by_way_of_another_vm,
+    a_devices_interrupt_follows_its_target,
+    a_devices_interrupt_is_pulled_back_and_stays_linked,
 }
 
 fn physical<G: Controller>(rig: &mut Rig<G>, intid: u32) {
@@ -443,4 +447,71 @@ fn more_nest_than_there_are_list_registers<G: Controller>() {
         }
         assert!(!rig.gic.underflow());
     }
+}
+
+/// The board's interrupt 153 as the guest's UART.
+const DEVICE: LineState = LineState::Physical(153);
+
+/// An SPI is acknowledged by EL2 on one core and deactivated by the guest's end on
+/// another (IHI 0048B.b §3.2.1: the state of an SPI is one).
+fn a_devices_interrupt_is_linked_on_any_core<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.bit(files::ISENABLER, UART);
+    rig.target(UART, 1);
+    for here in [0, 1, 0] {
+        rig.switch(here);
+        assert_eq!(rig.line(UART, DEVICE), Reply::HELD);
+        if here == 0 {
+            assert_eq!(rig.acknowledge(), None);
+        }
+        rig.switch(1);
+        let taken = rig.acknowledge().unwrap();
+        assert_eq!((taken.intid, taken.physical), (33, Some(153)));
+        rig.end(taken);
+        assert_eq!(rig.acknowledge(), None);
+    }
+}
+
+fn a_devices_interrupt_comes_by_way_of_another_vm<G: Controller>() {
+    let mut rig = Rig::<G>::started(1, 4);
+    rig.bit(files::ISENABLER, UART);
+    let mut other = evisor_contract::Context::of_vm(3, 0);
+    let reply = evisor_contract::Notify::notify(&mut rig.gic, UART, DEVICE.encode(), &mut other);
+    assert_eq!(reply, Reply::HELD);
+    assert_eq!(rig.list(0), 0, "the list registers of that core are another VM's");
+    assert_eq!(rig.acknowledge().unwrap().physical, Some(153));
+}
+
+/// It comes again, retargeted, while the list register that it was in last is on
+/// the core that it has left.
+fn a_devices_interrupt_follows_its_target<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.bit(files::ISENABLER, UART);
+    let _ = rig.line(UART, DEVICE);
+    assert_eq!(rig.take(), Some(33));
+    rig.switch(1);
+    rig.target(UART, 1);
+    let _ = rig.line(UART, DEVICE);
+    assert_eq!(rig.acknowledge(), None, "where it was has to be looked at first");
+    rig.switch(0);
+    assert_eq!(rig.acknowledge(), None);
+    rig.switch(1);
+    assert_eq!(rig.acknowledge().unwrap().physical, Some(153));
+}
+
+/// Disabled before it is acknowledged: it waits, active on the board, so that it
+/// cannot come again there; and its link is not lost.
+fn a_devices_interrupt_is_pulled_back_and_stays_linked<G: Controller>() {
+    let mut rig = Rig::<G>::started(2, 4);
+    rig.bit(files::ISENABLER, UART);
+    let _ = rig.line(UART, DEVICE);
+    rig.switch(1);
+    rig.bit(files::ICENABLER, UART);
+    rig.switch(0);
+    assert_eq!(rig.acknowledge(), None);
+    assert!(rig.is_set(files::ISPENDR, UART));
+    rig.bit(files::ICPENDR, UART);
+    assert!(rig.is_set(files::ISPENDR, UART), "only its end lets go of it");
+    rig.bit(files::ISENABLER, UART);
+    assert_eq!(rig.acknowledge().unwrap().physical, Some(153));
 }

@@ -29,7 +29,9 @@ fn error(bytes: &[u8]) -> BundleError {
 #[test]
 fn files_are_found_by_name() {
     let bytes = archive(&[("evisor,bundle", b"1\n"), ("manifest.dtb", b"tree"), ("a/b", b"data")]);
-    let bundle = Bundle::read(&bytes).unwrap();
+    let mut bundle = Bundle::read(&bytes).unwrap();
+    bundle.add("card:X", b"from the card");
+    assert_eq!(bundle.file("card:X"), Some(&b"from the card"[..]));
     assert_eq!(bundle.manifest(), b"tree");
     assert_eq!(bundle.file("a/b"), Some(&b"data"[..]));
     assert_eq!(bundle.bytes_of("nothing"), None);

@@ -1,6 +1,7 @@
 //! The kernel on a machine that is not there.
 
 mod bundle;
+mod passed;
 mod timers;
 mod vm;
 
@@ -8,7 +9,9 @@ use crate::host::Host;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
-use evisor_contract::{Entropy, HostSerial, Register, SystemInterface, VirtualInterface};
+use evisor_contract::{
+    Entropy, HostRegisters, HostSerial, Register, SystemInterface, VirtualInterface, Width,
+};
 use spin::Mutex;
 
 /// A machine whose clock the test moves, and that remembers what it was asked.
@@ -22,6 +25,20 @@ pub struct Fake {
 impl Fake {
     pub fn new() -> &'static Self {
         Box::leak(Box::default())
+    }
+}
+
+/// Where the machine has registers that eVisor drives.
+pub const DRIVEN: u64 = 0xfe21_5000;
+
+struct Nothing;
+
+impl HostRegisters for Nothing {
+    fn read(&mut self, _: u64, _: Width) -> Option<u64> {
+        Some(0)
+    }
+    fn write(&mut self, _: u64, _: Width, _: u64) -> bool {
+        true
     }
 }
 
@@ -61,5 +78,8 @@ impl Host for Fake {
     }
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         None
+    }
+    fn registers(&self, physical: u64, _: u64) -> Option<Box<dyn HostRegisters>> {
+        (physical != DRIVEN).then(|| Box::new(Nothing) as Box<dyn HostRegisters>)
     }
 }

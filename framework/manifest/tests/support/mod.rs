@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use evisor_contract::{BuildError, Declaration, GuestNode, Needs, Node, Rights, WindowNeed};
-use evisor_fdt::Aligned;
-use evisor_manifest::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
+use evisor_fdt::{Aligned, Tree};
+use evisor_manifest::{BoardFacts, BoardTree, Files, GicVersion, LeftOut, Surroundings};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -31,7 +31,7 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 15] = [
+pub static REGISTRY: [Declaration; 16] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -107,6 +107,20 @@ pub static REGISTRY: [Declaration; 15] = [
         &[],
         |_, guest| {
             guest.set_strings("interrupt-names", &["virt"]);
+            Ok(())
+        },
+    ),
+    component(
+        "passthrough",
+        &["evisor,passthrough"],
+        Needs { host_device: true, ..Needs::NONE },
+        &["evisor,reset"],
+        |node, guest| {
+            guest.set_strings("compatible", &["arm,pl061", "arm,primecell"]);
+            if let Some(hertz) = node.cell("evisor,clock-frequency")? {
+                let clock = guest.fixed_clock(hertz);
+                guest.set_cells("clocks", &[clock]);
+            }
             Ok(())
         },
     ),
@@ -224,7 +238,14 @@ pub fn board_with_gicv3() -> BoardFacts {
 }
 
 pub fn around(board: &BoardFacts) -> Surroundings<'_> {
-    Surroundings { registry: &REGISTRY, left_out: LEFT_OUT, board, files: &Bundle }
+    Surroundings {
+        registry: &REGISTRY,
+        left_out: LEFT_OUT,
+        board,
+        devices: Some(&*DEVICES),
+        files: &Bundle,
+        lost: &[],
+    }
 }
 
 pub fn tests() -> PathBuf {
@@ -240,6 +261,19 @@ fn dtc(arguments: &[&str], source: &Path) -> Result<Vec<u8>, String> {
         false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
 }
+
+/// The devices of the board, of which eVisor drives the GIC, the calendar and the
+/// mini-UART.
+pub static DEVICES: LazyLock<BoardTree<'static>> = LazyLock::new(|| {
+    let tree = compile_strictly(&tests().join("support/board.dts")).expect("a board's tree");
+    let tree = Tree::new(Box::leak(Box::new(tree)).bytes()).expect("a sound tree");
+    BoardTree {
+        tree: Box::leak(Box::new(tree)),
+        driven: || vec![(0x0800_0000, 0x1000), (0x0901_0000, 0x1000), (0xfe21_5040, 0x40)],
+        interrupts: &[125],
+        clock_of: |path| (path == "/soc/serial@7e201000").then_some(48_000_000),
+    }
+});
 
 /// Compiles a source. `-f`: what dtc itself refuses is for the reader to refuse.
 pub fn compile(source: &Path) -> Result<Aligned, String> {

@@ -4,17 +4,20 @@
 //! the card is stopped and asked how it is, and the blocks that failed are tried once
 //! more one by one; what fails then ends the transfer. Each wait has a deadline.
 
+mod piece;
+mod recovery;
+
 use crate::card::Card;
 use crate::dma::{self, DmaMemory, NoDma};
 use crate::error::{Cause, SdError};
 use crate::host::{Config, Host};
 use crate::registers::{Clock, Registers};
 use crate::spec::{
-    BLOCK, BLOCK_WORDS, BLOCKS, CAPABILITIES, CARD, CARD_ERRORS, CLOCK, COMMAND, Command, ERRORS,
-    EVENTS, HOST, STATUS, command, offset, time,
+    BLOCK_WORDS, CAPABILITIES, CARD_ERRORS, Command, ERRORS, EVENTS, HOST, STATUS, command, offset,
+    time,
 };
 use crate::start::start;
-use tock_registers::LocalRegisterCopy;
+use recovery::{Next, PAUSE};
 
 /// What is to be transferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,13 +94,6 @@ enum Phase {
     Pausing(u64),
 }
 
-/// What follows when the lines are reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    Stop,
-    Ask,
-}
-
 struct Job {
     write: bool,
     first: u64,
@@ -134,6 +130,12 @@ impl Job {
         failed: false,
         deadline: 0,
     };
+
+    /// The words of the buffer for these blocks.
+    fn words<'b>(&self, buffer: &'b mut [u32], from: u64, to: u64) -> Option<&'b mut [u32]> {
+        let word = |block: u64| usize::try_from(block - self.first).ok()?.checked_mul(BLOCK_WORDS);
+        buffer.get_mut(word(from)?..word(to)?)
+    }
 }
 
 enum Step {
@@ -146,16 +148,8 @@ enum Step {
 
 /// Errors after which a transfer goes on.
 const RETRIES: u8 = 3;
-/// Blocks that go one by one after an error.
-const CAREFUL: u64 = 64;
-/// The most blocks of a command: Block Count has 16 bits.
-const LONGEST: u32 = 0xffff;
 /// What is not announced by an interrupt is looked for so often, in microseconds.
 const POLL: u64 = 100;
-/// A card that is not back is asked again so often.
-const PAUSE: u64 = 1_000;
-/// A reset is over before it was looked for so often, as a rule.
-const RESET_LOOKS: usize = 32;
 
 impl<R: Registers, C: Clock> Sd<R, C> {
     /// Makes a card ready, all of whose data goes through the core. It takes up to a
@@ -205,6 +199,11 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
     /// Sets how much one call may do; [`Bounds::SHORT`] if it is never called.
     pub fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = Bounds { words: bounds.words.max(1), copied: bounds.copied.max(1) };
+    }
+
+    /// How much one call may do.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// Whether the controller interrupts when a transfer can go on. It does not at
@@ -318,85 +317,6 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
         }
     }
 
-    /// The words of the buffer for these blocks.
-    fn words<'b>(&self, buffer: &'b mut [u32], from: u64, to: u64) -> Option<&'b mut [u32]> {
-        let word =
-            |block: u64| usize::try_from(block - self.job.first).ok()?.checked_mul(BLOCK_WORDS);
-        buffer.get_mut(word(from)?..word(to)?)
-    }
-
-    /// Sends the command of the next piece.
-    fn send(&mut self, buffer: &mut [u32]) -> Step {
-        let job = &self.job;
-        let enough = self.words(buffer, job.first, job.end).is_some();
-        match job.error {
-            Some(error) if job.failed => return Step::End(Progress::Failed(error)),
-            _ if !enough => {
-                let (block, count) = (job.first, (job.end - job.first) as u32);
-                return Step::End(Progress::Failed(SdError::OutOfRange { block, count }));
-            }
-            _ => {}
-        }
-        if !self.host.is_free(true) {
-            return Step::Wait;
-        }
-        let count = self.next_piece();
-        if self.job.by_dma {
-            self.prepare_memory(buffer, count);
-        }
-        self.set_deadline(time::DATA);
-        self.send_piece(count);
-        self.phase = Phase::Sent;
-        Step::Again
-    }
-
-    /// Decides what the next command transfers: how many blocks.
-    fn next_piece(&mut self) -> u32 {
-        let job = &mut self.job;
-        let dma = self.capacity.min(self.bounds.copied);
-        job.by_dma = dma > 0;
-        let most = if job.by_dma { dma } else { LONGEST };
-        let most = if job.block < job.careful { 1 } else { u64::from(most) };
-        let count = most.min(job.end - job.block);
-        job.piece = (job.block, job.block + count);
-        job.command = match (job.write, count) {
-            (false, 1) => command::READ_SINGLE_BLOCK,
-            (false, _) => command::READ_MULTIPLE_BLOCK,
-            (true, 1) => command::WRITE_BLOCK,
-            (true, _) => command::WRITE_MULTIPLE_BLOCK,
-        };
-        count as u32
-    }
-
-    fn prepare_memory(&mut self, buffer: &mut [u32], count: u32) {
-        let (from, to) = self.job.piece;
-        let words = self.words(buffer, from, to).filter(|_| self.job.write);
-        if let Some(memory) = &mut self.memory {
-            let table = dma::prepare(memory, count, words.map(|words| &*words));
-            self.host.write(offset::ADMA_ADDRESS, table);
-        }
-    }
-
-    /// HC §3.7.2: block size and count, argument, then mode and command at once.
-    fn send_piece(&mut self, count: u32) {
-        let blocks = BLOCKS::SIZE.val(BLOCK as u32) + BLOCKS::COUNT.val(count);
-        let mut mode = COMMAND::DATA::SET;
-        if !self.job.write {
-            mode += COMMAND::READ::SET;
-        }
-        if count > 1 {
-            mode += COMMAND::MULTIPLE::SET + COMMAND::COUNT::SET + COMMAND::AUTO::Cmd12;
-        }
-        if self.job.by_dma {
-            mode += COMMAND::DMA::SET;
-        }
-        let block = self.job.block as u32;
-        // PL §4.3.14: bytes in a standard capacity card.
-        let argument = if self.card.high_capacity { block } else { block << 9 };
-        self.host.write(offset::BLOCK, blocks.value);
-        self.host.send(self.job.command, argument, mode);
-    }
-
     fn look_at_response(&mut self, left: u32) -> Step {
         let status = self.host.status();
         if status.get() & ERRORS != 0 {
@@ -418,41 +338,40 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
     /// One look at the status a block (HC §3.7.2.1): it is cleared first, as the next
     /// block may be there with the last word of this one.
     fn move_blocks(&mut self, buffer: &mut [u32], left: &mut u32) -> Step {
-        let ready = if self.job.write { STATUS::WRITE_READY::SET } else { STATUS::READ_READY::SET };
-        let before = self.job.block;
-        while *left > 0 {
+        let job = &self.job;
+        let ready = if job.write { STATUS::WRITE_READY::SET } else { STATUS::READ_READY::SET };
+        // `send` has seen that the buffer is large enough. With a smaller one in the
+        // middle nothing moves, and the transfer times out.
+        let words = job.words(buffer, job.block, job.piece.1).unwrap_or_default();
+        let mut moved = 0;
+        for block in words.chunks_exact_mut(BLOCK_WORDS).take(*left as usize) {
             let status = self.host.status().get();
-            if status & ERRORS != 0 {
-                return self.faulty(Cause::Controller(status));
-            }
-            if status & ready.value == 0 {
+            if status & (ERRORS | ready.value) != ready.value {
                 break;
             }
             self.host.clear(ready.value);
-            self.move_block(buffer);
-            *left -= 1;
-            if self.job.block == self.job.piece.1 {
-                self.phase = Phase::Ending;
-                return Step::Again;
+            if self.job.write {
+                self.host.registers.write_data(block);
+            } else {
+                self.host.registers.read_data(block);
             }
+            moved += 1;
         }
-        if self.job.block != before {
+        *left -= moved;
+        self.job.block += u64::from(moved);
+        if self.job.block == self.job.piece.1 {
+            self.phase = Phase::Ending;
+            return Step::Again;
+        }
+        let status = self.host.status().get();
+        if status & ERRORS != 0 {
+            return self.faulty(Cause::Controller(status));
+        }
+        if moved > 0 {
             self.set_deadline(time::DATA);
         }
+        // What came after the last look interrupts.
         Step::Wait
-    }
-
-    fn move_block(&mut self, buffer: &mut [u32]) {
-        let block = self.job.block;
-        // `send` has seen that the buffer is large enough; a caller that gives a
-        // smaller one in the middle gets nothing, and the transfer times out.
-        let Some(words) = self.words(buffer, block, block + 1) else { return };
-        if self.job.write {
-            self.host.registers.write_data(words);
-        } else {
-            self.host.registers.read_data(words);
-        }
-        self.job.block = block + 1;
     }
 
     fn look_at_end(&mut self, buffer: &mut [u32], left: &mut u32) -> Step {
@@ -479,115 +398,5 @@ impl<R: Registers, C: Clock, D: DmaMemory> Sd<R, C, D> {
         }
         self.phase = Phase::Ready;
         Step::Again
-    }
-
-    fn take_memory(&mut self, buffer: &mut [u32]) {
-        let (from, to) = self.job.piece;
-        if let Some(words) = self.words(buffer, from, to).filter(|_| !self.job.write)
-            && let Some(memory) = &mut self.memory
-        {
-            dma::take(memory, (to - from) as u32, words);
-        }
-    }
-
-    /// The error that ends the transfer, if it is this one.
-    fn failure(&self, cause: Cause) -> SdError {
-        SdError::Transfer { index: self.job.command.index, block: self.restart(), cause }
-    }
-
-    /// The first block that has to go again. How much of a write was programmed is not
-    /// known, nor how much came by DMA.
-    fn restart(&self) -> u64 {
-        let job = &self.job;
-        if job.write || job.by_dma { job.block.min(job.piece.0) } else { job.block }
-    }
-
-    fn faulty(&mut self, cause: Cause) -> Step {
-        self.fault(cause);
-        Step::Again
-    }
-
-    fn fault(&mut self, cause: Cause) {
-        let error = self.failure(cause);
-        let restart = self.restart();
-        let job = &mut self.job;
-        job.error = Some(error);
-        job.failed = job.retries == 0 || restart < job.careful;
-        job.retries = job.retries.saturating_sub(1);
-        job.careful = job.piece.1.min(restart + CAREFUL).max(restart + 1);
-        job.block = restart;
-        self.recover();
-    }
-
-    /// HC §3.10.1: reset the lines, stop the card.
-    fn recover(&mut self) {
-        self.set_deadline(time::RECOVERY);
-        self.reset(Next::Stop);
-    }
-
-    fn reset(&mut self, next: Next) -> Step {
-        self.host.start_reset(CLOCK::RESET_CMD);
-        self.phase = Phase::ResetCommand(next);
-        Step::Again
-    }
-
-    fn is_reset(&mut self) -> bool {
-        (0..RESET_LOOKS).any(|_| !self.host.is_resetting())
-    }
-
-    fn reset_data(&mut self, next: Next) -> Step {
-        if !self.is_reset() {
-            return Step::Wait;
-        }
-        self.host.start_reset(CLOCK::RESET_DAT);
-        self.phase = Phase::ResetData(next);
-        Step::Again
-    }
-
-    fn after_reset(&mut self, next: Next) -> Step {
-        if !self.is_reset() || !self.host.is_free(false) {
-            return Step::Wait;
-        }
-        match next {
-            Next::Stop => {
-                self.host.send(command::STOP_TRANSMISSION, 0, COMMAND::TYPE::Abort);
-                self.phase = Phase::Stopping;
-            }
-            Next::Ask => {
-                let address = u32::from(self.card.address) << 16;
-                self.host.send(command::SEND_STATUS, address, COMMAND::TYPE::Normal);
-                self.phase = Phase::Asking;
-            }
-        }
-        Step::Again
-    }
-
-    /// That it was not to be stopped, as it was not transferring, is no error.
-    fn look_at_stop(&mut self) -> Step {
-        let status = self.host.status();
-        if status.get() & ERRORS == 0 && !status.is_set(STATUS::COMMAND) {
-            return Step::Wait;
-        }
-        self.host.clear(EVENTS | ERRORS);
-        self.reset(Next::Ask)
-    }
-
-    fn look_at_card(&mut self) -> Step {
-        let status = self.host.status();
-        if status.get() & ERRORS == 0 && !status.is_set(STATUS::COMMAND) {
-            return Step::Wait;
-        }
-        let answered = status.get() & ERRORS == 0;
-        let card: LocalRegisterCopy<u32, CARD::Register> =
-            LocalRegisterCopy::new(self.host.response());
-        self.host.clear(EVENTS | ERRORS);
-        let back = card.matches_all(CARD::STATE::Transfer + CARD::READY_FOR_DATA::SET);
-        if answered && back {
-            self.set_deadline(time::DATA);
-            self.phase = Phase::Ready;
-            return Step::Again;
-        }
-        self.phase = Phase::Pausing(self.host.clock.micros() + PAUSE);
-        Step::Wait
     }
 }

@@ -1,0 +1,184 @@
+//! Devices of the board that a VM is given.
+//!
+//! The kernel links: windows to the board's registers, by pages that the machine
+//! maps or by the component that makes the accesses; interrupts to lines of the VM's
+//! interrupt controller, which become hardware-linked there, so that a device's
+//! interrupt stays active until the guest is done with it.
+
+use crate::grants::Binder;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use evisor_contract::{
+    BuildError, Capability, HostWindow, LineState, NotifyPort, ObjectPort, Rights,
+};
+use evisor_manifest::{HostDevicePlan, ManifestError, ObjectPlan};
+use evisor_router::SpaceBuilder;
+
+/// A VM's devices of the board.
+#[derive(Default)]
+pub struct Passed {
+    /// Where its guest reaches registers without a trap.
+    pub windows: Vec<PassedWindow>,
+    /// The shared interrupts that are its own.
+    pub interrupts: Vec<PassedInterrupt>,
+    /// The objects that stand for the devices: resetting one resets its device.
+    pub objects: Vec<&'static dyn ObjectPort>,
+}
+
+/// Registers that are a guest's; the pages that hold them are theirs alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedWindow {
+    /// The path of the node that they belong to.
+    pub path: String,
+    /// Where the guest sees them.
+    pub ipa: u64,
+    /// Where they are.
+    pub physical: u64,
+    /// How long they are.
+    pub size: u64,
+    /// Whether the guest may read and write them.
+    pub rights: Rights,
+}
+
+/// A shared interrupt that is a VM's.
+pub struct PassedInterrupt {
+    /// Its INTID.
+    pub intid: u32,
+    /// By edge; else by level.
+    pub edge: bool,
+    path: String,
+    /// The interrupt controller, and the line's number there.
+    to: (&'static dyn NotifyPort, u32),
+}
+
+impl Passed {
+    /// Has its interrupts lead to its lines, in the root's space.
+    ///
+    /// # Errors
+    /// One of them leads elsewhere already.
+    #[cold]
+    pub(crate) fn route(&self, root: &mut SpaceBuilder) -> Result<(), Box<ManifestError>> {
+        for PassedInterrupt { intid, path, to: (port, line), .. } in &self.interrupts {
+            let capability = Capability::new(*port, Rights::INTERRUPT, 0);
+            let value = LineState::Physical(*intid as u16).encode();
+            let granted = root.interrupts.grant(*intid as usize, capability, *line, value);
+            granted.map_err(|_| {
+                let message = format!("interrupt {intid} of the device is eVisor's own");
+                Box::new(ManifestError {
+                    node: path.clone(),
+                    property: Some("interrupts".to_string()),
+                    message,
+                    remedy: "list none, or give the VM another device".to_string(),
+                })
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What one object was granted of the board's device.
+#[derive(Default)]
+pub(crate) struct Granted {
+    /// Its windows that the guest reaches.
+    pub direct: Vec<usize>,
+    /// Its lines that the device drives.
+    lines: Vec<usize>,
+}
+
+fn device(plan: &ObjectPlan) -> Result<&HostDevicePlan, BuildError> {
+    plan.host.as_ref().ok_or_else(|| {
+        BuildError::property("evisor,device", "names no device", "name one of the board's")
+    })
+}
+
+/// See [`evisor_contract::Grants::host_window`].
+#[cold]
+pub(crate) fn window(binder: &mut Binder<'_>, index: usize) -> Result<HostWindow, BuildError> {
+    let plan = binder.plan;
+    let host = device(plan)?;
+    let missing = || BuildError::property("reg", "has too few windows", "list more");
+    let (placed, window) =
+        host.windows.get(index).zip(plan.windows.get(index)).ok_or_else(missing)?;
+    let registers =
+        binder.common.host.registers(placed.physical, window.size).ok_or_else(|| {
+            let problem = format!("{} cannot be given: eVisor drives registers there", host.path);
+            BuildError::property("evisor,device", problem, "give the VM another device")
+        })?;
+    if !placed.direct {
+        return Ok(HostWindow::Forwarded(registers));
+    }
+    binder.passed.direct.push(index);
+    Ok(HostWindow::Direct(registers))
+}
+
+/// See [`evisor_contract::Grants::host_line`].
+#[cold]
+pub(crate) fn line(binder: &mut Binder<'_>, index: usize) -> Result<(), BuildError> {
+    let host = device(binder.plan)?;
+    binder.controller(index)?;
+    if host.known && index >= host.interrupts.len() {
+        let problem = format!("lists more than {} has", host.path);
+        return Err(BuildError::property("interrupts", problem, "list fewer"));
+    }
+    binder.passed.lines.push(index);
+    Ok(())
+}
+
+/// What the object that was built gives its VM of the board.
+pub(crate) fn of(
+    binder: &Binder<'_>,
+    object: &'static dyn ObjectPort,
+) -> Result<Passed, BuildError> {
+    match &binder.plan.host {
+        Some(host) => of_device(binder, host, object),
+        None => Ok(Passed::default()),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn of_device(
+    binder: &Binder<'_>,
+    host: &HostDevicePlan,
+    object: &'static dyn ObjectPort,
+) -> Result<Passed, BuildError> {
+    let plan = binder.plan;
+    let direct = binder.passed.direct.iter().filter_map(|&index| {
+        let (placed, window) = host.windows.get(index).zip(plan.windows.get(index))?;
+        Some(PassedWindow {
+            path: plan.path.clone(),
+            ipa: window.ipa,
+            physical: placed.physical,
+            size: window.size,
+            rights: window.access,
+        })
+    });
+    // Without the right it never comes: it stays off.
+    let allowed = plan.rights.contains(Rights::INTERRUPT);
+    let lines = binder.passed.lines.iter().filter(|_| allowed);
+    let interrupt = |&index: &usize| {
+        let interrupt = host.interrupts.get(index)?;
+        let to = match binder.controller(index) {
+            Ok(to) => to,
+            Err(error) => return Some(Err(error)),
+        };
+        let (intid, edge) = (interrupt.intid, !interrupt.level);
+        Some(Ok(PassedInterrupt { intid, edge, path: plan.path.clone(), to }))
+    };
+    Ok(Passed {
+        windows: direct.collect(),
+        interrupts: lines.filter_map(interrupt).collect::<Result<_, _>>()?,
+        objects: Vec::from([object]),
+    })
+}
+
+impl Passed {
+    /// What another object gives it too.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.windows.append(&mut other.windows);
+        self.interrupts.append(&mut other.interrupts);
+        self.objects.append(&mut other.objects);
+    }
+}

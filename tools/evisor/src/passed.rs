@@ -1,0 +1,193 @@
+//! Devices of the boards in guests' hands: somebody presses the power key of QEMU's
+//! `virt`, another sits at the Pi's PL011, and a device is not there at all.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::console::{Console, End};
+use crate::image::write_whole;
+use crate::machine::{Machine, Seat, need_qemu};
+use crate::process::capture;
+use crate::run;
+use crate::script::Send;
+use crate::test::Count;
+use crate::workspace;
+
+/// Linux with the PL061 that the key is on.
+const LINUX: &str = "tools/evisor/tests/guests/gpio-linux.dts";
+/// A guest with part of its page.
+const FORWARDED: &str = "tools/evisor/tests/guests/gpio-forwarded.dts";
+
+/// Two guests on a Raspberry Pi, one of them with its PL011.
+const PI: &str = "tools/evisor/tests/guests/pi-serial.dts";
+
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Has Linux ask for the interrupt of line 3, and wait until it has come twice.
+const KEY: [&str; 2] = [
+    "~ # =cd /sys/class/gpio; l=$(($(cat gpiochip*/base) + 3)); echo $l > export; \
+     echo rising > gpio$l/edge",
+    "~ # =n() { awk '/gpiolib/ { print $2 }' /proc/interrupts; }; \
+     while test $(n) -lt 2; do sleep 1; done; echo the key 'came'; poweroff",
+];
+
+pub fn cases(count: &mut Count) -> Result<()> {
+    for gic in [2, 3] {
+        let name = format!("Linux drives the board's PL061, and its key interrupts: GICv{gic}");
+        count.one(&name, power_key(gic));
+    }
+    count.one("a guest has the Pi's PL011, eVisor its mini UART", pl011());
+    count.one("what a device refuses is its guest's abort, and eVisor goes on", absent());
+    Ok(())
+}
+
+fn power_key(gic: u8) -> Result<()> {
+    let machine = Machine { gic, ..Machine::for_tests() };
+    let monitor = folder()?.join(format!("monitor-{gic}"));
+    let channel = format!("unix:{},server=on,wait=off", monitor.display());
+    let sends = KEY.map(|send| send.parse().map_err(anyhow::Error::msg));
+    let sends = sends.into_iter().collect::<Result<Vec<Send>>>()?;
+    let (over, printed) = (AtomicBool::new(false), &mut None);
+    thread::scope(|scope| {
+        scope.spawn(|| press_until(&over, &monitor));
+        *printed = Some(boot(LINUX.as_ref(), &machine, &["-monitor", &channel], sends));
+        over.store(true, Ordering::Relaxed);
+    });
+    let (end, printed) = printed.take().context("it did not run")??;
+    let shown = ["the key came", "linux: off, verdict 0"].iter().all(|s| printed.contains(s));
+    ensure!(end == End::Exited(Some(0)) && shown, "it ended with {end:?}; its console:\n{printed}");
+    Ok(())
+}
+
+/// Presses the key each second, which does no harm while nobody listens.
+fn press_until(over: &AtomicBool, monitor: &Path) {
+    while !over.load(Ordering::Relaxed) {
+        if let Ok(mut stream) = UnixStream::connect(monitor) {
+            // If the machine has ended, so will this.
+            let _ = stream.write_all(b"system_powerdown\n");
+            thread::sleep(Duration::from_millis(500));
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// One guest at the PL011, another at the console, which is on the mini UART.
+fn pl011() -> Result<()> {
+    need_qemu()?;
+    let machine = Machine::raspi4();
+    let files = run::prepare(PI.as_ref(), &machine)?;
+    let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
+    let socket = folder()?.join("pl011");
+    let sends = ["it comes back; =on the mini UART", "on the mini UART=exit"];
+    let sends = sends.map(|send| send.parse().map_err(anyhow::Error::msg));
+    let sends = sends.into_iter().collect::<Result<Vec<Send>>>()?;
+    let listener = thread::spawn({
+        let socket = socket.clone();
+        move || sit_at(&socket)
+    });
+    let console = Console::start(with_first_line(&qemu, &socket))?;
+    let (end, printed) = console.watch(sends, LIMIT)?;
+    let other = listener.join().ok().context("nobody sat at the PL011")??;
+    let shown = other.contains("serial: hello from a guest\r\n")
+        && other.contains("heard by interrupt\r\nexit\r\nserial: goodbye")
+        && printed.contains("evisor: passed: off, verdict 0")
+        && printed.contains("evisor: emulated: off, verdict 0");
+    ensure!(
+        end == End::Exited(Some(0)) && shown,
+        "it ended with {end:?}; its console:\n{printed}\nthe PL011:\n{other}"
+    );
+    Ok(())
+}
+
+/// The Pi's first serial line is left open: has it lead to a socket.
+fn with_first_line(qemu: &Command, socket: &Path) -> Command {
+    let channel = OsString::from(format!("unix:{},server=on,wait=on", socket.display()));
+    let mut command = Command::new(qemu.get_program());
+    let open = |argument| if argument == "null" { channel.as_os_str() } else { argument };
+    command.args(qemu.get_args().map(open));
+    command
+}
+
+/// Types two lines when the guest is ready for them, and reads until the machine is
+/// off.
+fn sit_at(socket: &Path) -> Result<String> {
+    let mut stream = (0..100)
+        .find_map(|_| {
+            thread::sleep(Duration::from_millis(100));
+            UnixStream::connect(socket).ok()
+        })
+        .context("QEMU opened no socket")?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let (mut text, mut buffer, mut typed) = (String::new(), [0; 256], false);
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        let read = buffer.get(..count).unwrap_or_default();
+        text.push_str(&String::from_utf8_lossy(read));
+        if !typed && text.contains("Ctrl-D ends it\r\n") {
+            stream.write_all(b"heard by interrupt\rexit\r")?;
+            typed = true;
+        }
+    }
+    Ok(text)
+}
+
+/// A tree with a device that the machine has not: what EL2 writes to reset it, and
+/// what the guest reads, is answered with an error.
+fn absent() -> Result<()> {
+    let (machine, folder) = (Machine::for_tests(), folder()?);
+    let (blob, source) = (folder.join("virt.dtb"), folder.join("absent.dts"));
+    let mut qemu = machine.qemu(Seat::Script)?;
+    qemu.args(["-machine", &format!("dumpdtb={}", blob.display())]);
+    capture(&mut qemu)?;
+    let tree = dtc("dtb", "dts", &blob)?;
+    let tree = String::from_utf8(tree).context("dtc writes text")?;
+    let (root, _) = tree.rsplit_once("};").context("a tree ends")?;
+    let node = "absent@b000000 { compatible = \"absent\"; reg = <0 0xb000000 0 0x1000>; };";
+    write_whole(&source, format!("{root}{node}\n}};\n").as_bytes())?;
+    let tree = folder.join("absent.dtb");
+    write_whole(&tree, &dtc("dts", "dtb", &source)?)?;
+    let manifest = workspace::root().join(FORWARDED);
+    let manifest = fs::read_to_string(&manifest)?.replace("/pl061@9030000", "/absent@b000000");
+    let manifest = manifest.replace("interrupts = <0 7 4>;", "");
+    // Beside the one that it was made of, for what both include.
+    let path = workspace::root().join("target/evisor/passed/absent-guest.dts");
+    write_whole(&path, manifest.as_bytes())?;
+    let dtb = tree.display().to_string();
+    let (end, printed) = boot(&path, &machine, &["-dtb", &dtb], Vec::new())?;
+    // An external abort, which the guest does not expect (ESR_EL1, DFSC 0x10).
+    let abort = printed.contains("unexpected exception: vector 4 ESR 0x96000010");
+    let on = abort && printed.contains("evisor: gpio: off, verdict 101");
+    ensure!(end == End::Exited(Some(101)) && on, "it ended with {end:?}; its console:\n{printed}");
+    Ok(())
+}
+
+fn dtc(from: &str, to: &str, path: &Path) -> Result<Vec<u8>> {
+    capture(Command::new("dtc").args(["-q", "-I", from, "-O", to]).arg(path))
+}
+
+fn folder() -> Result<PathBuf> {
+    let folder = workspace::root().join("target/evisor/passed");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn boot(
+    manifest: &Path,
+    machine: &Machine,
+    more: &[&str],
+    sends: Vec<Send>,
+) -> Result<(End, String)> {
+    need_qemu()?;
+    let files = run::prepare(manifest, machine)?;
+    let mut qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
+    qemu.args(more);
+    Console::start(qemu)?.watch(sends, LIMIT)
+}
