@@ -111,6 +111,17 @@ unsafe fn copy_out(at: u64, to: &mut [u8]) {
         }
     };
     bytes(&mut at, head);
+    // SAFETY: 1. any bytes are numbers.
+    let (before, fours, after) = unsafe { rest.align_to_mut::<[u64; 4]>() };
+    if before.is_empty() {
+        for (place, four) in (at..).step_by(32).zip(&mut *fours) {
+            // SAFETY: 1. as the caller says; aligned since the head was taken off.
+            let word = |n: u64| unsafe { ((place + 8 * n) as *const u64).read_volatile() };
+            *four = [word(0), word(1), word(2), word(3)];
+        }
+        at += 32 * fours.len() as u64;
+        return bytes(&mut at, after);
+    }
     let (words, tail) = rest.as_chunks_mut();
     for word in words {
         // SAFETY: 1. as the caller says; aligned since the head was taken off.
@@ -135,6 +146,22 @@ unsafe fn copy_in(at: u64, from: &[u8]) {
         }
     };
     bytes(&mut at, head);
+    // SAFETY: 1. any bytes are numbers.
+    let (before, fours, after) = unsafe { rest.align_to::<[u64; 4]>() };
+    if before.is_empty() {
+        for (place, [a, b, c, d]) in (at..).step_by(32).zip(fours) {
+            let word = |n: u64, value: &u64| {
+                // SAFETY: 1. as the caller says; aligned since the head was taken off.
+                unsafe { ((place + 8 * n) as *mut u64).write_volatile(*value) };
+            };
+            word(0, a);
+            word(1, b);
+            word(2, c);
+            word(3, d);
+        }
+        at += 32 * fours.len() as u64;
+        return bytes(&mut at, after);
+    }
     let (words, tail) = rest.as_chunks();
     for word in words {
         // SAFETY: 1. as the caller says; aligned since the head was taken off.
