@@ -147,7 +147,8 @@ impl PlacedVm {
             put?;
         }
         maintenance::invalidate_instructions();
-        for object in &bound.objects {
+        // At the first start they are as they were built: as after power-on.
+        for object in bound.objects.iter().filter(|_| used) {
             object.with(&mut |object| object.reset());
         }
         let x0 = plan.device_tree.map_or(0, |place| place.ipa);
