@@ -34,6 +34,16 @@ const WITHOUT_WINDOW: [&str; 8] = [
 const SHOW_CLOCK: &str = "~ # =mount -t debugfs d /sys/kernel/debug; \
     echo $(cat /sys/kernel/debug/clk/fw-clk-arm/clk_rate) Hz";
 
+/// Makes a file system on the card, and 16 MiB on that; what they add up to is kept
+/// there too.
+const FILL_CARD: &str = "~ # =mke2fs -q /dev/mmcblk0 && mount -t ext4 /dev/mmcblk0 /tmp \
+    && dd if=/dev/urandom of=/tmp/data bs=1M count=16 && sha256sum /tmp/data >/tmp/sum \
+    && sync && echo is 'filled'";
+
+/// Adds them up again.
+const CHECK_CARD: &str = "Booting Linux[^~]*~ # =mount -t ext4 /dev/mmcblk0 /tmp \
+    && sha256sum -c /tmp/sum && dmesg | grep -i mmc";
+
 pub const CASES: &[Case] = &[
     Case {
         name: "serial greets and echoes",
@@ -301,6 +311,62 @@ pub const CASES: &[Case] = &[
         status: 1,
         shows: &[],
     },
+    Case {
+        name: "Linux keeps files on an emulated SD card over a reboot",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-sd.dts",
+            "--send",
+            FILL_CARD,
+            "--send",
+            "is filled[^~]*~ # =reboot",
+            "--send",
+            CHECK_CARD,
+            "--send",
+            "data: OK[^~]*~ # =poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["using ADMA", "/tmp/data: OK", "Power down"],
+    },
+    Case {
+        name: "Linux does so through the data port",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-sd-port.dts",
+            "--send",
+            FILL_CARD,
+            "--send",
+            "is filled[^~]*~ # =reboot",
+            "--send",
+            CHECK_CARD,
+            "--send",
+            "data: OK[^~]*~ # =poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["using PIO", "/tmp/data: OK", "Power down"],
+    },
+    Case {
+        name: "Linux does so on four cores and a GICv3",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-sd-arasan.dts",
+            "--gic",
+            "3",
+            "--send",
+            FILL_CARD,
+            "--send",
+            "is filled[^~]*~ # =reboot",
+            "--send",
+            CHECK_CARD,
+            "--send",
+            "data: OK[^~]*~ # =poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["using ADMA", "/tmp/data: OK", "Power down"],
+    },
 ];
 
 /// The same guests on a Raspberry Pi 4.
@@ -450,5 +516,25 @@ pub const ON_A_PI: &[Case] = &[
         ],
         status: 0,
         shows: &["Attached to firmware from 2024-01-01T00:00:00", "700000000 Hz"],
+    },
+    Case {
+        name: "Linux keeps files on an emulated SD card over a reboot",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-sd.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            FILL_CARD,
+            "--send",
+            "is filled[^~]*~ # =reboot",
+            "--send",
+            CHECK_CARD,
+            "--send",
+            "data: OK[^~]*~ # =poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["using ADMA", "/tmp/data: OK", "Power down"],
     },
 ];
