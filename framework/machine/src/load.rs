@@ -147,8 +147,9 @@ impl PlacedVm {
             put?;
         }
         maintenance::invalidate_instructions();
-        // At the first start they are as they were built: as after power-on.
-        for object in bound.objects.iter().filter(|_| used) {
+        // At the first start too: flash shows its memory, which was placed since it was
+        // built, and a device of the board is as the firmware left it.
+        for object in &bound.objects {
             object.with(&mut |object| object.reset());
         }
         let x0 = plan.device_tree.map_or(0, |place| place.ipa);
