@@ -15,8 +15,9 @@ use downcast_rs::{Downcast, impl_downcast};
 
 /// What all objects have in common.
 pub trait Object: Downcast + Send {
-    /// Back to the state after power-on, as when the VM restarts. Nothing is
-    /// notified: everything else in the VM is reset too.
+    /// Back to the state after power-on, as when the VM restarts, and once before it
+    /// starts for the first time. Nothing is notified: everything else in the VM is
+    /// reset too.
     fn reset(&mut self);
 
     /// Writes down the state that a guest could tell apart. Compulsory for

@@ -43,14 +43,29 @@ pub fn components() -> Result<&'static [Declaration], DuplicateCompatible> {
     }
 }
 
+/// What two strings share if they are equal, and seldom otherwise.
+fn mark(text: &str) -> u8 {
+    let last = text.bytes().rev().take(4);
+    last.fold(text.len() as u8, |mark, byte| mark.wrapping_mul(37).wrapping_add(byte))
+}
+
+/// Every boot asks: so only strings with the mark of an earlier one are compared.
 fn find_duplicate(all: &[Declaration]) -> Option<DuplicateCompatible> {
-    all.iter().enumerate().find_map(|(at, one)| {
-        all.iter().skip(at + 1).find_map(|other| {
-            let shared = one.compatible.iter().find(|c| other.compatible.contains(c))?;
-            let owners = [one.name.min(other.name), one.name.max(other.name)];
-            Some(DuplicateCompatible { compatible: shared, owners })
-        })
-    })
+    let mut seen = [false; 256];
+    let strings = all.iter().flat_map(|one| one.compatible);
+    let mut again = |text: &&&'static str| {
+        let seen = seen.get_mut(usize::from(mark(text)));
+        seen.is_some_and(|seen| core::mem::replace(seen, true))
+    };
+    strings.filter(&mut again).find_map(|text| owners(all, text))
+}
+
+/// The two that answer to `text`, if there are two.
+fn owners(all: &[Declaration], text: &'static str) -> Option<DuplicateCompatible> {
+    let mut owners = all.iter().filter(|one| one.compatible.contains(&text));
+    let (one, other) = owners.next().zip(owners.next())?;
+    let owners = [one.name.min(other.name), one.name.max(other.name)];
+    Some(DuplicateCompatible { compatible: text, owners })
 }
 
 #[cfg(test)]

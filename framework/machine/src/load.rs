@@ -147,6 +147,8 @@ impl PlacedVm {
             put?;
         }
         maintenance::invalidate_instructions();
+        // At the first start too: flash shows its memory, which was placed since it was
+        // built, and a device of the board is as the firmware left it.
         for object in &bound.objects {
             object.with(&mut |object| object.reset());
         }
