@@ -277,3 +277,66 @@ fn inactive_and_idle() {
     host.start();
     host.initialize();
 }
+
+/// What Debian's Linux 6.1 sends from the controller's start to the first read, as its
+/// `mmc_core` tells it, and what it was answered; but for the card's number and size,
+/// which are this one's.
+#[test]
+fn as_linux_does() {
+    let nothing = None;
+    let short = |word: u32| Some([word, 0, 0, 0]);
+    let record = [
+        (52, 0x0000_0c00, 0, nothing),
+        (52, 0x8000_0c08, 0, nothing),
+        (0, 0, 0, nothing),
+        (8, 0x0000_01aa, 0, short(0x0000_01aa)),
+        (5, 0, 0, nothing),
+        (55, 0, 0, short(0x0040_0120)),
+        (41, 0, 0, short(0x00ff_8000)),
+        (0, 0, 0, nothing),
+        (8, 0x0000_01aa, 0, short(0x0000_01aa)),
+        (55, 0, 0, short(0x0000_0120)),
+        (41, 0x4030_0000, 0, short(0xc0ff_8000)),
+        // The highest word first, less the lowest byte of the register.
+        (2, 0, 0, Some([0x0045_5645, 0x5649_5352, 0x1000_0100, 0x0001_a100])),
+        (3, 0, 0, short(0x0001_0500)),
+        (9, 0x0001_0000, 0, Some([0x400e_0032, 0x5359_0000, 0x003f_7f80, 0x0a40_0000])),
+        (7, 0x0001_0000, 0, short(0x0000_0700)),
+        (55, 0x0001_0000, 0, short(0x0000_0920)),
+        (51, 0, 8, short(0x0000_0920)),
+        (55, 0x0001_0000, 0, short(0x0000_0920)),
+        (13, 0, 64, short(0x0000_0920)),
+        (6, 0x00ff_fff0, 64, short(0x0000_0900)),
+        (6, 0x80ff_fff1, 64, short(0x0000_0900)),
+        (55, 0x0001_0000, 0, short(0x0000_0920)),
+        (6, 2, 0, short(0x0000_0920)),
+    ];
+    let mut host = Host::new(EMMC2, &Setup::default());
+    for (step, (index, argument, length, expected)) in record.into_iter().enumerate() {
+        match (index, expected) {
+            (0, _) => {
+                host.send(0, argument, NONE);
+                assert_eq!(host.interrupts(), COMMAND_DONE);
+            }
+            (_, None) => host.unanswered(index, argument),
+            _ if length > 0 => drop(host.register(index, argument, length)),
+            (2 | 9, _) => drop(host.command(index, argument, LONG)),
+            (7, _) => drop(host.command(index, argument, BUSY)),
+            _ => drop(host.command(index, argument, OCR)),
+        }
+        if let Some([first, rest @ ..]) = expected {
+            let long = rest != [0; 3];
+            let got = if long { long_response(&mut host) } else { [host.response(0), 0, 0, 0] };
+            assert_eq!(got, [first, rest[0], rest[1], rest[2]], "step {step}: CMD{index}");
+        }
+    }
+    host.address = 1;
+    host.fill_medium(0, &pattern(8, 8));
+    assert_eq!(host.read(0, 8, Way::Adma2, End::Auto23), pattern(8, 8));
+}
+
+/// As Linux puts a response of 136 bits together.
+fn long_response(host: &mut Host) -> [u32; 4] {
+    let words: [u32; 4] = core::array::from_fn(|n| host.response(n as u64));
+    core::array::from_fn(|n| words[3 - n] << 8 | if n < 3 { words[2 - n] >> 24 } else { 0 })
+}
