@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::card::MIB;
 use crate::card_boots;
-use crate::card_linux::keeps_files;
+use crate::card_partition;
 use crate::card_reader::CardReader;
 use crate::console::{Console, End};
 use crate::machine::{Machine, Seat, need_qemu};
@@ -53,8 +53,7 @@ pub fn step(count: &mut Count) -> Result<()> {
     }
     count.one("a file that FAT cannot hold is refused", cards.refuse_large());
     card_boots::cases(&cards, count)?;
-    count.one("Linux keeps files on a partition, and nothing else changes", keeps_files(&cards));
-    Ok(())
+    card_partition::case(&cards, count)
 }
 
 /// What is refused: the options, `@` being the folder of the cards, and the error.

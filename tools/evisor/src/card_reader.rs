@@ -25,7 +25,7 @@ impl CardReader {
         Self { card: Some(card), snapshot: true }
     }
 
-    /// A card that is as it was left.
+    /// A card that keeps what is written to it.
     pub fn keeping(card: PathBuf) -> Self {
         Self { card: Some(card), snapshot: false }
     }

@@ -11,7 +11,7 @@ mod card_bench;
 mod card_boots;
 mod card_cases;
 mod card_file;
-mod card_linux;
+mod card_partition;
 mod card_reader;
 mod cases;
 mod check;
