@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::card::MIB;
 use crate::card_boots;
+use crate::card_partition;
 use crate::card_reader::CardReader;
 use crate::console::{Console, End};
 use crate::machine::{Machine, Seat, need_qemu};
@@ -51,7 +52,8 @@ pub fn step(count: &mut Count) -> Result<()> {
         count.one(what, cards.refuse(arguments, error));
     }
     count.one("a file that FAT cannot hold is refused", cards.refuse_large());
-    card_boots::cases(&cards, count)
+    card_boots::cases(&cards, count)?;
+    card_partition::case(&cards, count)
 }
 
 /// What is refused: the options, `@` being the folder of the cards, and the error.
@@ -102,7 +104,7 @@ impl Cards {
         Ok(path)
     }
 
-    fn data(&self) -> Result<PathBuf> {
+    pub fn data(&self) -> Result<PathBuf> {
         let path = self.path("data");
         let bytes: Vec<u8> = (0_u32..500_000).flat_map(u32::to_le_bytes).collect();
         fs::write(&path, bytes)?;
@@ -256,7 +258,7 @@ fn sdcard(manifest: &str) -> Command {
 }
 
 /// The first sector of a partition and their number, from the partition table.
-fn sectors(image: &fs::File, partition: u64) -> Result<(u64, u64)> {
+pub fn sectors(image: &fs::File, partition: u64) -> Result<(u64, u64)> {
     let mut words = [[0; 4]; 2];
     for (word, at) in words.iter_mut().zip([8, 12]) {
         image.read_exact_at(word, 446 + 16 * partition + at)?;

@@ -25,6 +25,11 @@ impl CardReader {
         Self { card: Some(card), snapshot: true }
     }
 
+    /// A card that keeps what is written to it.
+    pub fn keeping(card: PathBuf) -> Self {
+        Self { card: Some(card), snapshot: false }
+    }
+
     /// QEMU's arguments for it.
     pub fn arguments(&self, board: Board) -> Result<Vec<String>> {
         let Some(card) = &self.card else {

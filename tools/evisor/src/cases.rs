@@ -36,12 +36,12 @@ const SHOW_CLOCK: &str = "~ # =mount -t debugfs d /sys/kernel/debug; \
 
 /// Makes a file system on the card, and 16 MiB on that; what they add up to is kept
 /// there too.
-const FILL_CARD: &str = "~ # =mke2fs -q /dev/mmcblk0 && mount -t ext4 /dev/mmcblk0 /tmp \
+pub const FILL_CARD: &str = "~ # =mke2fs -q /dev/mmcblk0 && mount -t ext4 /dev/mmcblk0 /tmp \
     && dd if=/dev/urandom of=/tmp/data bs=1M count=16 && sha256sum /tmp/data >/tmp/sum \
     && sync && echo is 'filled'";
 
 /// Adds them up again.
-const CHECK_CARD: &str = "Booting Linux[^~]*~ # =mount -t ext4 /dev/mmcblk0 /tmp \
+pub const CHECK_CARD: &str = "Booting Linux[^~]*~ # =mount -t ext4 /dev/mmcblk0 /tmp \
     && sha256sum -c /tmp/sum && dmesg | grep -i mmc";
 
 pub const CASES: &[Case] = &[

@@ -11,6 +11,7 @@ mod card_bench;
 mod card_boots;
 mod card_cases;
 mod card_file;
+mod card_partition;
 mod card_reader;
 mod cases;
 mod check;
