@@ -1,5 +1,6 @@
 //! Devices of the boards in guests' hands: somebody presses the power key of QEMU's
-//! `virt`, another sits at the Pi's PL011, and a device is not there at all.
+//! `virt`, another sits at the Pi's PL011, Linux has its SD card, and a device is not
+//! there at all.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use crate::console::{Console, End};
 use crate::image::write_whole;
 use crate::machine::{Machine, Seat, need_qemu};
+use crate::packages;
 use crate::process::capture;
 use crate::run;
 use crate::script::Send;
@@ -29,6 +31,9 @@ const FORWARDED: &str = "tools/evisor/tests/guests/gpio-forwarded.dts";
 
 /// Two guests on a Raspberry Pi, one of them with its PL011.
 const PI: &str = "tools/evisor/tests/guests/pi-serial.dts";
+
+/// Linux with the controller that QEMU's card is behind.
+const STORING: &str = "tools/evisor/tests/guests/pi-sdhci.dts";
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -46,6 +51,7 @@ pub fn cases(count: &mut Count) -> Result<()> {
         count.one(&name, power_key(gic));
     }
     count.one("a guest has the Pi's PL011, eVisor its mini UART", pl011());
+    count.one("Linux keeps its files on the Pi's card by its own driver", sdhci());
     count.one("what a device refuses is its guest's abort, and eVisor goes on", absent());
     Ok(())
 }
@@ -138,6 +144,48 @@ fn sit_at(socket: &Path) -> Result<String> {
     }
     Ok(text)
 }
+
+/// The file system is made before: a guest that waits for entropy without waiting for
+/// interrupts can wait for ever in QEMU (`vcpu::trap_wfi`).
+fn sdhci() -> Result<()> {
+    packages::need("debugfs", ("e2fsprogs", "makes and reads ext4 file systems"))?;
+    let folder = folder()?;
+    let (card, read) = (folder.join("card.img"), folder.join("read"));
+    fs::File::create(&card)?.set_len(64 << 20)?;
+    capture(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&card))?;
+    let sends = SDHCI.map(|send| send.parse().map_err(anyhow::Error::msg));
+    let sends = sends.into_iter().collect::<Result<Vec<Send>>>()?;
+    let drive = format!("if=sd,format=raw,file={}", card.display());
+    let (end, printed) = boot(STORING.as_ref(), &Machine::raspi4(), &["-drive", &drive], sends)?;
+    let shown = ["using PIO", "evisor: linux: restarts", "file: OK", "GIC-0  48 Level     mmc0"];
+    let missing = shown.iter().find(|text| !printed.contains(**text));
+    ensure!(
+        end == End::Exited(Some(0)) && missing.is_none(),
+        "it ended with {end:?}, {missing:?} is missing; its console:\n{printed}"
+    );
+    // What Linux wrote is on the card, as it wrote it.
+    let dump = |name: &str| {
+        let request = format!("dump {name} {}", read.display());
+        capture(Command::new("debugfs").args(["-R", &request]).arg(&card))
+    };
+    dump("file")?;
+    let held = capture(Command::new("sha256sum").arg(&read))?;
+    dump("sum")?;
+    let sum = fs::read(&read)?;
+    let first = |bytes: &[u8]| bytes.split(|byte| *byte == b' ').next().map(<[u8]>::to_vec);
+    ensure!(first(&held) == first(&sum) && sum.len() > 64, "the card holds another file");
+    Ok(())
+}
+
+/// Writes 16 MiB, restarts, and reads them back.
+const SDHCI: [&str; 3] = [
+    "~ # =mount -t ext4 /dev/mmcblk0 /tmp && cd /tmp && \
+     dd if=/dev/urandom of=file bs=1M count=16 && sha256sum file > sum && cd / && \
+     umount /tmp && reboot",
+    "eVisor demonstration=",
+    "~ # =mount -t ext4 -o ro /dev/mmcblk0 /tmp && cd /tmp && sha256sum -c sum && \
+     cat /proc/interrupts; poweroff",
+];
 
 /// A tree with a device that the machine has not: what EL2 writes to reset it, and
 /// what the guest reads, is answered with an error.
