@@ -212,8 +212,16 @@ static TRAP_WFI: AtomicBool = AtomicBool::new(false);
 /// 0048B.b says that it is pending then): a deadline that passes between the two
 /// would stay unseen until something else touches the controller, and a guest
 /// that waits would wait for ever.
+///
+/// One that does not wait is looked after every so often: see [`traps_wfi`].
 pub fn trap_wfi() {
     TRAP_WFI.store(true, Ordering::Relaxed);
+}
+
+/// Whether the interrupt controller has to be looked after: to take an interrupt at
+/// EL2, of its timer say, is enough.
+pub fn traps_wfi() -> bool {
+    TRAP_WFI.load(Ordering::Relaxed)
 }
 
 /// Takes this core's EL2 exceptions to the table of `vectors.s` for its GIC, as

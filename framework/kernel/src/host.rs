@@ -16,6 +16,11 @@ pub trait Host: Sync {
     fn unix_seconds(&self) -> u64;
     /// Interrupts the core that asks when the count reaches `count`; `u64::MAX` is never.
     fn set_timer(&self, count: u64);
+    /// How many counts may pass at most until that interrupt, if a core has to come out
+    /// of its guest every so often.
+    fn tick(&self) -> Option<u64> {
+        None
+    }
     /// The INTID of that interrupt.
     fn timer_interrupt(&self) -> u32;
     /// Makes core `core` come out of its guest.

@@ -91,7 +91,8 @@ impl Timers {
                 _ => next = next.min(slot.deadline),
             }
         }
-        self.arm(core, next);
+        let tick = self.host.tick().map_or(u64::MAX, |tick| now.saturating_add(tick));
+        self.arm(core, next.min(tick));
         Reply::DONE
     }
 }

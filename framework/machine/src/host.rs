@@ -2,7 +2,7 @@
 
 use crate::board::{Board, Disk, Hardware};
 use alloc::boxed::Box;
-use evisor_aarch64::{driven, gic, passed, random, registers, timer};
+use evisor_aarch64::{driven, gic, passed, random, registers, timer, vcpu};
 use evisor_contract::{
     Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
     VirtualInterface,
@@ -78,6 +78,12 @@ impl Machine {
     }
 }
 
+/// After how many counts a core comes out of its guest at the latest, where its
+/// interrupt controller has to be looked after: a hundredth of a second.
+pub(crate) fn tick() -> Option<u64> {
+    vcpu::traps_wfi().then(|| timer::frequency() / 100)
+}
+
 impl Host for Machine {
     fn now(&self) -> u64 {
         timer::now()
@@ -94,6 +100,10 @@ impl Host for Machine {
 
     fn set_timer(&self, count: u64) {
         timer::set(count);
+    }
+
+    fn tick(&self) -> Option<u64> {
+        tick()
     }
 
     fn timer_interrupt(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! Running VMs on the cores, and carrying out what they ask for.
 
 use crate::devices::Devices;
+use crate::host::tick;
 use crate::load::PlacedVm;
 use crate::report::{self, refuse_for};
 use crate::start::{reset_board, stop};
@@ -176,6 +177,9 @@ pub(crate) fn run_core(core: usize) -> ! {
     let Some((running, (held, index))) = found else { halt() };
     let Some(mut block) = held.vcpus.get(index).and_then(|vcpu| vcpu.lock().take()) else { halt() };
     held.private_interrupts();
+    if let Some(tick) = tick() {
+        timer::set(timer::now() + tick);
+    }
     let vm = held.bound.vm;
     loop {
         match vm.next(index) {

@@ -19,6 +19,8 @@ use spin::Mutex;
 pub struct Fake {
     pub now: AtomicU64,
     pub timer: AtomicU64,
+    /// 0: it needs none.
+    pub tick: AtomicU64,
     pub kicked: Mutex<Vec<usize>>,
 }
 
@@ -54,6 +56,9 @@ impl Host for Fake {
     }
     fn set_timer(&self, count: u64) {
         self.timer.store(count, Ordering::Relaxed);
+    }
+    fn tick(&self) -> Option<u64> {
+        Some(self.tick.load(Ordering::Relaxed)).filter(|tick| *tick > 0)
     }
     fn timer_interrupt(&self) -> u32 {
         26

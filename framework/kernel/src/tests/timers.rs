@@ -140,3 +140,19 @@ fn each_core_is_told_of_what_was_asked_for_on_it() {
     rig.at(301);
     assert_eq!(rig.told(0), [301]);
 }
+
+/// A machine whose interrupt controller has to be looked after is, deadline or not.
+#[test]
+fn the_timer_comes_at_the_latest_after_a_tick() {
+    let mut rig = Rig::new(&[0]);
+    rig.host.tick.store(50, Ordering::Relaxed);
+    rig.at(100);
+    assert_eq!(rig.armed(), 150, "nobody asked for anything");
+    rig.set(0, 120);
+    assert_eq!(rig.armed(), 120);
+    rig.at(120);
+    assert_eq!((rig.told(0), rig.armed()), (Vec::from([120]), 170));
+    rig.set(0, 1000);
+    rig.at(170);
+    assert_eq!((rig.told(0), rig.armed()), (Vec::new(), 220));
+}
