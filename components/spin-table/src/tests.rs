@@ -15,8 +15,11 @@ fn the_others_start_in_the_page_and_each_at_its_word() {
     let mut rig = Rig::with("evisor,spin-table", &setup(4, AT));
     rig.guest_memory().put(AT, &[0xff; 0x1000]);
     rig.reset();
-    let expected = [(1, 0xe0), (2, 0xe8), (3, 0xf0)]
-        .map(|(index, word)| Event::Started { index, entry: AT, context: AT + word });
+    let expected = [(1, 0xe0), (2, 0xe8), (3, 0xf0)].map(|(index, word)| Event::Started {
+        index,
+        entry: AT,
+        context: AT + word,
+    });
     assert_eq!(rig.events(), expected);
     let page = rig.guest_memory().bytes(AT, 0x100);
     let stub: Vec<u8> = STUB.iter().flat_map(|word| word.to_le_bytes()).collect();
