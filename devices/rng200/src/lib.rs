@@ -9,7 +9,8 @@ mod spec;
 mod tests;
 
 use evisor_contract::{
-    Context, Entropy, Mmio, Needs, Object, Parts, Reply, Rights, Width, WindowNeed, component,
+    Context, Entropy, Mmio, Needs, Object, Parts, Reply, Restore, RestoreError, Rights, Save,
+    Width, WindowNeed, component,
 };
 use spec::{BIT_COUNT, CTRL, FIFO_COUNT, FIFO_DATA, RBGEN, RESETS, THRESHOLD, WRITABLE};
 
@@ -77,5 +78,22 @@ impl Mmio for Rng200 {
 impl Object for Rng200 {
     fn reset(&mut self) {
         (self.kept, self.bits, self.fifo) = ([0; 10], 0, None);
+    }
+
+    fn save(&self, to: &mut Save) {
+        to.begin(*b"rng200\0\0", 1);
+        let rest = [self.bits, self.fifo.is_some().into(), self.fifo.unwrap_or_default()];
+        self.kept.iter().chain(&rest).for_each(|word| to.word(*word));
+    }
+
+    fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
+        from.begin(*b"rng200\0\0", 1)?;
+        for (kept, bits) in self.kept.iter_mut().zip(WRITABLE) {
+            *kept =
+                Some(from.word()?).filter(|n| n & !bits == 0).ok_or(RestoreError::Impossible)?;
+        }
+        self.bits = from.word()?;
+        self.fifo = (from.word()? != 0).then_some(from.word()?);
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Checked against what Linux's `iproc-rng200.c` does.
 
-use evisor_testkit::{Rig, Setup};
+use evisor_testkit::{Rig, Setup, refuses_foreign_state, save_and_restore};
 
 const COMPATIBLE: &str = "brcm,bcm2711-rng200";
 
@@ -93,5 +93,25 @@ fn either_soft_reset_empties_it_and_holds_it() {
         assert_eq!(held, (0, 0, 0), "{reset:#x}");
         rig.write32(reset, 0);
         assert_eq!((rig.read32(FIFO_COUNT), rig.read32(FIFO_DATA)), (1, 8), "{reset:#x}");
+    }
+}
+
+#[test]
+fn save_and_restore_go_on_alike() {
+    for entropy in [None, Some(vec![0xfedc_ba98_7654_3210; 4000])] {
+        save_and_restore(COMPATIBLE, &setup(entropy.clone()));
+        refuses_foreign_state(COMPATIBLE, &setup(entropy));
+    }
+}
+
+#[test]
+fn a_state_with_bits_that_are_never_set_is_refused() {
+    let mut rig = rig(&[]);
+    let state = rig.save();
+    // Behind tag and version: RNG_CTRL and the two resets.
+    for at in [15, 17, 20] {
+        let mut broken = state.clone();
+        broken[at] = 0x80;
+        assert!(rig.restore(&broken).is_err(), "byte {at}");
     }
 }
