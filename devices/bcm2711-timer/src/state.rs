@@ -1,0 +1,47 @@
+//! Reset, saving and restoring.
+
+use crate::Timer;
+use crate::spec::MATCHES;
+use evisor_contract::{Object, Restore, RestoreError, Save};
+
+const TAG: [u8; 8] = *b"bcmtimer";
+const VERSION: u32 = 1;
+
+impl Object for Timer {
+    /// The count goes on, as the VM's time does.
+    fn reset(&mut self) {
+        for channel in &mut self.channels {
+            channel.compare = 0;
+            channel.matched = false;
+            channel.line_up = false;
+        }
+        self.seen = self.count();
+        self.armed = None;
+    }
+
+    fn save(&self, to: &mut Save) {
+        to.begin(TAG, VERSION);
+        self.channels.iter().for_each(|channel| to.word(channel.compare));
+        to.word(self.status());
+        to.double(self.seen);
+    }
+
+    /// The VM's time and the levels of its lines are restored too; the deadline is asked
+    /// for again.
+    fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
+        self.reset();
+        from.begin(TAG, VERSION)?;
+        for channel in &mut self.channels {
+            channel.compare = from.word()?;
+        }
+        match from.word()? {
+            status if status & !MATCHES == 0 => self.set_status(status),
+            _ => return Err(RestoreError::Impossible),
+        }
+        // The lines were settled after every action.
+        self.channels.iter_mut().for_each(|channel| channel.line_up = channel.matched);
+        // Nobody has looked into the future.
+        self.seen = from.double()?.min(self.count());
+        Ok(())
+    }
+}
