@@ -44,6 +44,10 @@ pub const FILL_CARD: &str = "~ # =mke2fs -q /dev/mmcblk0 && mount -t ext4 /dev/m
 pub const CHECK_CARD: &str = "Booting Linux[^~]*~ # =mount -t ext4 /dev/mmcblk0 /tmp \
     && sha256sum -c /tmp/sum && dmesg | grep -i mmc";
 
+/// Its cores and its root from the card.
+const SHOW_PI: &str = "~ # =echo has $(nproc); mke2fs -q /dev/mmcblk0 \
+    && mount /dev/mmcblk0 /tmp && df /tmp; cat /proc/interrupts";
+
 pub const CASES: &[Case] = &[
     Case {
         name: "serial greets and echoes",
@@ -306,6 +310,54 @@ pub const CASES: &[Case] = &[
         shows: &["Attached to firmware from 2024-01-01T00:00:00", "1500000000 Hz"],
     },
     Case {
+        name: "Linux in a virtual Pi: spin table, card, watchdog",
+        arguments: &[
+            "manifests/virtual-pi.dts",
+            "--send",
+            SHOW_PI,
+            "--send",
+            "CPU wake-up[^~]*~ # =reboot",
+            "--send",
+            "Booting Linux[^~]*~ # =echo again $(nproc); poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &[
+            "Raspberry Pi 4 Model B on eVisor",
+            "has 4",
+            "uart-pl011",
+            "/dev/mmcblk0 ",
+            "evisor: pi: restarts",
+            "again 4",
+            "Power down",
+        ],
+    },
+    Case {
+        name: "Linux in a virtual Pi: the same with the mini UART",
+        arguments: &[
+            "tools/evisor/tests/guests/virtual-pi-mini-uart.dts",
+            "--send",
+            SHOW_PI,
+            "--send",
+            "CPU wake-up[^~]*~ # =reboot",
+            "--send",
+            "Booting Linux[^~]*~ # =echo again $(nproc); poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &[
+            "Raspberry Pi 4 Model B on eVisor",
+            "has 4",
+            "fe215040.serial",
+            "/dev/mmcblk0 ",
+            "evisor: pi: restarts",
+            "again 4",
+            "Power down",
+        ],
+    },
+    Case {
         name: "a match that never comes ends with the time",
         arguments: &["manifests/serial.dts", "--until", "never printed", "--timeout", "5"],
         status: 1,
@@ -536,5 +588,31 @@ pub const ON_A_PI: &[Case] = &[
         ],
         status: 0,
         shows: &["using ADMA", "/tmp/data: OK", "Power down"],
+    },
+    Case {
+        name: "Linux in a virtual Pi on a Pi: spin table, card, watchdog",
+        arguments: &[
+            "manifests/virtual-pi.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            SHOW_PI,
+            "--send",
+            "CPU wake-up[^~]*~ # =reboot",
+            "--send",
+            "Booting Linux[^~]*~ # =echo again $(nproc); poweroff",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &[
+            "Raspberry Pi 4 Model B on eVisor",
+            "has 4",
+            "uart-pl011",
+            "/dev/mmcblk0 ",
+            "evisor: pi: restarts",
+            "again 4",
+            "Power down",
+        ],
     },
 ];
