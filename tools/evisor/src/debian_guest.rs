@@ -1,6 +1,6 @@
 //! Debian's arm64 kernel, some of its modules, busybox and U-Boot for the
-//! demonstrations, and the device tree of the Raspberry Pi 4 that comes with the
-//! kernel, fetched once.
+//! demonstrations, a card with them, and the device tree of the Raspberry Pi 4 that
+//! comes with the kernel, fetched once.
 //!
 //! apt fetches them with lists and a cache of their own, so that the machine's
 //! package database never learns of another architecture. apt checks the
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::card::Card;
+use crate::deployment::File;
 use crate::image::write_whole;
 use crate::initramfs;
 use crate::modules;
@@ -31,8 +33,18 @@ const PI_TREE: &str = "bcm2711-rpi-4-b.dtb";
 const MODULES: &str = "modules-2.cpio";
 
 /// What can be named, after `debian:`.
-pub const NAMES: [&str; 6] =
-    ["linux", "initramfs", "initramfs-storage", "u-boot", "u-boot-rpi-4", "u-boot-rpi-arm64"];
+pub const NAMES: [&str; 7] = [
+    "linux",
+    "initramfs",
+    "initramfs-storage",
+    "card",
+    "u-boot",
+    "u-boot-rpi-4",
+    "u-boot-rpi-arm64",
+];
+
+/// What U-Boot looks for on a card, and boots; the device tree is the one it was given.
+const EXTLINUX: &str = "default linux\nlabel linux\n\tkernel /Image\n\tinitrd /initrd\n";
 
 /// The bytes of `debian:NAME`.
 pub fn read(name: &str) -> Result<Vec<u8>> {
@@ -40,13 +52,30 @@ pub fn read(name: &str) -> Result<Vec<u8>> {
     match name {
         "linux" | "u-boot" | "u-boot-rpi-4" | "u-boot-rpi-arm64" => store.file(name),
         "initramfs" => initramfs::write(&store.file("busybox")?),
-        // Linux unpacks archives that lie behind each other.
-        "initramfs-storage" => {
-            let first = initramfs::write(&store.file("busybox")?)?;
-            Ok([first, store.file(MODULES)?].concat())
-        }
+        "initramfs-storage" => storage(&store),
+        "card" => card(&store),
         _ => bail!("there is no debian:{name}: the names are debian:{}", NAMES.join(", debian:")),
     }
+}
+
+/// Linux unpacks archives that lie behind each other.
+fn storage(store: &Store) -> Result<Vec<u8>> {
+    let first = initramfs::write(&store.file("busybox")?)?;
+    Ok([first, store.file(MODULES)?].concat())
+}
+
+/// The image of a card from which firmware boots Linux.
+fn card(store: &Store) -> Result<Vec<u8>> {
+    let linux = store.file("linux")?;
+    let file = |name: &str, bytes| File { name: name.to_owned(), bytes };
+    let files = vec![
+        file("extlinux/extlinux.conf", EXTLINUX.as_bytes().to_vec()),
+        file("Image", linux),
+        file("initrd", storage(store)?),
+    ];
+    let path = store.folder.join("card");
+    Card { files, partitions: Vec::new(), size: None }.write(&path)?;
+    fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The device tree of the Raspberry Pi 4 B, and where it is.
@@ -300,7 +329,7 @@ mod tests {
         let error = read("windows").unwrap_err().to_string();
         assert!(
             error.contains(
-                "debian:initramfs-storage, debian:u-boot, debian:u-boot-rpi-4, debian:u-boot-rpi-arm64"
+                "debian:initramfs-storage, debian:card, debian:u-boot, debian:u-boot-rpi-4, debian:u-boot-rpi-arm64"
             ),
             "{error}"
         );
