@@ -4,8 +4,6 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
-extern crate alloc;
-
 mod spec;
 #[cfg(test)]
 mod tests;
