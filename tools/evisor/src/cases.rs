@@ -395,6 +395,20 @@ pub const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "of two virtual Pis one restarts, and both had their prompt",
+        arguments: &[
+            "manifests/virtual-pis.dts",
+            "--send",
+            "~ # [^~]*~ # =reboot",
+            "--until",
+            "evisor: first: restarts[^~]*~ # ",
+            "--timeout",
+            "300",
+        ],
+        status: 0,
+        shows: &["evisor: second: starts"],
+    },
+    Case {
         name: "a match that never comes ends with the time",
         arguments: &["manifests/serial.dts", "--until", "never printed", "--timeout", "5"],
         status: 1,
