@@ -34,7 +34,6 @@ component! {
     describe: |_node, guest| {
         guest.set_strings("compatible", &["arm,armv8"]);
         guest.set_strings("device_type", &["cpu"]);
-        guest.set_strings("enable-method", &["psci"]);
         Ok(())
     },
 }

@@ -263,7 +263,6 @@ fn any_bytes_are_survived() {
 fn guest_node() {
     let expected = "\
 compatible = \"arm,armv8\"
-device_type = \"cpu\"
-enable-method = \"psci\"";
+device_type = \"cpu\"";
     assert_eq!(describe(a72().declaration(), &[]), expected);
 }

@@ -223,7 +223,8 @@ pub trait VcpuControl: Sync {
     /// Whether vCPU `index` runs; off if there is none.
     fn power(&self, index: usize) -> Power;
     /// Starts it at `entry` with `context` in x0. The answer is what it was
-    /// before: only one that was [`Power::Off`] starts.
+    /// before: only one that was [`Power::Off`] starts. What an object's reset starts
+    /// starts with the VM, beside the first.
     fn start(&self, index: usize, entry: u64, context: u64) -> Power;
     /// Stops the vCPU that is calling; it does not come back to its guest.
     fn stop_caller(&self, cx: &mut Context);

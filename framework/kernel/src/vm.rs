@@ -234,17 +234,19 @@ impl Vm {
         if busy || self.changing.swap(true, Ordering::SeqCst) {
             return Next::Wait;
         }
+        // Who is started from here on starts with the VM.
+        for slot in &self.slots {
+            slot.power.store(STOPPED, Ordering::SeqCst);
+        }
         match self.wanted.load(Ordering::SeqCst) {
             RESET => Next::Change(VmEvent::Reset),
             _ => Next::Change(VmEvent::Off),
         }
     }
 
-    /// The change was made: the VM is off, or its first vCPU starts at `entry`.
+    /// The change was made: the VM is off, or its first vCPU starts at `entry`, and
+    /// with it those that were started meanwhile.
     pub fn changed(&self, entry: Option<Entry>) {
-        for slot in &self.slots {
-            slot.power.store(STOPPED, Ordering::SeqCst);
-        }
         let (Some(entry), Some(first)) = (entry, self.slots.first()) else {
             self.wanted.store(OFF, Ordering::SeqCst);
             return;
@@ -252,7 +254,11 @@ impl Vm {
         first.tell(entry);
         self.wanted.store(NOTHING, Ordering::SeqCst);
         self.changing.store(false, Ordering::SeqCst);
-        self.host.kick(self.core_of(0));
+        for (index, slot) in self.slots.iter().enumerate() {
+            if slot.power.load(Ordering::SeqCst) == PENDING {
+                self.host.kick(self.core_of(index));
+            }
+        }
     }
 }
 

@@ -146,12 +146,12 @@ impl PlacedVm {
             self.tree = tree;
             put?;
         }
-        maintenance::invalidate_instructions();
         // At the first start too: flash shows its memory, which was placed since it was
         // built, and a device of the board is as the firmware left it.
         for object in &bound.objects {
             object.with(&mut |object| object.reset());
         }
+        maintenance::invalidate_instructions();
         let x0 = plan.device_tree.map_or(0, |place| place.ipa);
         Ok(Entry { pc: plan.image.entry_ipa, x0 })
     }

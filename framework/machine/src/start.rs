@@ -125,14 +125,32 @@ fn start_core(board: &Board, core: usize, affinity: u64) -> bool {
     up
 }
 
+/// More component crates than any image has.
+const FEATURES: usize = 256;
+
 /// A component that was asked for and that the linker dropped, or one that nobody
 /// asked for, means that the image was not linked as it must be.
 fn check_registry(image: &Image, linked: &[Declaration]) -> Result<(), Refused> {
-    let lost = image.features.iter().filter(|name| linked.iter().all(|c| c.name != **name));
-    let lost = lost.map(|name| refuse(format_args!("component {name} was built in but is not in the registry; keep linkme's sections in the linker script")));
-    let strange = linked.iter().filter(|c| !image.features.contains(&c.name));
-    let strange = strange.map(|c| refuse(format_args!("component {} is in the registry, and no feature has its name; name the dependency after the crate", c.name)));
-    lost.chain(strange).last().map_or(Ok(()), Err)
+    let mut found = [false; FEATURES];
+    let mut wrong = Ok(());
+    for component in linked {
+        let at = image.features.iter().position(|name| *name == component.name);
+        match at.and_then(|at| found.get_mut(at)) {
+            Some(found) => *found = true,
+            None => {
+                wrong = Err(refuse(format_args!(
+                    "component {} is in the registry, and no feature has its name; name the dependency after the crate",
+                    component.name
+                )))
+            }
+        }
+    }
+    for (name, _) in image.features.iter().zip(found).filter(|(_, found)| !found) {
+        wrong = Err(refuse(format_args!(
+            "component {name} was built in but is not in the registry; keep linkme's sections in the linker script"
+        )));
+    }
+    wrong
 }
 
 /// The memory that is left for guests, and the bundle.

@@ -6,6 +6,7 @@
 //! Behind the image, at the next 2 MiB boundary, comes the device tree with 2 MiB
 //! of its own, and then the initial RAM disk. A memory node can name more files and
 //! their addresses, and a device a file that it holds, which the VM may start from.
+//! Nothing goes where the guest's tree reserves memory.
 //! `README.md` has the whole.
 
 use crate::error::Faults;
@@ -46,6 +47,7 @@ pub(crate) fn place(
     objects: &[ObjectPlan],
 ) -> Boot {
     let mut room = Room::new(faults, vm, memory);
+    room.reserve(vm);
     let image = match held_entry(faults, vm, memory, objects) {
         Some(entry_ipa) => {
             ImagePlan { file: String::new(), packed: false, parts: Vec::new(), entry_ipa }
@@ -159,8 +161,7 @@ fn image(faults: &Faults, files: &dyn Files, vm: Node<'_>, room: &mut Room<'_, '
             (whole(ipa), ipa)
         }
         (None, Kind::Linux { text_offset, size }) => {
-            room.skip(BLOCK, text_offset);
-            let ipa = room.find(words::IMAGE, &what, 1, size);
+            let ipa = room.find_behind(words::IMAGE, &what, (BLOCK, text_offset), size);
             (whole(ipa), ipa)
         }
         (None, Kind::Elf { segments, entry }) => (parts(room, &what, &segments), entry),

@@ -15,6 +15,8 @@ pub(crate) struct Room<'a, 't> {
     vm: Node<'t>,
     memory: &'a [MemoryPlan],
     taken: Vec<(Region, String)>,
+    /// Where nothing goes that is not told to.
+    reserved: Vec<Region>,
     /// Where to look for room.
     next: u64,
 }
@@ -23,13 +25,22 @@ impl<'a, 't> Room<'a, 't> {
     /// Empty memory.
     pub fn new(faults: &'a Faults, vm: Node<'t>, memory: &'a [MemoryPlan]) -> Self {
         let next = memory.first().map_or(0, |memory| memory.ipa);
-        Self { faults, vm, memory, taken: Vec::new(), next }
+        Self { faults, vm, memory, taken: Vec::new(), reserved: Vec::new(), next }
     }
 
-    /// Goes on at `offset` behind the next multiple of `alignment`.
-    pub fn skip(&mut self, alignment: u64, offset: u64) {
-        let start = self.next.checked_next_multiple_of(alignment);
-        self.next = start.and_then(|start| start.checked_add(offset)).unwrap_or(u64::MAX);
+    /// Keeps what has no address out of the regions that the guest's tree reserves:
+    /// they have a use of their own (Devicetree Specification v0.4 §3.5.1).
+    pub fn reserve(&mut self, vm: Node<'_>) {
+        let reserved = vm.child("reserved-memory").into_iter().flat_map(|node| node.children());
+        for node in reserved.filter(Node::is_enabled) {
+            match node.reg_within(vm) {
+                Ok(regions) => self.reserved.extend(regions),
+                Err(error) => {
+                    let remedy = "see #address-cells, #size-cells and ranges of reserved-memory";
+                    self.faults.property(node, "reg", format!("{error}"), remedy);
+                }
+            }
+        }
     }
 
     /// Takes the room at an address that the manifest or the file names. Says so if
@@ -82,15 +93,28 @@ impl<'a, 't> Room<'a, 't> {
 
     /// Takes `size` bytes where they are free; says so if they are nowhere.
     pub fn find(&mut self, property: &str, what: &str, alignment: u64, size: u64) -> u64 {
+        self.find_behind(property, what, (alignment, 0), size)
+    }
+
+    /// The same, for what starts at an offset behind a multiple of the alignment.
+    pub fn find_behind(
+        &mut self,
+        property: &str,
+        what: &str,
+        (alignment, offset): (u64, u64),
+        size: u64,
+    ) -> u64 {
         let Some(memory) = self.memory.first() else { return 0 };
         let limit = memory.ipa.saturating_add(memory.size);
-        let mut start = self.next.checked_next_multiple_of(alignment);
+        let from = |address: u64| {
+            address.checked_next_multiple_of(alignment).and_then(|start| start.checked_add(offset))
+        };
+        let mut start = from(self.next);
         while let Some(address) = start {
             let region = Region { address, size };
-            match self.taken.iter().find(|(taken, _)| taken.overlaps(&region)) {
-                Some((taken, _)) => {
-                    start = taken.end().and_then(|end| end.checked_next_multiple_of(alignment));
-                }
+            let taken = self.taken.iter().map(|(taken, _)| taken).chain(&self.reserved);
+            match taken.into_iter().find(|taken| taken.overlaps(&region)) {
+                Some(taken) => start = taken.end().and_then(from),
                 None => break,
             }
         }

@@ -60,6 +60,20 @@ fn a_raw_image_goes_to_its_address() {
     assert_eq!((vm.image.parts[0].ipa, vm.image.entry_ipa), (0x4000_0000, 0x4000_0040));
 }
 
+/// As on a Raspberry Pi, whose other cores wait in the first page.
+#[test]
+fn what_has_no_address_keeps_out_of_reserved_memory() {
+    let reserved = "reserved-memory { #address-cells = <2>; #size-cells = <2>; ranges;
+        first@40000000 { reg = <0 0x40000000 0 0x1000>; };
+        second@40400000 { reg = <0 0x40400000 0 0x1000>; }; };";
+    let vm = placed("reserved", &format!("evisor,image = \"raw\"; {reserved}")).unwrap();
+    assert_eq!(vm.image.entry_ipa, 0x4020_0000);
+    assert_eq!(tree(&vm), Some((0x4060_0000, SPACE)));
+    let words = "evisor,image = \"raw\"; evisor,load-address = <0x40000000>;";
+    let vm = placed("told", &format!("{words} {reserved}")).unwrap();
+    assert_eq!(vm.image.entry_ipa, 0x4000_0000, "what is told to goes there");
+}
+
 #[test]
 fn an_image_can_lie_in_read_only_memory() {
     let rom = "memory@0 { device_type = \"memory\"; reg = <0 0 0 0x4000>; evisor,read-only; };";

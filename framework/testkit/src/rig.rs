@@ -378,12 +378,12 @@ impl Rig {
         self.world.power.expect("a component that has the vCPUs").arrive(index);
     }
 
-    /// The VM restarts.
+    /// The VM restarts. What the object did in this is the only event then.
     pub fn reset(&mut self) {
         self.parts.object.with(&mut |object| object.reset());
         self.deadlines.clear();
         self.lines.clear();
-        self.events.clear();
+        self.events = core::mem::take(&mut *lock(&self.world.log));
     }
 
     /// The object's state.

@@ -1,6 +1,6 @@
 //! Debian's arm64 kernel, some of its modules, busybox and U-Boot for the
-//! demonstrations, and the device tree of the Raspberry Pi 4 that comes with the
-//! kernel, fetched once.
+//! demonstrations, a card with them, and the device tree of the Raspberry Pi 4 that
+//! comes with the kernel, fetched once.
 //!
 //! apt fetches them with lists and a cache of their own, so that the machine's
 //! package database never learns of another architecture. apt checks the
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::card::Card;
+use crate::deployment::File;
 use crate::image::write_whole;
 use crate::initramfs;
 use crate::modules;
@@ -25,25 +27,55 @@ const FETCH: Duration = Duration::from_secs(600);
 const KERNEL: &str = "linux-image-arm64";
 const BUSYBOX: &str = "busybox-static";
 const U_BOOT: &str = "u-boot-qemu";
+const U_BOOT_PI: &str = "u-boot-rpi";
 const PI_TREE: &str = "bcm2711-rpi-4-b.dtb";
-const MODULES: &str = "modules.cpio";
+/// Another name whenever there are others in it, as what was fetched is kept.
+const MODULES: &str = "modules-2.cpio";
 
 /// What can be named, after `debian:`.
-pub const NAMES: [&str; 4] = ["linux", "initramfs", "initramfs-storage", "u-boot"];
+pub const NAMES: [&str; 7] = [
+    "linux",
+    "initramfs",
+    "initramfs-storage",
+    "card",
+    "u-boot",
+    "u-boot-rpi-4",
+    "u-boot-rpi-arm64",
+];
+
+/// What U-Boot looks for on a card, and boots; the device tree is the one it was given.
+const EXTLINUX: &str = "default linux\nlabel linux\n\tkernel /Image\n\tinitrd /initrd\n";
 
 /// The bytes of `debian:NAME`.
 pub fn read(name: &str) -> Result<Vec<u8>> {
     let store = Store::open()?;
     match name {
-        "linux" | "u-boot" => store.file(name),
+        "linux" | "u-boot" | "u-boot-rpi-4" | "u-boot-rpi-arm64" => store.file(name),
         "initramfs" => initramfs::write(&store.file("busybox")?),
-        // Linux unpacks archives that lie behind each other.
-        "initramfs-storage" => {
-            let first = initramfs::write(&store.file("busybox")?)?;
-            Ok([first, store.file(MODULES)?].concat())
-        }
+        "initramfs-storage" => storage(&store),
+        "card" => card(&store),
         _ => bail!("there is no debian:{name}: the names are debian:{}", NAMES.join(", debian:")),
     }
+}
+
+/// Linux unpacks archives that lie behind each other.
+fn storage(store: &Store) -> Result<Vec<u8>> {
+    let first = initramfs::write(&store.file("busybox")?)?;
+    Ok([first, store.file(MODULES)?].concat())
+}
+
+/// The image of a card from which firmware boots Linux.
+fn card(store: &Store) -> Result<Vec<u8>> {
+    let linux = store.file("linux")?;
+    let file = |name: &str, bytes| File { name: name.to_owned(), bytes };
+    let files = vec![
+        file("extlinux/extlinux.conf", EXTLINUX.as_bytes().to_vec()),
+        file("Image", linux),
+        file("initrd", storage(store)?),
+    ];
+    let path = store.folder.join("card");
+    Card { files, partitions: Vec::new(), size: None }.write(&path)?;
+    fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The device tree of the Raspberry Pi 4 B, and where it is.
@@ -98,7 +130,9 @@ impl Store {
     fn fetch(&self) -> Result<()> {
         self.with_apt(sources::MAIN, |apt| {
             let kernel = apt.depended_on_by(KERNEL)?;
-            let packages = [apt.describe(&kernel)?, apt.describe(BUSYBOX)?, apt.describe(U_BOOT)?];
+            let others = [BUSYBOX, U_BOOT, U_BOOT_PI];
+            let packages = [kernel.as_str()].into_iter().chain(others);
+            let packages = packages.map(|name| apt.describe(name)).collect::<Result<Vec<_>>>()?;
             for package in &packages {
                 apt.unpack(package)?;
             }
@@ -146,14 +180,20 @@ impl Store {
         let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| files.join(p));
         let busybox =
             busybox.iter().find(|p| p.is_file()).context("busybox-static holds no busybox")?;
-        let u_boot = files.join("usr/lib/u-boot/qemu_arm64/u-boot.bin");
+        let u_boot = |board: &str| files.join(format!("usr/lib/u-boot/{board}/u-boot.bin"));
         let record: String = packages.iter().map(Package::record).collect();
         write_whole(&self.folder.join("packages.txt"), record.as_bytes())?;
-        let kept =
-            [("busybox", busybox), ("linux", &kernel), (PI_TREE, &pi_tree), ("u-boot", &u_boot)];
+        let kept = [
+            ("busybox", busybox.clone()),
+            ("linux", kernel),
+            (PI_TREE, pi_tree),
+            ("u-boot", u_boot("qemu_arm64")),
+            ("u-boot-rpi-4", u_boot("rpi_4")),
+            ("u-boot-rpi-arm64", u_boot("rpi_arm64")),
+        ];
         for (name, path) in kept {
             let bytes =
-                fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             write_whole(&self.folder.join(name), &bytes)?;
         }
         let folders = ["lib", "usr/lib"].map(|p| files.join(p).join("modules").join(release));
@@ -289,7 +329,7 @@ mod tests {
         let error = read("windows").unwrap_err().to_string();
         assert!(
             error.contains(
-                "debian:linux, debian:initramfs, debian:initramfs-storage, debian:u-boot"
+                "debian:initramfs-storage, debian:card, debian:u-boot, debian:u-boot-rpi-4, debian:u-boot-rpi-arm64"
             ),
             "{error}"
         );

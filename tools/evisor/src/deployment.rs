@@ -84,7 +84,7 @@ impl Deployment {
 }
 
 const REMEDY: &str = "A name is a path relative to the manifest, image:NAME for one of \
-    eVisor's own guests, or debian:linux, debian:initramfs or debian:u-boot.";
+    eVisor's own guests, or debian:NAME for one of Debian's files.";
 
 fn refusal(reference: &Reference<'_>, error: &anyhow::Error, remedy: String) -> Diagnostic {
     let property = reference.property;

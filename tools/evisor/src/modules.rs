@@ -1,5 +1,6 @@
 //! The modules of Debian's kernel with which Linux stores things: drivers of SD host
-//! controllers, and a file system.
+//! controllers, and a file system; and with which it resets a Raspberry Pi and finds its
+//! random numbers.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::archive::Archive;
 
 /// Where they are in the kernel's folder, in the order in which they can be loaded.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 12] = [
     "drivers/mmc/host/cqhci",
     "drivers/mmc/host/sdhci",
     "drivers/mmc/host/sdhci-pltfm",
@@ -20,6 +21,8 @@ const MODULES: [&str; 10] = [
     "fs/mbcache",
     "fs/jbd2/jbd2",
     "fs/ext4/ext4",
+    "drivers/watchdog/bcm2835_wdt",
+    "drivers/char/hw_random/iproc-rng200",
 ];
 
 /// Where the archive says in which order they are loaded, a path a line.

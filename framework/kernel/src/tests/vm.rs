@@ -87,6 +87,26 @@ fn a_change_waits_for_the_last_vcpu() {
 }
 
 #[test]
+fn who_is_started_during_a_change_starts_with_the_vm() {
+    let host = Fake::new();
+    let (vm, _) = vm(host, 3);
+    let word = Entry { pc: 0, x0: 0xe8 };
+    for _ in 0..2 {
+        assert_eq!(VcpuControl::start(&vm, 2, word.pc, word.x0), Power::Off);
+        assert_eq!(vm.next(2), Next::Wait, "not before the change is made");
+        host.kicked.lock().clear();
+        vm.changed(Some(FIRST));
+        assert_eq!(*host.kicked.lock(), [0, 2]);
+        assert_eq!(vm.next(2), Next::Start(word));
+        assert_eq!(vm.next(1), Next::Wait);
+        assert_eq!(vm.next(0), Next::Start(FIRST));
+        vm.request(VmEvent::Reset);
+        assert_eq!(vm.next(2), Next::Wait);
+        assert_eq!(vm.next(0), Next::Change(VmEvent::Reset));
+    }
+}
+
+#[test]
 fn off_wins_over_reset() {
     for events in [[VmEvent::Off, VmEvent::Reset], [VmEvent::Reset, VmEvent::Off]] {
         let (vm, _) = running(Fake::new(), 1);

@@ -80,7 +80,14 @@ pub fn examine(manifest: &[u8], files: &dyn Files) {
     let gic = Some(GicVersion::V2);
     let board = BoardFacts { name: "qemu-virt".into(), gic, memory, cores: 4 };
     let registry = components().expect("no two components answer to one name");
-    let around = Surroundings { registry, left_out: LEFT_OUT, board: &board, devices: None, files };
+    let around = Surroundings {
+        registry,
+        left_out: LEFT_OUT,
+        board: &board,
+        devices: None,
+        files,
+        lost: &[],
+    };
     match read(&tree, &around) {
         Ok(deployment) => deployment.vms.iter().for_each(|vm| {
             let _ = guest_tree(&tree, vm, Some(&[7]));
