@@ -34,6 +34,17 @@ const WITHOUT_WINDOW: [&str; 8] = [
 const SHOW_CLOCK: &str = "~ # =mount -t debugfs d /sys/kernel/debug; \
     echo $(cat /sys/kernel/debug/clk/fw-clk-arm/clk_rate) Hz";
 
+/// Looks at a Raspberry Pi's system timer before and after two seconds, which take less
+/// than twenty.
+const COUNT: &str = "~ # =grep ttyS1 /proc/interrupts; \
+    a=$(devmem 0xfe003004); sleep 2; b=$(devmem 0xfe003004); \
+    echo seconds: $((b - a >= 2000000 && b - a < 20000000))";
+
+/// Has its channel 1 match in a second, and clears that.
+const MATCH: &str = "~ # =devmem 0xfe003010 32 $(($(devmem 0xfe003004) + 1000000)); \
+    sleep 3; echo match: $(devmem 0xfe003000); \
+    devmem 0xfe003000 32 2; echo and then: $(devmem 0xfe003000)";
+
 /// Makes a file system on the card, and 16 MiB on that; what they add up to is kept
 /// there too.
 pub const FILL_CARD: &str = "~ # =mke2fs -q /dev/mmcblk0 && mount -t ext4 /dev/mmcblk0 /tmp \
@@ -308,6 +319,29 @@ pub const CASES: &[Case] = &[
         ],
         status: 0,
         shows: &["Attached to firmware from 2024-01-01T00:00:00", "1500000000 Hz"],
+    },
+    Case {
+        name: "Linux has its console on a Raspberry Pi's mini UART, and a Pi's timer",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-mini-uart.dts",
+            "--send",
+            COUNT,
+            "--send",
+            MATCH,
+            "--send",
+            "~ # =poweroff",
+            "--timeout",
+            "180",
+        ],
+        status: 0,
+        shows: &[
+            "bootconsole [bcm2835aux0] enabled",
+            "ttyS1 at MMIO 0xfe215040",
+            "Level     ttyS1",
+            "seconds: 1",
+            "match: 0x00000002",
+            "and then: 0x00000000",
+        ],
     },
     Case {
         name: "Linux in a virtual Pi: spin table, card, watchdog",
@@ -602,6 +636,31 @@ pub const ON_A_PI: &[Case] = &[
             "clock rate: 0x80000000, 8 bytes, 0x00000000 0x00000000",
             "execute code: 0x80000001, no answer",
             "  6 bytes, 0x12005452 0x55555634",
+        ],
+    },
+    Case {
+        name: "Linux has its console on a Raspberry Pi's mini UART, and a Pi's timer",
+        arguments: &[
+            "tools/evisor/tests/guests/linux-mini-uart.dts",
+            "--board",
+            "raspi4",
+            "--send",
+            COUNT,
+            "--send",
+            MATCH,
+            "--send",
+            "~ # =poweroff",
+            "--timeout",
+            "180",
+        ],
+        status: 0,
+        shows: &[
+            "bootconsole [bcm2835aux0] enabled",
+            "ttyS1 at MMIO 0xfe215040",
+            "Level     ttyS1",
+            "seconds: 1",
+            "match: 0x00000002",
+            "and then: 0x00000000",
         ],
     },
     Case {
