@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -13,7 +12,7 @@ use crate::card::MIB;
 use crate::card_boots;
 use crate::card_partition;
 use crate::card_reader::CardReader;
-use crate::console::{Console, End};
+use crate::cases::ENDS;
 use crate::machine::{Machine, Seat, need_qemu};
 use crate::packages;
 use crate::process::capture;
@@ -21,11 +20,9 @@ use crate::steps::myself;
 use crate::test::Count;
 use crate::workspace;
 
-const MANIFEST: &str = "manifests/serial.dts";
+const MANIFEST: &str = ENDS.manifest;
 /// The same with its image on the card.
 const ON_CARD: &str = "tools/evisor/tests/guests/on-card.dts";
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where the first partition starts.
 pub const FAT_AT: u64 = 4 * MIB;
@@ -139,11 +136,7 @@ impl Cards {
         fs::write(&kernel, typed(&card, "evisor.bin")?)?;
         fs::write(&bundle, typed(&card, "bundle.cpio")?)?;
         let machine = Machine { card: CardReader::trying(card), ..Machine::raspi4() };
-        let qemu = machine.boot(Seat::Script, &kernel, &bundle)?;
-        let exit = "it comes back; =exit".parse().map_err(anyhow::Error::msg)?;
-        let (end, console) = Console::start(qemu)?.watch(vec![exit], LIMIT)?;
-        ensure!(end == End::Exited(Some(0)), "it ended with {end:?}; its console:\n{console}");
-        Ok(())
+        ENDS.watch(machine.boot(Seat::Script, &kernel, &bundle)?).map(drop)
     }
 
     /// Has the first partition's file system checked, with nothing to repair.

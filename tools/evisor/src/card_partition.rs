@@ -5,44 +5,43 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::card_cases::{Cards, sectors};
-use crate::card_file::CardFiles;
 use crate::card_reader::CardReader;
-use crate::cases::{CHECK_CARD, FILL_CARD};
-use crate::console::{Console, End};
-use crate::machine::{Machine, Seat, need_qemu};
+use crate::case::Case;
+use crate::cases::KEEP_FILES;
+use crate::machine::Machine;
 use crate::packages::{From, install};
 use crate::process::capture;
-use crate::run;
-use crate::script::Send;
 use crate::test::Count;
 
-const MANIFEST: &str = "tools/evisor/tests/guests/linux-partition.dts";
-const LIMIT: Duration = Duration::from_secs(300);
+const KEEPS: Case = Case::new(
+    "Linux keeps files on its partition, and the others stay as they were",
+    "tools/evisor/tests/guests/linux-partition.dts",
+)
+.sends(KEEP_FILES)
+.seconds(300);
 
 /// The guest's partition, counted from 0.
 const GUESTS: u64 = 1;
 const SECTOR: u64 = 512;
 
 pub fn case(cards: &Cards, count: &mut Count) -> Result<()> {
-    need_qemu()?;
     if debugfs().is_none() {
         install(&[("e2fsprogs", "reads ext2 file systems")], From::Release)?;
     }
-    count.one("Linux keeps files on its partition, and the others stay as they were", keep(cards));
+    count.one(KEEPS.name, keep(cards));
     Ok(())
 }
 
 fn keep(cards: &Cards) -> Result<()> {
     let data = cards.data()?;
     let partitions = ["--partition", "64M", "--partition", &data.to_string_lossy()];
-    let card = cards.write("keeps.img", MANIFEST, &partitions)?;
+    let card = cards.write("keeps.img", KEEPS.manifest, &partitions)?;
     let before = fs::read(&card)?;
-    boot(&card)?;
+    KEEPS.boot(&Machine { card: CardReader::keeping(card.clone()), ..Machine::raspi4() })?;
     let after = fs::read(&card)?;
     let (first, sectors) = sectors(&fs::File::open(&card)?, GUESTS)?;
     let range = usize::try_from(first * SECTOR)?..usize::try_from((first + sectors) * SECTOR)?;
@@ -57,19 +56,6 @@ fn keep(cards: &Cards) -> Result<()> {
     let [here, there] = [line, fs::read(sum?)?]
         .map(|line| line.split(|byte| *byte == b' ').next().map(<[u8]>::to_vec));
     ensure!(here.is_some() && here == there, "on the card is not what the guest added up");
-    Ok(())
-}
-
-/// Has Linux make a file system, fill it, start again and compare.
-fn boot(card: &Path) -> Result<()> {
-    let reader = CardReader::keeping(card.to_path_buf());
-    let machine = Machine { card: reader, ..Machine::raspi4() };
-    let files = run::prepare_with(MANIFEST.as_ref(), &machine, &CardFiles::default())?;
-    let sends = [FILL_CARD, "is filled[^~]*~ # =reboot", CHECK_CARD, "data: OK[^~]*~ # =poweroff"];
-    let sends: Result<Vec<Send>, _> = sends.iter().map(|send| send.parse()).collect();
-    let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
-    let (end, said) = Console::start(qemu)?.watch(sends.map_err(anyhow::Error::msg)?, LIMIT)?;
-    ensure!(end == End::Exited(Some(0)), "it ended with {end:?}:\n{said}");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod card_cases;
 mod card_file;
 mod card_partition;
 mod card_reader;
+mod case;
 mod cases;
 mod check;
 mod console;
