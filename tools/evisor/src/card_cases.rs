@@ -24,6 +24,8 @@ const MANIFEST: &str = ENDS.manifest;
 /// The same with its image on the card.
 const ON_CARD: &str = "tools/evisor/tests/guests/on-card.dts";
 
+const DOSFSTOOLS: packages::Package = ("dosfstools", "checks FAT file systems");
+
 /// Where the first partition starts.
 pub const FAT_AT: u64 = 4 * MIB;
 
@@ -32,9 +34,6 @@ const FILES: [&str; 4] =
     ["::/bcm2711-rpi-4-b.dtb", "::/bundle.cpio", "::/config.txt", "::/evisor.bin"];
 
 pub fn step(count: &mut Count) -> Result<()> {
-    if fsck().is_none() {
-        packages::install(&[("dosfstools", "checks FAT file systems")], packages::From::Release)?;
-    }
     packages::need("mdir", ("mtools", "reads FAT file systems"))?;
     let folder = workspace::root().join("target/evisor/sdcard");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -50,7 +49,8 @@ pub fn step(count: &mut Count) -> Result<()> {
     }
     count.one("a file that FAT cannot hold is refused", cards.refuse_large());
     card_boots::cases(&cards, count)?;
-    card_partition::case(&cards, count)
+    card_partition::case(&cards, count);
+    Ok(())
 }
 
 /// What is refused: the options, `@` being the folder of the cards, and the error.
@@ -148,7 +148,7 @@ impl Cards {
         image.read_exact_at(&mut fat, FAT_AT)?;
         let path = self.path("partition.fat");
         fs::write(&path, fat)?;
-        let fsck = fsck().context("there is no fsck.fat")?;
+        let fsck = packages::administrators("fsck.fat", DOSFSTOOLS)?;
         let checked = capture(Command::new(fsck).args(["-n", "-v"]).arg(&path));
         fs::remove_file(&path)?;
         checked.map(drop)
@@ -237,11 +237,6 @@ impl Cards {
         fs::remove_file(large)?;
         refused
     }
-}
-
-/// Where fsck.fat is: `/usr/sbin` is on root's path only.
-fn fsck() -> Option<&'static str> {
-    ["/usr/sbin/fsck.fat", "/sbin/fsck.fat"].into_iter().find(|path| Path::new(path).is_file())
 }
 
 fn sdcard(manifest: &str) -> Command {

@@ -13,8 +13,9 @@ use crate::card_reader::CardReader;
 use crate::case::Case;
 use crate::cases::KEEP_FILES;
 use crate::machine::Machine;
-use crate::packages::{From, install};
+use crate::packages::administrators;
 use crate::process::capture;
+use crate::root_file_system::E2FSPROGS;
 use crate::test::Count;
 
 const KEEPS: Case = Case::new(
@@ -28,12 +29,8 @@ const KEEPS: Case = Case::new(
 const GUESTS: u64 = 1;
 const SECTOR: u64 = 512;
 
-pub fn case(cards: &Cards, count: &mut Count) -> Result<()> {
-    if debugfs().is_none() {
-        install(&[("e2fsprogs", "reads ext2 file systems")], From::Release)?;
-    }
+pub fn case(cards: &Cards, count: &mut Count) {
     count.one(KEEPS.name, keep(cards));
-    Ok(())
 }
 
 fn keep(cards: &Cards) -> Result<()> {
@@ -63,12 +60,7 @@ fn keep(cards: &Cards) -> Result<()> {
 fn taken(cards: &Cards, partition: &Path, name: &str) -> Result<PathBuf> {
     let to = cards.path(&format!("partition-{name}"));
     let request = format!("dump /{name} {}", to.display());
-    let debugfs = debugfs().context("there is no debugfs")?;
+    let debugfs = administrators("debugfs", E2FSPROGS)?;
     capture(Command::new(debugfs).arg("-R").arg(request).arg(partition))?;
     Ok(to)
-}
-
-/// Where it is: `/sbin` is on root's path only.
-fn debugfs() -> Option<&'static str> {
-    ["/sbin/debugfs", "/usr/sbin/debugfs"].into_iter().find(|path| Path::new(path).is_file())
 }

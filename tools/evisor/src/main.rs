@@ -40,6 +40,7 @@ mod packages;
 mod passed;
 mod pi_cases;
 mod process;
+mod root_file_system;
 mod run;
 mod script;
 mod sdcard;

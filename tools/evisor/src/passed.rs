@@ -17,8 +17,9 @@ use anyhow::{Context, Result, ensure};
 use crate::case::Case;
 use crate::image::write_whole;
 use crate::machine::{Machine, Seat, need_qemu};
-use crate::packages;
+use crate::packages::administrators;
 use crate::process::capture;
+use crate::root_file_system::E2FSPROGS;
 use crate::run;
 use crate::test::Count;
 use crate::workspace;
@@ -135,17 +136,17 @@ fn sit_at(socket: &Path) -> Result<String> {
 /// The file system is made before: a guest that waits for entropy without waiting for
 /// interrupts can wait for ever in QEMU (`vcpu::trap_wfi`).
 fn sdhci() -> Result<()> {
-    packages::need("debugfs", ("e2fsprogs", "makes and reads ext4 file systems"))?;
     let folder = folder()?;
     let (card, read) = (folder.join("card.img"), folder.join("read"));
     fs::File::create(&card)?.set_len(64 << 20)?;
-    capture(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&card))?;
+    capture(Command::new(administrators("mkfs.ext4", E2FSPROGS)?).args(["-q", "-F"]).arg(&card))?;
     let drive = format!("if=sd,format=raw,file={}", card.display());
     SDHCI.boot(&with(Machine::raspi4(), "-drive", &drive))?;
+    let debugfs = administrators("debugfs", E2FSPROGS)?;
     // What Linux wrote is on the card, as it wrote it.
     let dump = |name: &str| {
         let request = format!("dump {name} {}", read.display());
-        capture(Command::new("debugfs").args(["-R", &request]).arg(&card))
+        capture(Command::new(&debugfs).args(["-R", &request]).arg(&card))
     };
     dump("file")?;
     let held = capture(Command::new("sha256sum").arg(&read))?;
