@@ -66,53 +66,6 @@ const CHECK_CARD: &str = "Booting Linux[^~]*~ # =mount -t ext4 /dev/mmcblk0 /tmp
 pub const KEEP_FILES: &[&str] =
     &[FILL_CARD, "is filled[^~]*~ # =reboot", CHECK_CARD, "data: OK[^~]*~ # =poweroff"];
 
-/// Its cores and its root from the card.
-const SHOW_PI: &str = "~ # =echo has $(nproc); mke2fs -q /dev/mmcblk0 \
-    && mount /dev/mmcblk0 /tmp && df /tmp; cat /proc/interrupts";
-
-/// Looks around, reboots, looks again.
-const PI_SENDS: [&str; 3] = [
-    SHOW_PI,
-    "CPU wake-up[^~]*~ # =reboot",
-    "Booting Linux[^~]*~ # =echo again $(nproc); poweroff",
-];
-
-/// Has U-Boot show a Pi's card, then reset the Pi, then boot Linux from the card.
-const U_BOOT_SENDS: [&str; 9] = [
-    "autoboot=",
-    "U-Boot> =bdinfo",
-    "U-Boot> =mmc info",
-    "U-Boot> =fatls mmc 0:1",
-    "U-Boot> =fatload mmc 0:1 0x2700000 initrd",
-    "U-Boot> =reset",
-    "autoboot=",
-    "U-Boot> =boot",
-    "~ # =echo has $(nproc); poweroff",
-];
-
-const U_BOOT_SHOWS: [&str; 8] = [
-    "RPI 4 Model B (0xa03115)",
-    "ethaddr     = 02:00:00:00:00:01",
-    "Name: EVISR",
-    "   Image",
-    "bytes read in",
-    "evisor: pi: restarts",
-    "Starting kernel",
-    "has 4",
-];
-
-const fn pi_shows(uart: &'static str) -> [&'static str; 7] {
-    [
-        "Raspberry Pi 4 Model B on eVisor",
-        "has 4",
-        uart,
-        "/dev/mmcblk0 ",
-        "evisor: pi: restarts",
-        "again 4",
-        "Power down",
-    ]
-}
-
 pub const CASES: &[Case] = &[
     Case::new("serial greets and echoes", "manifests/serial.dts")
         .sends(&["it comes back; =eVisor hears"])
@@ -262,24 +215,6 @@ pub const CASES: &[Case] = &[
     .sends(&[COUNT, MATCH, "~ # =poweroff"])
     .seconds(180)
     .shows(&MINI_UART),
-    Case::new("Linux in a virtual Pi: spin table, card, watchdog", "manifests/virtual-pi.dts")
-        .sends(&PI_SENDS)
-        .seconds(300)
-        .shows(&pi_shows("uart-pl011")),
-    Case::new(
-        "Linux in a virtual Pi: the same with the mini UART",
-        "tools/evisor/tests/guests/virtual-pi-mini-uart.dts",
-    )
-    .sends(&PI_SENDS)
-    .seconds(300)
-    .shows(&pi_shows("fe215040.serial")),
-    Case::new(
-        "U-Boot in a virtual Pi shows the card and boots Linux from it",
-        "manifests/virtual-pi-u-boot.dts",
-    )
-    .sends(&U_BOOT_SENDS)
-    .seconds(300)
-    .shows(&U_BOOT_SHOWS),
     Case::new(
         "of two virtual Pis one restarts, and both had their prompt",
         "manifests/virtual-pis.dts",
@@ -384,18 +319,4 @@ pub const ON_A_PI: &[Case] = &[
     .sends(KEEP_FILES)
     .seconds(300)
     .shows(&["using ADMA", "/tmp/data: OK", "Power down"]),
-    Case::new(
-        "Linux in a virtual Pi on a Pi: spin table, card, watchdog",
-        "manifests/virtual-pi.dts",
-    )
-    .sends(&PI_SENDS)
-    .seconds(300)
-    .shows(&pi_shows("uart-pl011")),
-    Case::new(
-        "U-Boot for any Pi in a virtual Pi on a Pi",
-        "tools/evisor/tests/guests/virtual-pi-u-boot-arm64.dts",
-    )
-    .sends(&U_BOOT_SENDS)
-    .seconds(300)
-    .shows(&U_BOOT_SHOWS),
 ];

@@ -51,6 +51,7 @@ mod test;
 mod toolchain;
 mod torture;
 mod verdict;
+mod virtual_pi;
 mod workspace;
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::pi_cases;
 use crate::process::{say, show};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
+use crate::virtual_pi::VIRTUAL_PI;
 use crate::workspace::{self, Crate};
 
 const CLIPPY: Package = ("rust-web-clippy", "finds mistakes in Rust");
@@ -106,7 +107,7 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES {
+    for case in CASES.iter().chain(VIRTUAL_PI) {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     native::cases(count);
@@ -116,7 +117,7 @@ pub fn system(count: &mut Count) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
-    for case in ON_A_PI {
+    for case in ON_A_PI.iter().chain(VIRTUAL_PI) {
         count.one(case.name, case.run(Board::Raspi4));
     }
     pi_cases::cases(count)
