@@ -13,6 +13,7 @@ mod card_cases;
 mod card_file;
 mod card_partition;
 mod card_reader;
+mod case;
 mod cases;
 mod check;
 mod console;
@@ -39,6 +40,7 @@ mod packages;
 mod passed;
 mod pi_cases;
 mod process;
+mod root_file_system;
 mod run;
 mod script;
 mod sdcard;
@@ -49,6 +51,7 @@ mod test;
 mod toolchain;
 mod torture;
 mod verdict;
+mod virtual_pi;
 mod workspace;
 
 #[cfg(test)]
