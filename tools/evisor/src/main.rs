@@ -26,6 +26,7 @@ mod fuzz;
 mod image;
 mod include;
 mod initramfs;
+mod kernel8;
 mod linux;
 mod machine;
 mod manifest;

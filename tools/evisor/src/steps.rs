@@ -10,6 +10,7 @@ use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, Case, ON_A_PI};
 use crate::image::{Features, Image};
+use crate::kernel8;
 use crate::linux;
 use crate::machine::Machine;
 use crate::minimal;
@@ -119,7 +120,8 @@ pub fn raspi4(count: &mut Count) -> Result<()> {
     for case in ON_A_PI {
         count.one(case.name, boot(case));
     }
-    pi_cases::cases(count)
+    pi_cases::cases(count)?;
+    kernel8::cases(count)
 }
 
 /// The bench, the image's sizes and Linux's instructions, against their budgets.
