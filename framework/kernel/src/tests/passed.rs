@@ -116,7 +116,6 @@ fn bound(devices: Vec<ObjectPlan>) -> Result<crate::Bound, Box<ManifestError>> {
         name: String::from("vm"),
         path: String::from("/vm"),
         cpus: Vec::new(),
-        first_core: 0,
         memory: Vec::new(),
         image: ImagePlan { file: String::new(), packed: false, parts: Vec::new(), entry_ipa: 0 },
         initrd: None,
@@ -127,7 +126,15 @@ fn bound(devices: Vec<ObjectPlan>) -> Result<crate::Bound, Box<ManifestError>> {
         on_reset: Outcome::Stop,
         objects: [controller].into_iter().chain(devices).collect(),
     };
-    bind(&Deployment { version: 1, root_objects: Vec::new(), vms: Vec::from([vm]) }, Fake::new())
+    bind(
+        &Deployment {
+            version: 1,
+            root_objects: Vec::new(),
+            vms: Vec::from([vm]),
+            schedulers: Vec::new(),
+        },
+        Fake::new(),
+    )
 }
 
 #[test]
