@@ -30,8 +30,8 @@ const NEXT: u32 = 1;
 /// The one that goes to all others.
 const ALL: u32 = 8;
 
-/// A second.
-const LIMIT: u64 = 1_000_000;
+/// How long one core waits for another, in microseconds.
+const LIMIT: u64 = 5_000_000;
 
 type Words = [AtomicU32; COUNT];
 

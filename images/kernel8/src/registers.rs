@@ -46,7 +46,8 @@ impl Registers {
     }
 }
 
-/// Whether `done` came true within so many microseconds.
+/// Whether `done` came true within so many microseconds; it is asked again at their end, as
+/// a hypervisor may have stopped the core meanwhile.
 pub fn within(micros: u64, mut done: impl FnMut() -> bool) -> bool {
     let (start, counts) = (count(), micros.saturating_mul(CNTFRQ_EL0.get()) / 1_000_000);
     loop {
@@ -54,7 +55,7 @@ pub fn within(micros: u64, mut done: impl FnMut() -> bool) -> bool {
             return true;
         }
         if count().wrapping_sub(start) > counts {
-            return false;
+            return done();
         }
         core::hint::spin_loop();
     }
@@ -64,8 +65,13 @@ pub fn delay(micros: u64) {
     within(micros, || false);
 }
 
+/// Microseconds since a count of the generic timer's.
+pub fn micros_since(start: u64) -> u64 {
+    count().wrapping_sub(start).saturating_mul(1_000_000) / CNTFRQ_EL0.get().max(1)
+}
+
 /// The generic timer's count, not read before what comes before it.
-fn count() -> u64 {
+pub fn count() -> u64 {
     barrier::isb(SY);
     CNTVCT_EL0.get()
 }
