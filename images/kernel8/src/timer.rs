@@ -69,10 +69,13 @@ fn matches(channel: u32) -> bool {
 }
 
 /// Has the channel match soon, and gives when; not too soon, for one whose time has passed
-/// when it is written would not match for an hour.
+/// when it is written would not match for an hour. Of a core that was stopped meanwhile
+/// that cannot be told: then another match is asked for, and the one that may have been is
+/// cleared.
 fn compare(channel: u32) -> u32 {
     let mut at = 0;
     for ahead in [2_000, 10_000, 50_000] {
+        TIMER.write(CS, 1 << channel);
         let start = TIMER.read(CLO);
         at = start.wrapping_add(ahead);
         TIMER.write(C0 + 4 * channel as usize, at);
