@@ -27,6 +27,7 @@ mod fuzz;
 mod image;
 mod include;
 mod initramfs;
+mod kernel8;
 mod linux;
 mod machine;
 mod manifest;

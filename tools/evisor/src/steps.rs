@@ -10,6 +10,7 @@ use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI};
 use crate::image::{Features, Image};
+use crate::kernel8;
 use crate::linux;
 use crate::machine::{Board, Machine};
 use crate::minimal;
@@ -120,7 +121,8 @@ pub fn raspi4(count: &mut Count) -> Result<()> {
     for case in ON_A_PI.iter().chain(VIRTUAL_PI) {
         count.one(case.name, case.run(Board::Raspi4));
     }
-    pi_cases::cases(count)
+    pi_cases::cases(count)?;
+    kernel8::cases(count)
 }
 
 /// The bench, the image's sizes and Linux's instructions, against their budgets.
