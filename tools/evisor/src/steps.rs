@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::absent_cases;
 use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
@@ -106,7 +107,7 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES {
+    for case in CASES.iter().chain(absent_cases::CASES) {
         count.one(case.name, boot(case));
     }
     native::cases(count);

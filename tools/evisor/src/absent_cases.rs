@@ -1,0 +1,51 @@
+//! What software in a virtual Pi makes of devices that are not there.
+
+use crate::cases::Case;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "U-Boot in a virtual Pi looks for devices that are not there, and goes on",
+        arguments: &[
+            "tools/evisor/tests/guests/virtual-pi-looks.dts",
+            "--send",
+            "autoboot=",
+            "--send",
+            "U-Boot> =pci enum",
+            "--send",
+            "U-Boot> =usb start",
+            "--send",
+            "--until",
+            "U-Boot> usb start[^>]*not available",
+            "--timeout",
+            "120",
+        ],
+        status: 0,
+        shows: &[
+            "Unsupported GENETv1.0",
+            "No ethernet found.",
+            "PCIe BRCM: link down",
+            "Bus usb@7e980000: Port not available.",
+        ],
+    },
+    Case {
+        name: "Linux in a virtual Pi does not look for them; the thermometer",
+        arguments: &[
+            "manifests/virtual-pi.dts",
+            "--send",
+            "~ # =for a in fe980040 fd504068 fd580000 fd5d2200; do echo $a: $(devmem 0x$a); done; \
+             cat /proc/device-tree/scb/*/status; ls /proc/device-tree/thermal-zones; poweroff",
+            "--timeout",
+            "120",
+        ],
+        status: 0,
+        shows: &[
+            "fe980040: 0x00000000",
+            "fd504068: 0x00000080",
+            "fd580000: 0x00000000",
+            "fd5d2200: 0x000106F8",
+            "disabled",
+            "cpu-thermal",
+            "Power down",
+        ],
+    },
+];
