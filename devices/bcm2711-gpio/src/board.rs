@@ -11,21 +11,26 @@ pub(crate) fn pins(
     node: &Node<'_>,
     grants: &mut dyn Grants,
 ) -> Result<Option<HostPins>, BuildError> {
-    let Some(bytes) = node.bytes(PROPERTY) else { return Ok(None) };
-    let (cells, rest) = bytes.as_chunks();
+    let Some(list) = node.bytes(PROPERTY) else { return Ok(None) };
+    grants.host_pins(listed(list)?).map(Some)
+}
+
+/// A bit for each pin in a list of cells.
+pub(crate) fn listed(list: &[u8]) -> Result<u64, BuildError> {
+    let error = |problem, remedy| BuildError::property(PROPERTY, problem, remedy);
+    let (cells, rest) = list.as_chunks();
     if cells.is_empty() || !rest.is_empty() {
-        let remedy = "write them as in <17 27>";
-        return Err(BuildError::property(PROPERTY, "is not a list of pins", remedy));
+        return Err(error("is not a list of pins", "write it as in <17 27>"));
     }
-    let pins = cells.iter().try_fold(0, |pins, cell| {
-        let bit = Some(u32::from_be_bytes(*cell)).filter(|pin| *pin < PINS).map(|pin| 1 << pin);
-        bit.filter(|bit| pins & bit == 0).map(|bit| pins | bit)
-    });
-    let pins = pins.ok_or_else(|| {
-        let problem = "names a pin twice, or one that is not there";
-        BuildError::property(PROPERTY, problem, "list each of 0 to 57 once at most")
-    })?;
-    grants.host_pins(pins).map(Some)
+    let mut pins = 0;
+    for pin in cells.iter().copied().map(u32::from_be_bytes) {
+        if pin >= PINS || pins >> pin & 1 != 0 {
+            let problem = "names a pin twice, or one that is not there";
+            return Err(error(problem, "list each of 0 to 57 once at most"));
+        }
+        pins |= 1 << pin;
+    }
+    Ok(pins)
 }
 
 impl Gpio {
