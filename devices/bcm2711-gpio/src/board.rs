@@ -59,6 +59,7 @@ impl Gpio {
 
     /// Has all of them be as they are here.
     pub(crate) fn show(&self) {
+        self.drive(ALL);
         self.show_pulls(ALL);
         self.show_functions(ALL);
     }
@@ -67,10 +68,7 @@ impl Gpio {
     /// is not the guest's: such a pin is an input.
     fn show_functions(&self, pins: u64) {
         let Some(board) = &self.board else { return };
-        // Silicon keeps what an output will be, and QEMU does not.
-        self.drive(pins);
         board.set_outputs(pins, self.outputs);
-        self.drive(pins);
     }
 
     fn show_pulls(&self, pins: u64) {

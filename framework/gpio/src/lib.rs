@@ -3,9 +3,8 @@
 //!
 //! Pins share registers: those with a field for each pin are read, changed and written under
 //! one lock, and of the others a bit that is 0 changes nothing. So no call changes a pin that
-//! it does not name, whoever calls beside it. Nobody else may write these registers: not the
-//! firmware either, once a VM has pins, but for pins of its own it writes no more than the
-//! bits of those (GPSET, GPCLR).
+//! it does not name, whoever calls beside it. (The VideoCore's firmware takes no such lock.
+//! What it does with pins while an Arm runs is not published.)
 //!
 //! No alternate functions, and no events: a pin is an input or an output.
 

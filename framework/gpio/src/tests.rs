@@ -125,6 +125,25 @@ fn two_owners_do_not_disturb_each_other() {
     assert_eq!(both, 3 << 17);
 }
 
+/// The same on two cores at once: neither's field is what the other read before.
+#[test]
+fn two_owners_at_once() {
+    let board = Board::new(0);
+    std::thread::scope(|scope| {
+        for pin in [17, 18] {
+            let (pins, board) = (HostPins::new(board.gpio, 1 << pin), &board);
+            scope.spawn(move || {
+                for round in 0..100_000 {
+                    let field = round & 1;
+                    pins.set_outputs(u64::MAX, u64::from(field) << pin);
+                    let found = board.word(GPFSEL[1]) >> (pin % 10 * 3) & 7;
+                    assert_eq!(found, field, "{pin} in round {round}");
+                }
+            });
+        }
+    });
+}
+
 /// What the board needs: the console's pins, the card's, the wireless chip's.
 #[test]
 fn the_boards_own_pins_are_not_free() {

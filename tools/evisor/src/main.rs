@@ -39,6 +39,7 @@ mod outside;
 mod packages;
 mod passed;
 mod pi_cases;
+mod pins_cases;
 mod process;
 mod run;
 mod script;

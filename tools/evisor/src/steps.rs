@@ -18,6 +18,7 @@ use crate::native;
 use crate::packages::Package;
 use crate::passed;
 use crate::pi_cases;
+use crate::pins_cases;
 use crate::process::{Progress, say, show};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
@@ -107,7 +108,7 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES.iter().chain(absent_cases::CASES) {
+    for case in CASES.iter().chain(absent_cases::CASES).chain(pins_cases::CASES) {
         count.one(case.name, boot(case));
     }
     native::cases(count);
@@ -117,7 +118,7 @@ pub fn system(count: &mut Count) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
-    for case in ON_A_PI {
+    for case in ON_A_PI.iter().chain(pins_cases::ON_A_PI) {
         count.one(case.name, boot(case));
     }
     pi_cases::cases(count)
