@@ -133,7 +133,10 @@ pub(crate) fn line(binder: &mut Binder<'_>, index: usize) -> Result<(), BuildErr
 pub(crate) fn pins(binder: &mut Binder<'_>, pins: u64) -> Result<HostPins, BuildError> {
     let error = |problem: String, remedy| BuildError::property("evisor,pins", problem, remedy);
     let gpio = binder.common.host.gpio().ok_or_else(|| {
-        error("the board has no pins to give".to_string(), "leave it out, or take another board")
+        error(
+            "the board has no pins to give".to_string(),
+            "leave it out; a VM that has the whole GPIO leaves none either",
+        )
     })?;
     let own = pins & !gpio.free();
     if own != 0 {
