@@ -53,6 +53,8 @@ pub struct Needs {
     /// It stands for a device of the board, which `evisor,device` names: its windows
     /// and lines are those of that device, as many as the node lists.
     pub host_device: bool,
+    /// It is a scheduler: `evisor,cores` lists the cores that one of it is built for.
+    pub cores: bool,
 }
 
 impl Needs {
@@ -69,6 +71,7 @@ impl Needs {
         block: false,
         storage: false,
         host_device: false,
+        cores: false,
     };
 }
 

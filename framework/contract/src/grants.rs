@@ -11,6 +11,7 @@ use crate::host_device::{HostMailbox, HostPins, HostWindow};
 use crate::memory::Memory;
 use crate::node::BuildError;
 use crate::port::NotifyPort;
+use crate::scheduler::Share;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -476,6 +477,12 @@ pub trait Grants {
     fn host_line(&mut self, index: usize) -> Result<(), BuildError> {
         let _ = index;
         Err(BuildError::new("gets no interrupt here", DEFECT))
+    }
+
+    /// For a scheduler: what the vCPUs of its core were promised, each at the number that
+    /// it has as a member.
+    fn members(&self) -> &[Share] {
+        &[]
     }
 
     /// The property mailbox of the board's firmware, if it has one.

@@ -37,6 +37,7 @@ mod object;
 mod port;
 mod registry;
 mod reply;
+mod scheduler;
 mod state;
 pub mod tag;
 
@@ -61,10 +62,12 @@ pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};
 pub use object::{Backend, Calls, Mmio, Notify, Object, Registers};
 pub use port::{
-    BackendPort, CallPort, MmioPort, NotifyPort, ObjectPort, Parts, RegisterPort, Shared,
+    BackendPort, CallPort, MmioPort, NotifyPort, ObjectPort, Parts, RegisterPort, SchedulerPort,
+    Shared,
 };
 pub use registry::{DuplicateCompatible, components};
 pub use reply::{Reply, Status, Words};
+pub use scheduler::{Choice, Scheduler, Share};
 pub use state::{Restore, RestoreError, Save};
 
 #[doc(hidden)]

@@ -10,6 +10,7 @@ use crate::context::{Context, Effect};
 use crate::node::BuildError;
 use crate::object::{Backend, Calls, Mmio, Notify, Object, Registers};
 use crate::reply::Words;
+use crate::scheduler::{Choice, Scheduler};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -77,6 +78,16 @@ pub trait BackendPort: Sync {
     fn open(&self, port: u32, opening: &BlockOpening) -> Result<u64, BuildError>;
 }
 
+/// The port of a scheduler.
+pub trait SchedulerPort: Sync {
+    /// See [`Scheduler::wake`].
+    fn wake(&self, member: usize, now: u64);
+    /// See [`Scheduler::sleep`].
+    fn sleep(&self, member: usize, now: u64);
+    /// See [`Scheduler::choose`].
+    fn choose(&self, now: u64) -> Choice;
+}
+
 impl<T: Object> ObjectPort for Shared<T> {
     fn with(&self, f: &mut dyn FnMut(&mut dyn Object)) {
         f(&mut *self.object.lock());
@@ -127,6 +138,18 @@ impl<T: Backend> BackendPort for Shared<T> {
     }
 }
 
+impl<T: Scheduler> SchedulerPort for Shared<T> {
+    fn wake(&self, member: usize, now: u64) {
+        self.object.lock().wake(member, now);
+    }
+    fn sleep(&self, member: usize, now: u64) {
+        self.object.lock().sleep(member, now);
+    }
+    fn choose(&self, now: u64) -> Choice {
+        self.object.lock().choose(now)
+    }
+}
+
 /// A built object, with the ports of the facets that it has and the names that
 /// it answers to by itself. (Addresses and lines come from the node.)
 pub struct Parts {
@@ -146,6 +169,8 @@ pub struct Parts {
     pub notify: Option<&'static dyn NotifyPort>,
     /// For an object that answers its holders.
     pub backend: Option<&'static dyn BackendPort>,
+    /// For a scheduler.
+    pub scheduler: Option<&'static dyn SchedulerPort>,
 }
 
 /// A built object of known type, on its way to [`Parts`]: a method adds a facet,
@@ -169,6 +194,7 @@ impl Parts {
             call_ranges: Vec::new(),
             notify: None,
             backend: None,
+            scheduler: None,
         };
         PartsOf { shared, parts }
     }
@@ -224,6 +250,16 @@ impl<T: Object> PartsOf<T> {
         T: Backend,
     {
         self.parts.backend = Some(self.shared);
+        self
+    }
+
+    /// It says which vCPU a core runs.
+    #[must_use]
+    pub fn scheduler(mut self) -> Self
+    where
+        T: Scheduler,
+    {
+        self.parts.scheduler = Some(self.shared);
         self
     }
 

@@ -171,9 +171,9 @@ fn connect(
 }
 
 fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<ManifestError>> {
-    let affinities = plan.cpus.iter().map(|cpu| cpu.affinity);
+    let cpus = plan.cpus.iter().map(|cpu| (cpu.affinity, cpu.core));
     let offset = common.host.now();
-    let vm = Vm::new(id, plan.name.clone(), affinities, plan.first_core, offset, common.host);
+    let vm = Vm::new(id, plan.name.clone(), cpus, offset, common.host);
     let vm: &'static Vm = Box::leak(Box::new(vm));
     let control = Parts::new(VmObject(vm)).notify().done();
     let control = control.notify.ok_or_else(|| defect(&plan.path, "cannot be notified"))?;

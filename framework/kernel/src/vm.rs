@@ -28,6 +28,7 @@ impl Attention {
 /// A vCPU as its VM knows it. It is pinned to a core.
 struct Slot {
     affinity: u64,
+    core: usize,
     power: AtomicU8,
     in_guest: AtomicBool,
     /// Where it starts and with what in x0, while it is [`PENDING`].
@@ -73,7 +74,6 @@ pub struct Vm {
     /// Its name.
     pub name: String,
     host: &'static dyn Host,
-    first_core: usize,
     slots: Vec<Slot>,
     wanted: AtomicU8,
     /// One core has the change in hand.
@@ -89,19 +89,18 @@ const OFF: u8 = 1;
 const RESET: u8 = 2;
 
 impl Vm {
-    /// A VM whose vCPUs have these affinities, and run on the cores from `first_core`
-    /// on. It is off, until [`changed`](Self::changed) says otherwise.
+    /// A VM whose vCPUs have these affinities and run on these cores. It is off, until [`changed`](Self::changed) says otherwise.
     pub fn new(
         id: u16,
         name: String,
-        affinities: impl Iterator<Item = u64>,
-        first_core: usize,
+        cpus: impl Iterator<Item = (u64, usize)>,
         offset: u64,
         host: &'static dyn Host,
     ) -> Self {
-        let slots = affinities
-            .map(|affinity| Slot {
+        let slots = cpus
+            .map(|(affinity, core)| Slot {
                 affinity,
+                core,
                 power: AtomicU8::new(STOPPED),
                 in_guest: AtomicBool::new(false),
                 entry: AtomicU64::new(0),
@@ -113,7 +112,6 @@ impl Vm {
             id,
             name,
             host,
-            first_core,
             slots,
             wanted: AtomicU8::new(OFF),
             changing: AtomicBool::new(true),
@@ -183,12 +181,12 @@ impl Vm {
 
     /// The core that vCPU `index` runs on.
     pub fn core_of(&self, index: usize) -> usize {
-        self.first_core + index
+        self.slots.get(index).map_or(usize::MAX, |slot| slot.core)
     }
 
     /// Which of its vCPUs runs on `core`.
     pub fn vcpu_on(&self, core: usize) -> Option<usize> {
-        core.checked_sub(self.first_core).filter(|index| *index < self.slots.len())
+        self.slots.iter().position(|slot| slot.core == core)
     }
 
     /// What the core of vCPU `index` does now. The vCPU is not in its guest; if

@@ -7,6 +7,7 @@ use crate::surroundings::Surroundings;
 use crate::{MAX_VCPUS, matching, words};
 use alloc::format;
 use alloc::vec::Vec;
+use evisor_contract::Share;
 use evisor_fdt::Node;
 
 /// The bits of MPIDR_EL1 that are affinity (Arm ARM DDI 0487): Aff3, and Aff2 to
@@ -33,7 +34,12 @@ pub(crate) fn read<'t>(
     one_component(faults, around, &nodes, objects);
     let mut cpus: Vec<CpuPlan> = Vec::new();
     for node in nodes {
-        let cpu = CpuPlan { affinity: affinity(faults, node), path: node.path() };
+        let cpu = CpuPlan {
+            affinity: affinity(faults, node),
+            path: node.path(),
+            core: 0,
+            share: Share::default(),
+        };
         if let Some(other) = cpus.iter().find(|other| other.affinity == cpu.affinity) {
             let message = format!("{:#x} is the reg of {} too", cpu.affinity, other.path);
             faults.property(node, "reg", message, "give each cpu a number of its own");

@@ -6,7 +6,7 @@
 use crate::host_device::HostDevicePlan;
 use alloc::string::String;
 use alloc::vec::Vec;
-use evisor_contract::{Declaration, Node, Rights};
+use evisor_contract::{Declaration, Node, Rights, Share};
 
 /// A whole deployment.
 #[derive(Clone, Debug)]
@@ -17,6 +17,18 @@ pub struct Deployment {
     pub root_objects: Vec<ObjectPlan>,
     /// The VMs, in the order of the manifest.
     pub vms: Vec<VmPlan>,
+    /// Who says which vCPU a core runs, where the manifest says so: at most one for a
+    /// core. A core without has one vCPU at most.
+    pub schedulers: Vec<SchedulerPlan>,
+}
+
+/// The scheduler of one core.
+#[derive(Clone, Debug)]
+pub struct SchedulerPlan {
+    /// The core. Its members are the vCPUs that run on it, in the order of the VMs.
+    pub core: usize,
+    /// The object to be built.
+    pub object: ObjectPlan,
 }
 
 /// A VM.
@@ -28,8 +40,6 @@ pub struct VmPlan {
     pub path: String,
     /// Its vCPUs; the first one boots.
     pub cpus: Vec<CpuPlan>,
-    /// The core that its first vCPU runs on; the others run on those that follow.
-    pub first_core: usize,
     /// Its memory, in the order of the manifest. The first region is writable;
     /// what is booted goes there unless the manifest says where.
     pub memory: Vec<MemoryPlan>,
@@ -70,6 +80,10 @@ pub struct CpuPlan {
     pub affinity: u64,
     /// Its node's path.
     pub path: String,
+    /// The core that it runs on.
+    pub core: usize,
+    /// What it was promised of that core's time.
+    pub share: Share,
 }
 
 /// A region of a VM's memory; page aligned.

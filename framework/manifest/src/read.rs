@@ -24,7 +24,12 @@ pub fn read(tree: &Tree<'_>, around: &Surroundings<'_>) -> Result<Deployment, Ve
     let faults = Faults::default();
     let deployment = match version_is_known(&faults, tree.root()) {
         true => deployment(&faults, around, tree.root()),
-        false => Deployment { version: 0, root_objects: Vec::new(), vms: Vec::new() },
+        false => Deployment {
+            version: 0,
+            root_objects: Vec::new(),
+            vms: Vec::new(),
+            schedulers: Vec::new(),
+        },
     };
     let faults = faults.into_found();
     if faults.is_empty() { Ok(deployment) } else { Err(faults) }
@@ -64,8 +69,11 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     }
     let mut cores = 0;
     let mut read = |node: &Node<'_>| {
-        let vm = vm::read(faults, around, &served, *node, cores);
-        cores += vm.cpus.len();
+        let mut vm = vm::read(faults, around, &served, *node);
+        for cpu in &mut vm.cpus {
+            cpu.core = cores;
+            cores += 1;
+        }
         vm
     };
     let vms: Vec<VmPlan> = vms.iter().map(&mut read).collect();
@@ -73,7 +81,7 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     blocks::check_owners(faults, root, &vms);
     check_total(faults, around, root, &root_objects, &vms);
     host_device::check_owners(faults, root, &vms);
-    Deployment { version: VERSION, root_objects, vms }
+    Deployment { version: VERSION, root_objects, vms, schedulers: Vec::new() }
 }
 
 fn root_object<'t>(

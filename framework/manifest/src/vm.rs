@@ -34,7 +34,6 @@ pub(crate) fn read<'t>(
     around: &Surroundings<'_>,
     served: &Served<'t>,
     vm: Node<'t>,
-    first_core: usize,
 ) -> VmPlan {
     words::check(faults, vm, &WORDS);
     let mut contents = Contents::default();
@@ -52,7 +51,6 @@ pub(crate) fn read<'t>(
         name: vm.name().to_string(),
         path: vm.path(),
         cpus,
-        first_core,
         memory,
         image: boot.image,
         initrd: boot.initrd,

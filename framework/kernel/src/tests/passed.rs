@@ -116,7 +116,6 @@ pub fn vm(name: &str, objects: Vec<ObjectPlan>) -> VmPlan {
         name: name.to_string(),
         path: alloc::format!("/{name}"),
         cpus: Vec::new(),
-        first_core: 0,
         memory: Vec::new(),
         image: ImagePlan { file: String::new(), packed: false, parts: Vec::new(), entry_ipa: 0 },
         initrd: None,
@@ -129,10 +128,15 @@ pub fn vm(name: &str, objects: Vec<ObjectPlan>) -> VmPlan {
     }
 }
 
+/// VMs, and nothing that serves all of them.
+pub fn deployment(vms: Vec<VmPlan>) -> Deployment {
+    Deployment { version: 1, root_objects: Vec::new(), vms, schedulers: Vec::new() }
+}
+
 fn bound(devices: Vec<ObjectPlan>) -> Result<crate::Bound, Box<ManifestError>> {
     let controller = object("controller", &CONTROLLER);
     let vm = vm("vm", [controller].into_iter().chain(devices).collect());
-    bind(&Deployment { version: 1, root_objects: Vec::new(), vms: Vec::from([vm]) }, Fake::new())
+    bind(&deployment(Vec::from([vm])), Fake::new())
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Pins of the board, and whose they are.
 
 use super::Fake;
-use super::passed::{object, vm};
+use super::passed::{deployment, object, vm};
 use crate::bind;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use evisor_contract::{Declaration, Needs, Object, Parts};
-use evisor_manifest::{Deployment, ManifestError, ObjectPlan};
+use evisor_manifest::{ManifestError, ObjectPlan};
 
 struct Holder;
 
@@ -43,7 +43,7 @@ fn two(has_pins: bool, pins: [u32; 2]) -> Result<crate::Bound, Box<ManifestError
     let vms =
         [vm("one", Vec::from([holder("one", one)])), vm("two", Vec::from([holder("two", two)]))];
     let host: &'static Fake = Box::leak(Box::new(Fake { has_pins, ..Fake::default() }));
-    bind(&Deployment { version: 1, root_objects: Vec::new(), vms: vms.into() }, host)
+    bind(&deployment(vms.into()), host)
 }
 
 /// Path, property and message of what is refused.

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use evisor_contract::{Clock, Context, Power, VcpuControl, VmEvent};
 
 fn vm(host: &'static Fake, vcpus: u64) -> (Vm, Box<[&'static AtomicU32]>) {
-    let vm = Vm::new(3, "test".to_string(), 0..vcpus, 0, 100, host);
+    let vm = Vm::new(3, "test".to_string(), (0..vcpus).map(|n| (n, n as usize)), 100, host);
     let words: Box<[&'static AtomicU32]> =
         (0..vcpus).map(|_| &*Box::leak(Box::new(AtomicU32::new(0)))).collect();
     for (index, word) in words.iter().enumerate() {
@@ -46,7 +46,7 @@ fn off_before_it_starts_and_on_after() {
 #[test]
 fn a_vm_has_the_cores_from_its_first_on() {
     let host = Fake::new();
-    let vm = Vm::new(1, "test".to_string(), 0..2, 2, 0, host);
+    let vm = Vm::new(1, "test".to_string(), [(0, 2), (1, 3)].into_iter(), 0, host);
     assert_eq!([0, 1, 2, 3, 4].map(|core| vm.vcpu_on(core)), [None, None, Some(0), Some(1), None]);
     vm.changed(Some(FIRST));
     assert_eq!(VcpuControl::start(&vm, 1, 0x1000, 5), Power::Off);

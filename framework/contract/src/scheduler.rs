@@ -1,0 +1,48 @@
+//! Schedulers: which of its vCPUs a core runs.
+//!
+//! A scheduler is built once for each core that its node lists, and is told and
+//! asked by that core alone, so that its lock is never waited for. It is a state
+//! machine like every object: it sees counts that it is given, sets no timer and
+//! knows no vCPU but by the number that it has among the core's *members*.
+
+use crate::object::Object;
+
+/// What a vCPU was promised of its core's time: its node says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Of two, the one with the higher number goes first.
+    pub priority: u8,
+    /// How long it may run in a period, in microseconds; 0 if nothing is said.
+    pub budget: u32,
+    /// How long the period is, in microseconds; 0 if nothing is said.
+    pub period: u32,
+}
+
+/// What a core does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The member that runs; `None` if none can.
+    pub member: Option<usize>,
+    /// The host's count at which to choose again, whatever happens; `u64::MAX` if only
+    /// a member that wakes or sleeps changes anything. The core's timer is set for no
+    /// other reason.
+    pub until: u64,
+}
+
+/// The facet of a scheduler. All its members sleep at first.
+///
+/// A member *wakes* when it starts, or has an interrupt or a deadline of its own timer;
+/// it *sleeps* while it is off, or waits in WFI. Either may be said again of one that is
+/// awake or asleep already. `now` is the host's count, and never runs backwards.
+pub trait Scheduler: Object {
+    /// `member` can run.
+    fn wake(&mut self, member: usize, now: u64);
+
+    /// `member` has nothing to run until it wakes.
+    fn sleep(&mut self, member: usize, now: u64);
+
+    /// Decides what the core does from `now` on. The time since the last choice is the
+    /// chosen member's; what [`wake`](Self::wake) and [`sleep`](Self::sleep) said since
+    /// is no part of a choice until then.
+    fn choose(&mut self, now: u64) -> Choice;
+}
