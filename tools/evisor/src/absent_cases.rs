@@ -33,7 +33,8 @@ pub const CASES: &[Case] = &[
             "manifests/virtual-pi.dts",
             "--send",
             "~ # =for a in fe980040 fd504068 fd580000 fd5d2200; do echo $a: $(devmem 0x$a); done; \
-             cat /proc/device-tree/scb/*/status; ls /proc/device-tree/thermal-zones; poweroff",
+             for n in /proc/device-tree/*/*/status; do echo $n 'is' $(tr -d '\\0' < $n); done; \
+             ls /proc/device-tree/thermal-zones; poweroff",
             "--timeout",
             "120",
         ],
@@ -43,7 +44,9 @@ pub const CASES: &[Case] = &[
             "fd504068: 0x00000080",
             "fd580000: 0x00000000",
             "fd5d2200: 0x000106F8",
-            "disabled",
+            "scb/ethernet@7d580000/status is disabled",
+            "scb/pcie@7d500000/status is disabled",
+            "soc/usb@7e980000/status is disabled",
             "cpu-thermal",
             "Power down",
         ],
