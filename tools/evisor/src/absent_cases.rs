@@ -13,7 +13,6 @@ pub const CASES: &[Case] = &[
             "U-Boot> =pci enum",
             "--send",
             "U-Boot> =usb start",
-            "--send",
             "--until",
             "U-Boot> usb start[^>]*not available",
             "--timeout",

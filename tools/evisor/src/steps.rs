@@ -108,7 +108,7 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES.iter().chain(absent_cases::CASES).chain(pins_cases::CASES) {
+    for case in CASES.iter().chain(absent_cases::CASES) {
         count.one(case.name, boot(case));
     }
     native::cases(count);
