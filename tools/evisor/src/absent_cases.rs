@@ -14,7 +14,7 @@ pub const CASES: &[Case] = &[
             "--send",
             "U-Boot> =usb start",
             "--until",
-            "U-Boot> usb start[^>]*not available",
+            "usb start[^>]*not available",
             "--timeout",
             "120",
         ],
