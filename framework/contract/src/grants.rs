@@ -130,6 +130,7 @@ impl Line {
     /// Sets a level line. To say again what was said last is harmless.
     #[inline(always)]
     pub fn set(&self, up: bool, cx: &mut Context) {
+        self.0.to.set_level(up);
         self.0.send(u64::from(up), cx);
     }
 
