@@ -423,10 +423,11 @@ pub trait Grants {
         Err(BuildError::new("gets no memory here", DEFECT))
     }
 
-    /// The blocks that `evisor,block` names.
+    /// The blocks that `evisor,block` names; a port of no blocks if the node has none,
+    /// for a slot without a medium.
     ///
     /// # Errors
-    /// It names none, or the store has no such part.
+    /// It names no store, or the store has no such part.
     fn block(&mut self) -> Result<BlockPort, BuildError> {
         Err(BuildError::new("gets no blocks here", DEFECT))
     }

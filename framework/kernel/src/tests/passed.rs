@@ -71,7 +71,7 @@ static DEVICE: Declaration = Declaration {
     describe: |_, _| Ok(()),
 };
 
-fn object(name: &str, declaration: &'static Declaration) -> ObjectPlan {
+pub(super) fn object(name: &str, declaration: &'static Declaration) -> ObjectPlan {
     ObjectPlan {
         path: alloc::format!("/vm/{name}"),
         name: name.to_string(),
@@ -96,7 +96,7 @@ fn device(physical: u64, intid: u32) -> ObjectPlan {
             WindowPlan { ipa: 0x1000, size: 0x1000, access },
             WindowPlan { ipa: 0x3010, size: 0x20, access },
         ]),
-        lines: Vec::from([LinePlan { controller: 0, intid: 40, level: false }]),
+        lines: Vec::from([LinePlan { controller: 0, intid: 40, level: false, shared: false }]),
         host: Some(HostDevicePlan {
             path: String::from("/device"),
             known: true,
@@ -111,7 +111,13 @@ fn device(physical: u64, intid: u32) -> ObjectPlan {
 }
 
 fn bound(devices: Vec<ObjectPlan>) -> Result<crate::Bound, Box<ManifestError>> {
-    let controller = object("controller", &CONTROLLER);
+    bound_with(object("controller", &CONTROLLER), devices)
+}
+
+pub(super) fn bound_with(
+    controller: ObjectPlan,
+    devices: Vec<ObjectPlan>,
+) -> Result<crate::Bound, Box<ManifestError>> {
     let vm = VmPlan {
         name: String::from("vm"),
         path: String::from("/vm"),
