@@ -42,6 +42,7 @@ mod process;
 mod run;
 mod script;
 mod sdcard;
+mod shared_lines;
 mod source;
 mod sources;
 mod steps;

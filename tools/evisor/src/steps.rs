@@ -18,6 +18,7 @@ use crate::packages::Package;
 use crate::passed;
 use crate::pi_cases;
 use crate::process::{Progress, say, show};
+use crate::shared_lines::SHARED_LINES;
 use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::workspace::{self, Crate};
@@ -106,7 +107,7 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES {
+    for case in CASES.iter().chain(SHARED_LINES) {
         count.one(case.name, boot(case));
     }
     native::cases(count);
