@@ -52,7 +52,7 @@ pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, WindowNeed};
 pub use grants::{
     Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Line, LineState,
-    Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
+    Messages, Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
 };
 pub use host_device::{
     HostMailbox, HostRegisters, HostWindow, MAILBOX_WORDS, MailboxError, MailboxTicket,
@@ -68,6 +68,8 @@ pub use registry::{DuplicateCompatible, components};
 pub use reply::{Reply, Status, Words};
 pub use scheduler::{Choice, Scheduler, Share};
 pub use state::{Restore, RestoreError, Save};
+
+pub use evisor_frames as frames;
 
 #[doc(hidden)]
 pub use linkme;

@@ -13,7 +13,7 @@ use core::ops::RangeInclusive;
 use evisor_contract::{
     Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
     Deadline, Entropy, Grants, HostDisk, HostMailbox, HostSerial, HostWindow, Line, Memory,
-    NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
+    Messages, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
     VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{ObjectPlan, VmPlan};
@@ -258,6 +258,10 @@ impl Grants for Binder<'_> {
         let (serial, intid) = self.common.host.take_serial().ok_or_else(none)?;
         self.interrupts.push(intid);
         Ok(serial)
+    }
+
+    fn messages(&self) -> Option<&'static dyn Messages> {
+        self.common.host.messages()
     }
 
     fn host_register(&self, register: Register) -> Option<u64> {
