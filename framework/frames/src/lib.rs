@@ -48,6 +48,24 @@ pub enum Control<'a> {
 
 /// What a request begins with, so that nobody types one.
 const ASK: &[u8] = b"?evisor";
+/// What the frame of every [`Control::Ask`] begins with on the line, up to its version.
+pub const ASKS: [u8; 12] = [
+    START,
+    ESCAPE,
+    CONTROL ^ FLIPPED,
+    ESCAPE,
+    8 ^ FLIPPED,
+    b'?',
+    b'e',
+    b'v',
+    b'i',
+    b's',
+    b'o',
+    b'r',
+];
+/// How long such a frame is at most.
+pub const ASK_MOST: usize = ASKS.len() + 2 * 3 + 1;
+
 /// How long the longest of them is: the name of a console.
 const LONGEST: usize = 2 + NAME;
 /// How long a name may be.

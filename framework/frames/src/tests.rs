@@ -1,7 +1,9 @@
 //! Frames that are cut anywhere, with anything in between.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use crate::{CONTROL, Control, Decoder, END, MOST, NAME, START, Step, VERSION, crc, write};
+use crate::{
+    ASK_MOST, ASKS, CONTROL, Control, Decoder, END, MOST, NAME, START, Step, VERSION, crc, write,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -91,6 +93,15 @@ fn controls_come_back() {
     assert_eq!(Control::read(b""), None);
     assert_eq!(Control::read(b"?evisor"), None);
     assert_eq!(Control::read(b"x"), None);
+}
+
+#[test]
+fn every_request_begins_alike() {
+    for version in 0..=255 {
+        let mut line = Vec::new();
+        Control::Ask(version).write(&mut |byte| line.push(byte));
+        assert!(line.starts_with(&ASKS) && line.len() <= ASK_MOST, "{version}");
+    }
 }
 
 proptest! {
