@@ -135,6 +135,8 @@ struct Console {
     keys: Keys,
     request: Request,
     decoder: Decoder,
+    /// Somebody looked at what was typed: a host that asks for frames does so first.
+    looked: bool,
     /// The deadline that was asked for.
     due: u64,
     /// Whether an interrupt was asked for when the line has room.
@@ -195,6 +197,7 @@ impl Console {
             keys: Keys::default(),
             request: Request::new(),
             decoder: Decoder::new(),
+            looked: false,
             due: 0,
             waits: false,
             lost: 0,
@@ -244,6 +247,9 @@ impl Console {
                 self.stop(port, cx);
             }
         }
+        if !core::mem::replace(&mut self.looked, true) {
+            self.receive(cx);
+        }
         self.show(cx);
         self.await_line_end(index, cx);
     }
@@ -261,6 +267,7 @@ impl Console {
     /// later interrupts again; the answer is how much that is, at least.
     fn interrupt(&mut self, cx: &mut Context) -> Reply {
         self.ends.serial.acknowledge();
+        self.looked = true;
         self.receive(cx);
         match self.view {
             View::Plain if !self.ring.is_empty() => self.drain(cx),

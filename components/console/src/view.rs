@@ -103,6 +103,10 @@ impl Console {
 
     /// Writes the next unit to the ring, which is empty. False: there is none.
     fn compose(&mut self) -> bool {
+        // Somebody may be asking for another form.
+        if !self.request.is_empty() {
+            return false;
+        }
         if self.viewed.greeting.is_some() {
             self.greet();
             return true;

@@ -16,6 +16,8 @@ mod card_reader;
 mod cases;
 mod check;
 mod console;
+mod console_cases;
+mod consoles;
 mod counted;
 mod debian_guest;
 mod deployment;
