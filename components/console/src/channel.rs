@@ -35,6 +35,8 @@ pub struct Channel {
     pub escape: Escape,
     /// The count at which it last said something.
     pub heard: u64,
+    /// Its line filled the terminal's, which was ended, and nothing came behind.
+    pub broken: bool,
     /// It has been quiet for a while in the middle of a line.
     pub aged: bool,
 }
@@ -51,6 +53,7 @@ impl Channel {
             untold: 0,
             escape: Escape::default(),
             heard: 0,
+            broken: false,
             aged: false,
         }
     }

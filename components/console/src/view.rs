@@ -300,8 +300,17 @@ impl Console {
             let Some(channel) = self.channels.get_mut(index) else { break };
             let Some(byte) = channel.take() else { break };
             match channel.escape.take(byte) {
-                Shown::As(byte) => self.put_in_line(index, byte),
+                Shown::As(byte) => {
+                    channel.broken = false;
+                    self.put_in_line(index, byte);
+                    if index != selected && self.viewed.column >= self.settings.columns {
+                        self.fresh_line();
+                        self.channels.get_mut(index).iter_mut().for_each(|one| one.broken = true);
+                        break;
+                    }
+                }
                 Shown::Nothing => {}
+                Shown::LineEnd if core::mem::take(&mut channel.broken) => break,
                 Shown::LineEnd => {
                     self.open_line(index);
                     self.fresh_line();

@@ -149,8 +149,11 @@ impl Consoles {
         Ok(())
     }
 
-    /// Writes the lines that ended, if they are shown.
+    /// Writes the lines that ended, if they are shown; not into one of eVisor's.
     pub fn show_lines(&mut self, to: &mut dyn Write) -> Result<()> {
+        if !self.own_line.is_empty() {
+            return Ok(());
+        }
         for outlet in self.ports.values_mut() {
             let end = outlet.unshown.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             let lines: Vec<u8> = outlet.unshown.drain(..end).collect();

@@ -9,6 +9,7 @@ use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, Case, ON_A_PI};
+use crate::console_cases;
 use crate::image::{Features, Image};
 use crate::linux;
 use crate::machine::Machine;
@@ -109,6 +110,7 @@ pub fn system(count: &mut Count) -> Result<()> {
     for case in CASES {
         count.one(case.name, boot(case));
     }
+    console_cases::cases(count);
     native::cases(count);
     passed::cases(count)?;
     minimal::cases(count)
@@ -119,6 +121,7 @@ pub fn raspi4(count: &mut Count) -> Result<()> {
     for case in ON_A_PI {
         count.one(case.name, boot(case));
     }
+    console_cases::on_a_pi(count);
     pi_cases::cases(count)
 }
 
