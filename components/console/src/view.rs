@@ -44,9 +44,9 @@ pub struct Viewed {
 }
 
 /// How many units one call writes at most: some show nothing.
-const UNITS: usize = 8;
+const UNITS: usize = 3;
 /// How many bytes of a console one unit looks at.
-const PIECE: usize = 128;
+const PIECE: usize = 64;
 /// After so many milliseconds a line that has no end is shown as it is.
 const PATIENCE: u64 = 200;
 /// For so many nobody else's line comes into one of the selected console's, whose end may
@@ -111,7 +111,7 @@ impl Console {
             self.greet();
             return true;
         }
-        if self.is_between() && self.message() {
+        if (self.viewed.in_message || self.is_between()) && self.message() {
             return true;
         }
         match self.view {
@@ -136,6 +136,10 @@ impl Console {
 
     /// Moves to the start of a line.
     pub fn fresh_line(&mut self) {
+        // Somebody typed a command in the middle of it.
+        if core::mem::take(&mut self.viewed.in_message) {
+            self.puts(b"\r\n");
+        }
         if self.view == View::Frames {
             return;
         }
@@ -187,26 +191,21 @@ impl Console {
         self.view != View::All || self.viewed.open.is_none_or(ours)
     }
 
-    /// A line of eVisor's own, or a part if it is long.
+    /// A piece of a line of eVisor's own, with what is around it at its ends.
     fn message(&mut self) -> bool {
         let Some(messages) = self.ends.messages else { return false };
-        let mut piece = messages.next();
+        let piece = messages.next();
         if piece.count() == 0 {
             return false;
         }
         if !self.viewed.in_message {
             self.fresh_line();
         }
-        for _ in 0..PIECE / Bytes::MOST {
-            let ends = piece.as_slice().ends_with(b"\n");
-            let text = piece.as_slice().strip_suffix(b"\n").unwrap_or(piece.as_slice());
-            self.puts(text);
-            self.viewed.in_message = !ends;
-            if ends {
-                self.puts(b"\r\n");
-                break;
-            }
-            piece = messages.next();
+        let ends = piece.as_slice().strip_suffix(b"\n");
+        self.puts(ends.unwrap_or(piece.as_slice()));
+        self.viewed.in_message = ends.is_none();
+        if ends.is_some() {
+            self.puts(b"\r\n");
         }
         true
     }

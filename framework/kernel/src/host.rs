@@ -2,8 +2,8 @@
 
 use alloc::boxed::Box;
 use evisor_contract::{
-    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Messages, Register,
-    SystemInterface, VirtualInterface,
+    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Messages, Register, SystemInterface,
+    VirtualInterface,
 };
 
 /// The machine that eVisor runs on, or one that a test pretends.

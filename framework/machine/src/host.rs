@@ -5,8 +5,8 @@ use crate::report;
 use alloc::boxed::Box;
 use evisor_aarch64::{driven, gic, passed, random, registers, timer, vcpu};
 use evisor_contract::{
-    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Messages, Register,
-    SystemInterface, VirtualInterface,
+    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Messages, Register, SystemInterface,
+    VirtualInterface,
 };
 use evisor_fdt::{Region, Tree};
 use evisor_kernel::Host;

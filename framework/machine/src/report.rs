@@ -78,7 +78,8 @@ impl Waiting {
     fn keep(&mut self, text: fmt::Arguments<'_>) {
         let count = self.count;
         let lost = core::mem::take(&mut self.lost);
-        let told = if lost == 0 { Ok(()) } else { writeln!(self, "evisor: {lost} lines were lost") };
+        let told =
+            if lost == 0 { Ok(()) } else { writeln!(self, "evisor: {lost} lines were lost") };
         if told.and_then(|()| writeln!(self, "evisor: {text}")).is_err() {
             self.count = count;
             self.lost = lost + 1;
