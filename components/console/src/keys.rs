@@ -181,7 +181,7 @@ impl Console {
     }
 
     /// The consoles that have a number: all but the monitor.
-    fn consoles(&self) -> impl Iterator<Item = usize> {
+    pub fn consoles(&self) -> impl Iterator<Item = usize> {
         let ours = self.channels.iter().enumerate().filter(|(_, channel)| !channel.monitor);
         ours.map(|(index, _)| index)
     }

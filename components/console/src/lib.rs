@@ -165,7 +165,7 @@ impl Backend for Console {
             self.channels.push(Channel::new(name, monitor));
             self.channels.len() - 1
         });
-        if self.channels.len() == 2 {
+        if self.channels.len() > 1 {
             self.several();
         }
     }

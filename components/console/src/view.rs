@@ -56,10 +56,15 @@ const LINGER: u64 = 50;
 const FIFO: usize = 16;
 
 impl Console {
-    /// There are several consoles from now on.
+    /// There are several consoles from now on. One VM has the line to itself, though
+    /// there is a monitor.
     pub fn several(&mut self) {
-        self.view = View::All;
-        self.viewed.greeting = Some(0);
+        let mut vms = self.consoles();
+        let (first, another) = (vms.next(), vms.next());
+        drop(vms);
+        self.viewed.selected = first.unwrap_or_default();
+        self.view = if another.is_some() { View::All } else { View::One };
+        self.viewed.greeting = (self.view == View::All).then_some(0);
         if let Some(messages) = self.ends.messages {
             messages.keep();
         }

@@ -64,6 +64,7 @@ impl Run {
         let seat = if person { Seat::Person } else { Seat::Script };
         let mut console = Console::start(self.machine.boot(seat, &files.kernel, &files.bundle)?)?;
         if let Some(folder) = self.consoles {
+            say("Ctrl-C ends the machine");
             console = console.split(Consoles::new(folder, scripted)?);
         }
         let limit = self.timeout.map(Duration::from_secs);

@@ -245,6 +245,19 @@ fn the_monitor_is_reached_by_its_key() {
 }
 
 #[test]
+fn one_vm_and_the_monitor_begin_with_the_vm() {
+    let mut rig = Rig::new("evisor,console");
+    rig.connect_of(0, None);
+    rig.connect_of(1, Some("only"));
+    send(&mut rig, 0, b"monitor> ");
+    send(&mut rig, 1, b"\x1b[1mraw");
+    assert_eq!(shown(&mut rig), "\x1b[1mraw");
+    keys(&mut rig, b"x");
+    assert_eq!(arrived(&mut rig), [(1, "x".to_owned())]);
+    assert!(command(&mut rig, b'm').ends_with("typed to\r\nmonitor> "));
+}
+
+#[test]
 fn all_or_one_is_a_toggle() {
     let mut rig = rig();
     assert!(command(&mut rig, b'a').ends_with("first is shown and typed to\r\n"));
