@@ -236,7 +236,8 @@ fn commands_that_are_none_and_consoles_that_are_not_there() {
 fn the_monitor_is_reached_by_its_key() {
     let mut rig = rig();
     rig.connect_of(3, None);
-    assert_eq!(shown(&mut rig), GREETING);
+    interrupt(&mut rig);
+    assert_eq!(sent(&mut rig), GREETING);
     assert_eq!(command(&mut rig, b'3'), "evisor: there is no such console; l lists them\r\n");
     assert!(command(&mut rig, b'm').ends_with("evisor: monitor is shown and typed to\r\n"));
     keys(&mut rig, b"vms\r");
