@@ -89,6 +89,8 @@ impl Console {
         } else {
             self.hand_on(typed, cx);
             self.command(byte);
+            // What a command writes takes time: the next one has the next interrupt.
+            typed.handed = INPUTS;
         }
     }
 

@@ -277,7 +277,7 @@ pub trait HostSerial: Send {
 /// eVisor's own lines: a leaf. None of its methods waits.
 pub trait Messages: Sync {
     /// From now on they wait until [`next`](Self::next) takes them, as who asks shows
-    /// them between what else is on the line. [`tag::HOST_INTERRUPT`](crate::tag) comes
+    /// them between what else is on the line. [`HOST_INTERRUPT`](crate::tag::HOST_INTERRUPT) comes
     /// when one waits. A panic's go out at once all the same.
     fn keep(&self);
     /// The next bytes of what waits, [`Bytes::MOST`] at most. Only whole lines wait, each
