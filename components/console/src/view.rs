@@ -52,6 +52,9 @@ const PATIENCE: u64 = 200;
 /// For so many nobody else's line comes into one of the selected console's, whose end may
 /// be on its way.
 const LINGER: u64 = 50;
+/// After so many bytes no other unit is begun: to write one takes a thousand instructions
+/// and more.
+const ENOUGH: usize = OUTPUT_BYTES / 2;
 /// As many bytes sent let an interrupt come when the line has room again.
 const FIFO: usize = 16;
 
@@ -79,7 +82,7 @@ impl Console {
         let (mut sent, mut more) = (0, true);
         for _ in 0..UNITS {
             sent += self.send(OUTPUT_BYTES - sent);
-            if !self.ring.is_empty() || sent == OUTPUT_BYTES {
+            if !self.ring.is_empty() || sent >= ENOUGH {
                 break;
             }
             more = self.compose();
