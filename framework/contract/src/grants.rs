@@ -7,7 +7,7 @@ use crate::backing::Backing;
 use crate::block::{BlockBuffer, BlockPort, HostDisk};
 use crate::capability::{Capability, Rights};
 use crate::context::{Bytes, Context, Effect};
-use crate::host_device::{HostMailbox, HostWindow};
+use crate::host_device::{HostMailbox, HostPins, HostWindow};
 use crate::memory::Memory;
 use crate::node::BuildError;
 use crate::port::NotifyPort;
@@ -464,6 +464,16 @@ pub trait Grants {
     /// It is taken.
     fn host_disk(&mut self) -> Result<Option<Box<dyn HostDisk>>, BuildError> {
         Ok(None)
+    }
+
+    /// The general-purpose pins of the board that have a bit in `pins`. Who has some is
+    /// reset when its VM stops, too.
+    ///
+    /// # Errors
+    /// The board has none to give, it needs one of them itself, or another node has one.
+    fn host_pins(&mut self, pins: u64) -> Result<HostPins, BuildError> {
+        let _ = pins;
+        Err(BuildError::new("gets no pins here", DEFECT))
     }
 
     /// The registers behind the node's window number `window`: of the device of the

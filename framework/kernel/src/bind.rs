@@ -89,6 +89,7 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         ports: Vec::new(),
         storage: Vec::new(),
         disk_taken: false,
+        pins: Vec::new(),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();

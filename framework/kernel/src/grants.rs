@@ -8,13 +8,14 @@ use crate::timers::Timers;
 use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use evisor_contract::{
     Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
-    Deadline, Entropy, Grants, HostDisk, HostMailbox, HostSerial, HostWindow, Line, Memory,
-    Messages, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
-    VirtualInterface, VmControl, tag,
+    Deadline, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow, Line,
+    Memory, Messages, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface,
+    VcpuControl, VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{ObjectPlan, VmPlan};
 
@@ -33,6 +34,8 @@ pub(crate) struct Common {
     pub storage: Vec<Storage>,
     /// The board's disk has an owner.
     pub disk_taken: bool,
+    /// The board's pins that have one, and whose they are.
+    pub pins: Vec<(u64, String)>,
 }
 
 /// The VM whose object is being built.
@@ -311,6 +314,10 @@ impl Grants for Binder<'_> {
 
     fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {
         self.common.host.mailbox()
+    }
+
+    fn host_pins(&mut self, pins: u64) -> Result<HostPins, BuildError> {
+        passed::pins(self, pins)
     }
 
     fn host_window(&mut self, window: usize) -> Result<HostWindow, BuildError> {

@@ -2,8 +2,8 @@
 
 use alloc::boxed::Box;
 use evisor_contract::{
-    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Messages, Register, SystemInterface,
-    VirtualInterface,
+    Entropy, HostDisk, HostGpio, HostMailbox, HostRegisters, HostSerial, Messages, Register,
+    SystemInterface, VirtualInterface,
 };
 
 /// The machine that eVisor runs on, or one that a test pretends.
@@ -47,6 +47,10 @@ pub trait Host: Sync {
     }
     /// The property mailbox of the board's firmware.
     fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        None
+    }
+    /// The board's pins; `None` if it has none to give, or a VM has them as a device.
+    fn gpio(&self) -> Option<&'static dyn HostGpio> {
         None
     }
     /// Registers of a device that a VM is given, `size` bytes at `physical`; `None` if

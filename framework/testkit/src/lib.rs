@@ -23,6 +23,7 @@ mod action;
 mod device;
 mod disk;
 mod fake;
+mod gpio;
 mod guest_node;
 mod mailbox;
 mod ram;
@@ -34,6 +35,7 @@ pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore}
 pub use device::DeviceEnd;
 pub use disk::{DiskEnd, FakeStore};
 pub use fake::{Event, FakeMemory, FakeMessages, MEMORY, SerialEnd};
+pub use gpio::{GpioEnd, GpioState};
 pub use guest_node::describe;
 pub use mailbox::MailboxEnd;
 pub use ram::FakeRam;
