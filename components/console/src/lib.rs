@@ -1,57 +1,113 @@
-//! The console: the guests' serial ports on the one serial line of the board.
+//! The consoles: the guests' serial ports on the one serial line of the board.
 //!
-//! What a port sends goes to the line at once while it takes it, and waits in a
-//! ring otherwise. Above [`HIGH`] bytes the sender is told that the console is
-//! full, and when it has drained to [`LOW`] that it is ready. What is typed goes
-//! to the port with the input, which is port 0.
+//! The ports of one VM are one console. As long as there is one, bytes pass as they are:
+//! what a port sends goes to the line at once while it takes it, and waits in a ring
+//! otherwise. Above [`HIGH`] bytes the sender is told that the console is full, and when
+//! it has drained to [`LOW`] that it is ready. What is typed goes to the VM's first port.
 //!
-//! Bytes pass as they are: no line ends are added.
+//! With several, what each says is kept apart ([`channel`]) until it is shown: `view.rs`
+//! says how, `keys.rs` what a person can do about it. Who is watched is told to stop
+//! when what is kept of it grows; who is not loses the oldest, and runs on.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod channel;
+mod escape;
+mod keys;
+mod request;
 mod ring;
 #[cfg(test)]
 mod tests;
+mod text;
+mod view;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+use channel::{Channel, KEPT};
+use evisor_contract::frames::Decoder;
 use evisor_contract::{
-    Backend, Bytes, Context, EFFECTS, Effect, HostSerial, Needs, Notify, Object, Parts, Reply,
-    component, tag,
+    Backend, BuildError, Bytes, Clock, Context, Deadline, EFFECTS, Effect, HostSerial, Messages,
+    Needs, Node, Notify, Object, Parts, Reply, component, tag,
 };
+use keys::Keys;
+use request::Request;
 use ring::{CAPACITY, Ring};
+use view::{View, Viewed};
 
 component! {
     compatible: ["evisor,console"],
     needs: Needs { root: true, ..Needs::NONE },
-    properties: [],
-    build: |_node, grants| {
-        let console = Console::new(grants.host_serial()?);
+    properties: ["evisor,prefix-key", "evisor,columns"],
+    build: |node, grants| {
+        let console = Console::new(Settings::of(node)?, Ends {
+            serial: grants.host_serial()?,
+            messages: grants.messages(),
+            deadline: grants.deadline()?,
+            clock: grants.clock(),
+        });
         Ok(Parts::new(console).notify().backend().done())
     },
     describe: |_node, _guest| Ok(()),
 }
 
 /// How many ports there are.
-const PORTS: usize = 8;
+const PORTS: usize = 12;
 /// More bytes than this in the ring: whoever sends is told to stop. The effects
 /// that a sender has queued by then fit in above.
 const HIGH: usize = CAPACITY - 1024;
 /// So many bytes or fewer: all are told to go on.
 const LOW: usize = 1024;
+/// The same of what is kept of one of several.
+const CHANNEL_HIGH: usize = KEPT - 1024;
+const CHANNEL_LOW: usize = KEPT / 2;
 /// How many chunks of input one interrupt reads: more than the receive FIFO of
 /// the serial ports at hand (32) holds.
 const INPUTS: usize = 2;
 /// How many bytes one interrupt sends, so that it ends soon.
 const OUTPUT_BYTES: usize = 64;
 
-const _: () = assert!(PORTS + INPUTS <= EFFECTS && INPUTS * Bytes::MOST > 32);
+/// How much of the queue of effects is left for the deadlines that one call asks for.
+const BESIDES: usize = 3;
+const _: () = assert!(2 * INPUTS + BESIDES < EFFECTS && INPUTS * Bytes::MOST > 32);
 
-/// How the holder of a port is reached, and what it was told.
+/// What the node says.
+struct Settings {
+    prefix: u8,
+    columns: usize,
+}
+
+/// tio's: missed by few, harmless where nobody listens, and easy on any keyboard.
+const CTRL_T: u32 = 0x14;
+
+impl Settings {
+    fn of(node: &Node<'_>) -> Result<Self, BuildError> {
+        let prefix = node.cell("evisor,prefix-key")?.unwrap_or(CTRL_T);
+        let columns = node.cell("evisor,columns")?.unwrap_or(80);
+        let wrong = |property, what| BuildError::property(property, what, "see its README");
+        let key = u8::try_from(prefix).ok().filter(|key| (1..0x80).contains(key));
+        let prefix = key.ok_or_else(|| wrong("evisor,prefix-key", "is no key of ASCII"))?;
+        if !(40..=1000).contains(&columns) {
+            return Err(wrong("evisor,columns", "is not from 40 to 1000"));
+        }
+        Ok(Self { prefix, columns: columns as usize })
+    }
+}
+
+/// Where it reaches the outside.
+struct Ends {
+    serial: Box<dyn HostSerial>,
+    messages: Option<&'static dyn Messages>,
+    deadline: Deadline,
+    clock: &'static dyn Clock,
+}
+
+/// How the holder of a port is reached, whose it is, and what it was told.
 struct Holder {
     effect: Effect,
+    channel: usize,
     full: bool,
 }
 
@@ -66,10 +122,25 @@ impl Holder {
 }
 
 struct Console {
-    serial: Box<dyn HostSerial>,
+    ends: Ends,
+    settings: Settings,
     ring: Ring,
     holders: [Option<Holder>; PORTS],
-    input: usize,
+    /// Whose the port is that is connected next.
+    next: usize,
+    channels: Vec<Channel>,
+    view: View,
+    /// Of several: who is shown, and who is typed to.
+    viewed: Viewed,
+    keys: Keys,
+    request: Request,
+    decoder: Decoder,
+    /// Somebody looked at what was typed: a host that asks for frames does so first.
+    looked: bool,
+    /// The deadline that was asked for.
+    due: u64,
+    /// Whether an interrupt was asked for when the line has room.
+    waits: bool,
     /// Bytes that went nowhere: the ring was full, or nobody has the input.
     lost: u64,
 }
@@ -77,7 +148,8 @@ struct Console {
 impl Notify for Console {
     fn notify(&mut self, tag: u32, _value: u64, cx: &mut Context) -> Reply {
         match tag {
-            tag::HOST_INTERRUPT => self.interrupt(cx),
+            tag::HOST_INTERRUPT => return self.interrupt(cx),
+            tag::DEADLINE => self.time_passed(cx),
             port if (port as usize) < PORTS => self.output(port as usize, cx),
             _ => return Reply::ABSENT,
         }
@@ -86,9 +158,22 @@ impl Notify for Console {
 }
 
 impl Backend for Console {
+    fn held_by(&mut self, _port: u32, vm: Option<&str>) {
+        let (name, monitor) = (vm.unwrap_or("monitor"), vm.is_none());
+        let known = self.channels.iter().position(|one| one.is_called(name, monitor));
+        self.next = known.unwrap_or_else(|| {
+            self.channels.push(Channel::new(name, monitor));
+            self.channels.len() - 1
+        });
+        if self.channels.len() > 1 {
+            self.several();
+        }
+    }
+
     fn connect(&mut self, port: u32, holder: Effect) {
+        let channel = self.next;
         if let Some(slot) = self.holders.get_mut(port as usize) {
-            *slot = Some(Holder { effect: holder, full: false });
+            *slot = Some(Holder { effect: holder, channel, full: false });
         }
     }
 }
@@ -99,16 +184,34 @@ impl Object for Console {
 }
 
 impl Console {
-    fn new(serial: Box<dyn HostSerial>) -> Self {
-        let holders = core::array::from_fn(|_| None);
-        Self { serial, ring: Ring::new(), holders, input: 0, lost: 0 }
+    fn new(settings: Settings, ends: Ends) -> Self {
+        Self {
+            ends,
+            settings,
+            ring: Ring::new(),
+            holders: core::array::from_fn(|_| None),
+            next: 0,
+            channels: Vec::new(),
+            view: View::Plain,
+            viewed: Viewed::default(),
+            keys: Keys::default(),
+            request: Request::new(),
+            decoder: Decoder::new(),
+            looked: false,
+            due: 0,
+            waits: false,
+            lost: 0,
+        }
     }
 
     /// Bytes from `port`.
     #[inline]
     fn output(&mut self, port: usize, cx: &mut Context) {
+        if self.view != View::Plain {
+            return self.keep_apart(port, cx);
+        }
         let bytes = cx.bytes();
-        let sent = if self.ring.is_empty() { self.serial.write(bytes) } else { 0 };
+        let sent = if self.ring.is_empty() { self.ends.serial.write(bytes) } else { 0 };
         for byte in bytes.get(sent..).unwrap_or_default() {
             self.keep(*byte);
         }
@@ -120,11 +223,35 @@ impl Console {
     #[cold]
     fn keep(&mut self, byte: u8) {
         if self.ring.is_empty() {
-            self.serial.interrupt_when_writable(true);
+            self.await_room(true);
         }
+        self.put(byte);
+    }
+
+    /// A byte for the line.
+    fn put(&mut self, byte: u8) {
         if !self.ring.push(byte) {
             self.lost = self.lost.wrapping_add(1);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keep_apart(&mut self, port: usize, cx: &mut Context) {
+        let index = self.holders.get(port).and_then(Option::as_ref).map_or(0, |h| h.channel);
+        if let Some(channel) = self.channels.get_mut(index) {
+            channel.heard = self.ends.clock.now();
+            channel.aged = false;
+            cx.bytes().iter().for_each(|byte| channel.keep(*byte));
+            if channel.len() > CHANNEL_HIGH && self.is_watched(index) {
+                self.stop(port, cx);
+            }
+        }
+        if !core::mem::replace(&mut self.looked, true) {
+            self.receive(cx);
+        }
+        self.show(cx);
+        self.await_line_end(index, cx);
     }
 
     fn stop(&mut self, port: usize, cx: &mut Context) {
@@ -136,52 +263,98 @@ impl Console {
         }
     }
 
-    /// The serial line has something, or has room. What this leaves for later
-    /// interrupts again.
-    fn interrupt(&mut self, cx: &mut Context) {
-        self.serial.acknowledge();
-        for _ in 0..INPUTS {
-            if !self.receive(cx) {
-                break;
-            }
+    /// The serial line has something, or has room, or eVisor has. What this leaves for
+    /// later interrupts again; the answer is how much that is, at least.
+    fn interrupt(&mut self, cx: &mut Context) -> Reply {
+        self.ends.serial.acknowledge();
+        self.looked = true;
+        self.receive(cx);
+        match self.view {
+            View::Plain if !self.ring.is_empty() => self.drain(cx),
+            View::Plain => {}
+            _ => self.show(cx),
         }
-        if !self.ring.is_empty() {
-            self.drain(cx);
-        }
-    }
-
-    /// Hands what was typed on, an effect's bytes at most. False: there was less.
-    fn receive(&mut self, cx: &mut Context) -> bool {
-        let mut typed = Bytes::NONE;
-        let received = core::iter::from_fn(|| self.serial.try_read()).take(Bytes::MOST);
-        received.for_each(|byte| typed.push(byte));
-        match self.holders.get(self.input) {
-            _ if typed.count() == 0 => {}
-            Some(Some(holder)) => holder.hand(&typed, cx),
-            _ => self.lost = self.lost.wrapping_add(u64::from(typed.count())),
-        }
-        typed.count() as usize == Bytes::MOST
+        Reply::value(u64::from(self.waits || self.is_held()))
     }
 
     fn drain(&mut self, cx: &mut Context) {
-        for _ in 0..OUTPUT_BYTES {
-            match self.ring.first() {
-                Some(byte) if self.serial.write(&[byte]) == 1 => self.ring.skip(),
-                _ => break,
-            }
-        }
+        self.send(OUTPUT_BYTES);
         if self.ring.is_empty() {
-            self.serial.interrupt_when_writable(false);
+            self.await_room(false);
         }
         if self.ring.len() <= LOW {
             self.go_on(cx);
         }
     }
 
+    /// Sends `most` bytes of the ring; says how many it did.
+    fn send(&mut self, most: usize) -> usize {
+        let mut sent = 0;
+        loop {
+            let oldest = self.ring.oldest(most - sent);
+            let (wanted, taken) = (oldest.len(), self.ends.serial.write(oldest));
+            self.ring.skip(taken);
+            sent += taken;
+            if wanted == 0 || taken < wanted || sent == most {
+                return sent;
+            }
+        }
+    }
+
+    fn await_room(&mut self, on: bool) {
+        if self.waits != on {
+            self.waits = on;
+            self.ends.serial.interrupt_when_writable(on);
+        }
+    }
+
+    /// Tells who was stopped and may go on, as far as the queue has room.
     fn go_on(&mut self, cx: &mut Context) {
-        for holder in self.holders.iter_mut().flatten().filter(|holder| holder.full) {
-            holder.full = false;
-            holder.tell(tag::CONSOLE_READY, 0, cx);
+        for port in 0..PORTS {
+            let Some(Some(holder)) = self.holders.get(port) else { continue };
+            let may = match self.view {
+                View::Plain => true,
+                _ => self.is_ready(holder.channel),
+            };
+            if !holder.full || !may {
+                continue;
+            }
+            if cx.queued() + BESIDES >= EFFECTS {
+                return self.come_again(0, cx);
+            }
+            if let Some(Some(holder)) = self.holders.get_mut(port) {
+                holder.full = false;
+                holder.tell(tag::CONSOLE_READY, 0, cx);
+            }
+        }
+    }
+
+    fn is_ready(&self, index: usize) -> bool {
+        let low = |channel: &Channel| channel.len() <= CHANNEL_LOW;
+        !self.is_watched(index) || self.channels.get(index).is_none_or(low)
+    }
+
+    /// Asks to be notified in so many milliseconds.
+    fn come_again(&mut self, milliseconds: u64, cx: &mut Context) {
+        let now = self.ends.clock.now();
+        let due = now.wrapping_add(self.ends.clock.frequency() / 1000 * milliseconds);
+        if !(now.saturating_add(1)..=due).contains(&self.due) {
+            self.due = due;
+            self.ends.deadline.set(due, cx);
+        }
+    }
+
+    /// A deadline. It may come for nothing.
+    fn time_passed(&mut self, cx: &mut Context) {
+        self.due = 0;
+        self.let_go(cx);
+        match self.view {
+            View::Plain if self.ring.len() <= LOW => self.go_on(cx),
+            View::Plain => {}
+            _ => {
+                self.age(cx);
+                self.show(cx);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Output that the serial line has not taken yet.
+//! Bytes for the serial line that it has not taken yet.
 
 use alloc::boxed::Box;
 
@@ -39,16 +39,16 @@ impl Ring {
         true
     }
 
-    /// The oldest byte.
-    pub fn first(&self) -> Option<u8> {
-        self.bytes.get(self.first).copied().filter(|_| self.count != 0)
+    /// The oldest bytes, up to `most`; fewer where the ring wraps around.
+    pub fn oldest(&self, most: usize) -> &[u8] {
+        let count = self.count.min(most).min(CAPACITY - self.first);
+        self.bytes.get(self.first..self.first + count).unwrap_or_default()
     }
 
-    /// Forgets the oldest byte.
-    pub fn skip(&mut self) {
-        if self.count != 0 {
-            self.first = (self.first + 1) % CAPACITY;
-            self.count -= 1;
-        }
+    /// Forgets the `count` oldest bytes.
+    pub fn skip(&mut self, count: usize) {
+        let count = count.min(self.count);
+        self.first = (self.first + count) % CAPACITY;
+        self.count -= count;
     }
 }

@@ -1,5 +1,9 @@
 //! The console between a fake serial line and fake holders.
 
+mod filter;
+mod framed;
+mod several;
+
 use crate::{CAPACITY, Console, HIGH, LOW};
 use evisor_contract::{Bytes, Status, tag};
 use evisor_testkit::{Event, Rig};
@@ -18,6 +22,11 @@ fn send(rig: &mut Rig, port: u32, bytes: &[u8]) {
 
 fn interrupt(rig: &mut Rig) {
     assert_eq!(rig.notify(tag::HOST_INTERRUPT, 0).status, Status::Done);
+}
+
+/// What the holders were told and given.
+fn events(rig: &mut Rig) -> Vec<Event> {
+    rig.events().into_iter().filter(|event| !matches!(event, Event::Deadline(_))).collect()
 }
 
 fn told(port: u32, tag: u32) -> Event {
@@ -147,8 +156,8 @@ fn the_worst_interrupt_fits() {
 #[test]
 fn ports_that_are_not_there() {
     let mut rig = rig();
-    rig.connect(8);
-    assert_eq!(rig.notify(8, 0).status, Status::Absent);
+    rig.connect(12);
+    assert_eq!(rig.notify(12, 0).status, Status::Absent);
     send(&mut rig, 7, b"no holder, but heard");
     assert_eq!(rig.serial().take_sent(), b"no holder, but heard");
 }

@@ -21,7 +21,7 @@ pub struct Fault {
 
 static REPORT: Once<fn(&Fault)> = Once::new();
 
-/// Says how a fault is told. It must take no lock and not allocate.
+/// Says how a fault is told. It must wait for no lock and not allocate.
 pub fn set_report(report: fn(&Fault)) {
     REPORT.call_once(|| report);
 }

@@ -87,6 +87,14 @@ pub fn enable_here(intid: usize, edge: bool) {
     enable(intid, edge);
 }
 
+/// Has the shared interrupt `intid` come once, whatever its line says.
+pub fn pend(intid: usize) {
+    match version() {
+        Version::V2 => gicv2::pend(intid),
+        Version::V3 => gicv3::pend(intid),
+    }
+}
+
 /// Keeps `intid` from coming.
 pub fn disable(intid: usize) {
     match version() {

@@ -195,6 +195,11 @@ pub(crate) fn enable(intid: usize, edge: bool) {
     set(&gicd.isenabler, intid / 32, 1 << (intid % 32));
 }
 
+/// See [`gic::pend`].
+pub(crate) fn pend(intid: usize) {
+    set(&gicd().ispendr, intid / 32, 1 << (intid % 32));
+}
+
 /// The shared interrupt `intid` goes to this core.
 pub(crate) fn target_here(intid: usize) {
     let gicd = gicd();

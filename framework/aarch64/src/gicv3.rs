@@ -384,6 +384,11 @@ pub(crate) fn enable(intid: usize, edge: bool) {
     set(&gicd.isenabler, intid / 32, bit);
 }
 
+/// See [`gic::pend`].
+pub(crate) fn pend(intid: usize) {
+    set(&gicd().ispendr, intid / 32, 1 << (intid % 32));
+}
+
 /// The shared interrupt `intid` goes to this core.
 pub(crate) fn target_here(intid: usize) {
     if let Some(route) = gicd().irouter.get(intid).filter(|_| intid >= 32) {

@@ -275,6 +275,17 @@ pub trait HostSerial: Send {
     fn acknowledge(&mut self);
 }
 
+/// eVisor's own lines: a leaf. None of its methods waits.
+pub trait Messages: Sync {
+    /// From now on they wait until [`next`](Self::next) takes them, as who asks shows
+    /// them between what else is on the line. [`HOST_INTERRUPT`](crate::tag::HOST_INTERRUPT) comes
+    /// when one waits. A panic's go out at once all the same.
+    fn keep(&self);
+    /// The next bytes of what waits, [`Bytes::MOST`] at most. Only whole lines wait, each
+    /// with a line feed at its end; no piece has bytes of two.
+    fn next(&self) -> Bytes;
+}
+
 /// The half of the physical interrupt controller that serves virtual ones:
 /// GICH, and where the guest's CPU interface is (IHI 0048B.b §5.3, §5.5).
 pub struct VirtualInterface {
@@ -411,6 +422,12 @@ pub trait Grants {
     /// # Errors
     /// It is taken, or the board has none.
     fn host_serial(&mut self) -> Result<Box<dyn HostSerial>, BuildError>;
+
+    /// eVisor's own lines, for who has the serial line; `None` if they go out by
+    /// themselves.
+    fn messages(&self) -> Option<&'static dyn Messages> {
+        None
+    }
 
     /// A system register of the core that eVisor runs on, as EL2 reads it; for
     /// identification registers only.

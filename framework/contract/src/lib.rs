@@ -52,7 +52,7 @@ pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, WindowNeed};
 pub use grants::{
     Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Line, LineState,
-    Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
+    Messages, Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
 };
 pub use host_device::{
     HostGpio, HostMailbox, HostPins, HostRegisters, HostWindow, MAILBOX_WORDS, MailboxError,
@@ -69,6 +69,8 @@ pub use registry::{DuplicateCompatible, components};
 pub use reply::{Reply, Status, Words};
 pub use scheduler::{Choice, Scheduler, Share};
 pub use state::{Restore, RestoreError, Save};
+
+pub use evisor_frames as frames;
 
 #[doc(hidden)]
 pub use linkme;

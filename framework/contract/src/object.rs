@@ -83,6 +83,12 @@ pub trait Backend: Object {
     /// object copies it and pushes it with tag and value filled in.
     fn connect(&mut self, port: u32, holder: Effect);
 
+    /// Port `port` was granted, and `connect` follows: its holder is in the VM called
+    /// `vm`, or in none, as the monitor is.
+    fn held_by(&mut self, port: u32, vm: Option<&str>) {
+        let _ = (port, vm);
+    }
+
     /// Port `port` is asked for by who stores blocks; `connect` follows. Gives how
     /// many blocks the part has: none where there is no medium now.
     ///

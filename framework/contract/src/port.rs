@@ -71,6 +71,8 @@ pub trait NotifyPort: Sync {
 pub trait BackendPort: Sync {
     /// See [`Backend::connect`].
     fn connect(&self, port: u32, holder: Effect);
+    /// See [`Backend::held_by`].
+    fn held_by(&self, port: u32, vm: Option<&str>);
     /// See [`Backend::open`].
     ///
     /// # Errors
@@ -132,6 +134,9 @@ impl<T: Notify> NotifyPort for Shared<T> {
 impl<T: Backend> BackendPort for Shared<T> {
     fn connect(&self, port: u32, holder: Effect) {
         self.object.lock().connect(port, holder);
+    }
+    fn held_by(&self, port: u32, vm: Option<&str>) {
+        self.object.lock().held_by(port, vm);
     }
     fn open(&self, port: u32, opening: &BlockOpening) -> Result<u64, BuildError> {
         self.object.lock().open(port, opening)

@@ -165,6 +165,7 @@ fn connect(
     for &(object, port, tag) in &binder.ports {
         let backend = binder.common.root.get(object).and_then(|parts| parts.backend);
         let backend = backend.ok_or_else(|| defect(path, "what it holds does not answer"))?;
+        backend.held_by(port, binder.owner.as_ref().map(|owner| owner.plan.name.as_str()));
         backend.connect(port, Effect { to: back, right: Rights::CALL, tag, value: 0 });
     }
     Ok((!binder.deadlines.is_empty()).then_some(back))

@@ -14,8 +14,8 @@ use core::ops::RangeInclusive;
 use evisor_contract::{
     Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
     Deadline, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow, Line,
-    Memory, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface, VcpuControl,
-    VirtualInterface, VmControl, tag,
+    Memory, Messages, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface,
+    VcpuControl, VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{LinePlan, ObjectPlan, VmPlan};
 use evisor_router::{Gate, nobody};
@@ -307,6 +307,10 @@ impl Grants for Binder<'_> {
         let (serial, intid) = self.common.host.take_serial().ok_or_else(none)?;
         self.interrupts.push(intid);
         Ok(serial)
+    }
+
+    fn messages(&self) -> Option<&'static dyn Messages> {
+        self.common.host.messages()
     }
 
     fn host_register(&self, register: Register) -> Option<u64> {

@@ -2,8 +2,8 @@
 
 use alloc::boxed::Box;
 use evisor_contract::{
-    Entropy, HostDisk, HostGpio, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
-    VirtualInterface,
+    Entropy, HostDisk, HostGpio, HostMailbox, HostRegisters, HostSerial, Messages, Register,
+    SystemInterface, VirtualInterface,
 };
 
 /// The machine that eVisor runs on, or one that a test pretends.
@@ -37,6 +37,10 @@ pub trait Host: Sync {
     fn maintenance_interrupt(&self) -> Option<u32>;
     /// The board's serial line and its INTID; once.
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)>;
+    /// eVisor's own lines, if they can wait.
+    fn messages(&self) -> Option<&'static dyn Messages> {
+        None
+    }
     /// The board's card or disk and its INTID; once.
     fn take_disk(&self) -> Option<(Box<dyn HostDisk>, u32)> {
         None

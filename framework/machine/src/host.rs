@@ -1,12 +1,13 @@
 //! The machine, as the kernel asks for it.
 
 use crate::board::{Board, Disk, Hardware};
+use crate::report;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use evisor_aarch64::{driven, gic, passed, random, registers, timer, vcpu};
 use evisor_contract::{
-    Entropy, HostDisk, HostGpio, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
-    VirtualInterface,
+    Entropy, HostDisk, HostGpio, HostMailbox, HostRegisters, HostSerial, Messages, Register,
+    SystemInterface, VirtualInterface,
 };
 use evisor_fdt::{Region, Tree};
 use evisor_kernel::Host;
@@ -154,6 +155,10 @@ impl Host for Machine {
 
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         self.serial.lock().take()
+    }
+
+    fn messages(&self) -> Option<&'static dyn Messages> {
+        Some(report::messages())
     }
 
     fn mailbox(&self) -> Option<&'static dyn HostMailbox> {

@@ -70,10 +70,10 @@ impl Running {
         let mut context = Context::of_vm(0, 0);
         let limit = timer::now() + timer::frequency() / 1000 * DRAIN_MILLISECONDS;
         loop {
-            let _: Words = self.root.interrupts.notify_shared(intid as usize, &mut context);
+            let left: Words = self.root.interrupts.notify_shared(intid as usize, &mut context);
             while context.pop().is_some() {}
             // Had more waited, it would be on its way now.
-            if (board.is_drained)() || timer::now() > limit {
+            if left.value() == 0 && (board.is_drained)() || timer::now() > limit {
                 return;
             }
         }
@@ -94,6 +94,8 @@ impl Running {
 
 impl Kernel for Running {
     fn quarantine(&self, port: *const ()) {
+        // It may be the consoles.
+        report::keep_no_more();
         error!("a component failed: what it serves is gone");
         for space in self.vms.iter().map(|held| held.bound.space).chain([self.root]) {
             space.quarantine(port);

@@ -34,6 +34,7 @@ pub fn start(boot: Boot, image: &Image) -> ! {
 
 /// The last VM is off, and how it ended is the machine's status.
 pub(crate) fn stop(status: u8) -> ! {
+    report::keep_no_more();
     report::line(format_args!("all VMs stopped, status {status}"));
     if let Some(board) = report::board() {
         (board.power_off)();
@@ -43,6 +44,7 @@ pub(crate) fn stop(status: u8) -> ! {
 
 /// Starts the board anew. Comes back only if that is not possible.
 pub(crate) fn reset_board() {
+    report::keep_no_more();
     if let Some(board) = report::board() {
         (board.reset)();
     }
@@ -104,6 +106,9 @@ fn deploy(
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
     let vms =
         load::place(deployment, manifest, bound.root, bound.vms, &bound.storage, bundle, memory)?;
+    if let Some(intid) = serial {
+        report::consoles_come_with(intid);
+    }
     for intid in bound.interrupts {
         gic::enable(intid as usize, false);
     }

@@ -6,9 +6,9 @@ use crate::gpio::GpioEnd;
 use crate::mailbox::MailboxEnd;
 use crate::ram::FakeRam;
 use evisor_contract::{
-    Backing, BlockPort, BlockRequest, BuildError, Capability, Clock, ConsolePort, Context,
+    Backing, BlockPort, BlockRequest, BuildError, Bytes, Capability, Clock, ConsolePort, Context,
     Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow,
-    Line, LineState, Memory, NotifyPort, Power, Register, Reply, Rights, SystemInterface,
+    Line, LineState, Memory, Messages, NotifyPort, Power, Register, Reply, Rights, SystemInterface,
     VcpuControl, VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
@@ -259,6 +259,43 @@ impl HostSerial for SerialEnd {
     fn acknowledge(&mut self) {}
 }
 
+/// eVisor's own lines, of which a test says what they are.
+#[derive(Debug, Default)]
+pub struct FakeMessages {
+    kept: AtomicBool,
+    bytes: Mutex<VecDeque<u8>>,
+}
+
+impl FakeMessages {
+    /// eVisor says something; the component is notified by the test.
+    pub fn say(&self, line: &str) {
+        lock(&self.bytes).extend(line.bytes().chain([b'\n']));
+    }
+
+    /// Whether they wait for the component to show them.
+    pub fn are_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
+    }
+}
+
+impl Messages for FakeMessages {
+    fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+    fn next(&self) -> Bytes {
+        let mut waiting = lock(&self.bytes);
+        let mut bytes = Bytes::NONE;
+        while (bytes.count() as usize) < Bytes::MOST {
+            let Some(byte) = waiting.pop_front() else { break };
+            bytes.push(byte);
+            if byte == b'\n' {
+                break;
+            }
+        }
+        bytes
+    }
+}
+
 /// Memory behind a window: 0xff where nothing was written.
 #[derive(Debug)]
 pub struct FakeMemory {
@@ -334,6 +371,7 @@ pub(crate) struct World {
     pub(crate) log: Arc<Mutex<Vec<Event>>>,
     pub(crate) clock: &'static FakeClock,
     pub(crate) serial: SerialEnd,
+    pub(crate) messages: &'static FakeMessages,
     pub(crate) linked: Vec<(usize, u32)>,
     pub(crate) memory: Option<&'static FakeMemory>,
     pub(crate) ram: Option<&'static FakeRam>,
@@ -377,6 +415,7 @@ impl World {
             log: Arc::default(),
             clock: Box::leak(Box::new(clock)),
             serial: SerialEnd::new(),
+            messages: Box::leak(Box::default()),
             linked: Vec::new(),
             memory: None,
             ram: None,
@@ -485,6 +524,10 @@ impl Grants for World {
         self.line_exists(index)?;
         self.linked.push((index, intid));
         Ok(())
+    }
+
+    fn messages(&self) -> Option<&'static dyn Messages> {
+        Some(self.messages)
     }
 
     fn host_serial(&mut self) -> Result<Box<dyn HostSerial>, BuildError> {

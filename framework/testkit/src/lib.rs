@@ -34,7 +34,7 @@ mod tests;
 pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore};
 pub use device::DeviceEnd;
 pub use disk::{DiskEnd, FakeStore};
-pub use fake::{Event, FakeMemory, MEMORY, SerialEnd};
+pub use fake::{Event, FakeMemory, FakeMessages, MEMORY, SerialEnd};
 pub use gpio::{GpioEnd, GpioState};
 pub use guest_node::describe;
 pub use mailbox::MailboxEnd;

@@ -2,7 +2,7 @@
 
 use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
-use crate::fake::{Event, FakeMemory, SerialEnd, World, WorldSetup, lock};
+use crate::fake::{Event, FakeMemory, FakeMessages, SerialEnd, World, WorldSetup, lock};
 use crate::gpio::GpioEnd;
 use crate::mailbox::MailboxEnd;
 use crate::ram::FakeRam;
@@ -221,6 +221,18 @@ impl Rig {
     pub fn connect(&mut self, port: u32) {
         let backend = self.parts.backend.expect("a backend");
         backend.connect(port, self.world.holder(port));
+    }
+
+    /// Connects a holder in the VM called `vm` to a backend's `port`, or one in none.
+    pub fn connect_of(&mut self, port: u32, vm: Option<&str>) {
+        let backend = self.parts.backend.expect("a backend");
+        backend.held_by(port, vm);
+        self.connect(port);
+    }
+
+    /// eVisor's own lines.
+    pub fn messages(&self) -> &'static FakeMessages {
+        self.world.messages
     }
 
     /// Opens a backend's `port` onto its part number `part`, and connects a holder

@@ -4,6 +4,7 @@
 //! The program dies with this command, however that ends: when the terminal's
 //! other side is closed, the kernel sends it SIGHUP.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::process::Command;
@@ -11,11 +12,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rexpect::process::{PtyProcess, WaitStatus};
 
+use crate::consoles::Consoles;
 use crate::process::capture;
-use crate::script::{Next, Script, Send};
+use crate::script::{Next, On, Script, Send};
 use crate::verdict::LastLine;
 
 /// How long a program that was told to end may take before it is killed.
@@ -39,6 +41,8 @@ pub struct Console {
     process: PtyProcess,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
+    /// The VMs' own consoles, where the line has frames.
+    consoles: Option<Consoles>,
 }
 
 impl Console {
@@ -47,7 +51,13 @@ impl Console {
         process.set_kill_timeout(Some(GRACE_MS));
         let keyboard = process.get_file_handle().context("cannot write to the terminal")?;
         let screen = read(process.get_file_handle().context("cannot read the terminal")?);
-        Ok(Self { process, keyboard, screen })
+        Ok(Self { process, keyboard, screen, consoles: None })
+    }
+
+    /// Splits the line into the VMs' own consoles.
+    pub fn split(mut self, consoles: Consoles) -> Self {
+        self.consoles = Some(consoles);
+        self
     }
 
     /// Follows the script, copying what the program prints to `copy`, until the
@@ -60,22 +70,33 @@ impl Console {
     ) -> Result<End> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut last = LastLine::default();
-        let mut text = Utf8::default();
+        let mut texts: BTreeMap<On, Utf8> = BTreeMap::new();
         loop {
             let printed = match self.await_output(deadline) {
                 Ok(printed) => printed,
                 Err(RecvTimeoutError::Disconnected) => return self.ended(last),
                 Err(RecvTimeoutError::Timeout) => return self.stop(End::TimedOut),
             };
-            copy.write_all(&printed)
-                .and_then(|()| copy.flush())
-                .context("cannot write the console's output")?;
-            last.hear(&printed);
-            script.hear(&text.add(&printed));
+            let heard = match &mut self.consoles {
+                Some(consoles) => consoles.hear(&printed, &self.keyboard)?,
+                None => vec![(None, printed)],
+            };
+            for (on, printed) in heard {
+                if self.consoles.is_none() || on.is_none() {
+                    copy.write_all(&printed).context("cannot write the console's output")?;
+                    last.hear(&printed);
+                }
+                let text: &mut Utf8 = texts.entry(on.clone()).or_default();
+                script.hear(on, &text.add(&printed));
+            }
+            if let Some(consoles) = &mut self.consoles {
+                consoles.show_lines(copy)?;
+            }
+            copy.flush().context("cannot write the console's output")?;
             loop {
                 match script.next() {
                     Next::Wait => break,
-                    Next::Type(line) => self.type_line(&line)?,
+                    Next::Type(on, line) => self.type_line(on, &line)?,
                     Next::Done => return self.stop(End::Matched),
                 }
             }
@@ -108,11 +129,15 @@ impl Console {
         }
     }
 
-    fn type_line(&mut self, line: &str) -> Result<()> {
+    fn type_line(&mut self, on: On, line: &str) -> Result<()> {
         // What a terminal's Return key sends.
-        self.keyboard
-            .write_all(format!("{line}\r").as_bytes())
-            .context("cannot type on the console")
+        let line = format!("{line}\r");
+        let typed = match (&self.consoles, on) {
+            (Some(consoles), Some(name)) => consoles.type_on(&name, line.as_bytes())?,
+            (None, Some(name)) => bail!("@{name}: --consoles gives each VM a console of its own"),
+            (_, None) => line.into_bytes(),
+        };
+        self.keyboard.write_all(&typed).context("cannot type on the console")
     }
 
     fn stop(mut self, end: End) -> Result<End> {

@@ -18,6 +18,8 @@ mod case;
 mod cases;
 mod check;
 mod console;
+mod console_cases;
+mod consoles;
 mod counted;
 mod debian_guest;
 mod deployment;

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use rexpect::reader::Regex;
 
 use crate::card_file::CardFiles;
 use crate::check;
 use crate::console::{Console, End};
+use crate::consoles::Consoles;
 use crate::deployment::Deployment;
 use crate::image::{Features, Image, write_whole};
 use crate::machine::{Machine, Seat, need_qemu};
 use crate::process::say;
-use crate::script::{Script, Send, pattern};
+use crate::script::{Print, Script, Send};
 use crate::toolchain::Toolchain;
 use crate::workspace;
 
@@ -28,14 +28,18 @@ pub struct Run {
     #[arg(default_value = "manifests/linux.dts")]
     manifest: PathBuf,
     /// End with status 0 when the console prints a match
-    #[arg(long, value_name = "REGEX", value_parser = pattern)]
-    until: Option<Regex>,
+    #[arg(long, value_name = "[@VM ]REGEX")]
+    until: Option<Print>,
     /// End with status 1 after this time
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
     /// Type TEXT and Return after REGEX was printed (repeatable, in order)
-    #[arg(long, value_name = "REGEX=TEXT")]
+    #[arg(long, value_name = "[@VM ]REGEX=TEXT")]
     send: Vec<Send>,
+    /// Give each VM a console of its own, a pseudo-terminal; with DIR, keep what they
+    /// print in DIR/NAME.log, and name the terminals DIR/NAME.pty
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    consoles: Option<Option<PathBuf>>,
     #[command(flatten)]
     machine: Machine,
     #[command(flatten)]
@@ -55,12 +59,17 @@ impl Run {
         let files = prepare_with(&self.manifest, &self.machine, &self.card_files)?;
         need_qemu()?;
         self.machine.announce_gdb(&files.symbols);
-        let person = self.until.is_none() && self.send.is_empty() && at_a_terminal();
+        let scripted = self.until.is_some() || !self.send.is_empty();
+        let person = !scripted && self.consoles.is_none() && at_a_terminal();
         let seat = if person { Seat::Person } else { Seat::Script };
-        let console = Console::start(self.machine.boot(seat, &files.kernel, &files.bundle)?)?;
+        let mut console = Console::start(self.machine.boot(seat, &files.kernel, &files.bundle)?)?;
+        if let Some(folder) = self.consoles {
+            say("Ctrl-C ends the machine");
+            console = console.split(Consoles::new(folder, scripted)?);
+        }
         let limit = self.timeout.map(Duration::from_secs);
         let wants_match = self.until.is_some();
-        let mut script = Script::new(self.send, self.until);
+        let mut script = Script::ending(self.send, self.until);
         let end = if person {
             say("Ctrl-A X ends the machine");
             console.hand_over(limit)?

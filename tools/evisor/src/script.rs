@@ -1,5 +1,8 @@
 //! What to wait for on a console and what to type.
+//!
+//! With a console for each VM a step names its own: `@NAME REGEX=TEXT`.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use rexpect::reader::Regex;
@@ -7,21 +10,45 @@ use rexpect::reader::Regex;
 /// How much text that nothing matched is kept. A guest may print without end.
 const KEPT: usize = 1 << 18;
 
+/// Which console: a VM's, or the one that there is.
+pub type On = Option<String>;
+
+/// Something that a console prints.
+#[derive(Clone, Debug)]
+pub struct Print {
+    pub on: On,
+    pub what: Regex,
+}
+
+/// `REGEX`, or `@NAME REGEX`.
+impl FromStr for Print {
+    type Err = String;
+
+    fn from_str(argument: &str) -> Result<Self, String> {
+        let named = argument.strip_prefix('@').and_then(|rest| rest.split_once(' '));
+        let (on, what) = match named {
+            Some((name, what)) => (Some(name.to_owned()), what),
+            None => (None, argument),
+        };
+        Ok(Self { on, what: pattern(what)? })
+    }
+}
+
 /// Types `text` and Return after `after` was printed.
 #[derive(Clone, Debug)]
 pub struct Send {
-    pub after: Regex,
+    pub after: Print,
     pub text: String,
 }
 
-/// `REGEX=TEXT`, split at the first `=`.
+/// `REGEX=TEXT` or `@NAME REGEX=TEXT`, split at the first `=`.
 impl FromStr for Send {
     type Err = String;
 
     fn from_str(argument: &str) -> Result<Self, String> {
         let (after, text) =
             argument.split_once('=').ok_or_else(|| "it has no '=': write REGEX=TEXT".to_owned())?;
-        Ok(Self { after: pattern(after)?, text: text.to_owned() })
+        Ok(Self { after: after.parse()?, text: text.to_owned() })
     }
 }
 
@@ -34,7 +61,7 @@ pub fn pattern(text: &str) -> Result<Regex, String> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     Wait,
-    Type(String),
+    Type(On, String),
     Done,
 }
 
@@ -44,14 +71,21 @@ pub enum Next {
 pub struct Script {
     sends: std::vec::IntoIter<Send>,
     next: Option<Send>,
-    until: Option<Regex>,
+    until: Option<Print>,
+    texts: BTreeMap<On, Text>,
+}
+
+/// What a console printed and nothing matched.
+#[derive(Default)]
+struct Text {
     text: String,
     escape: Escape,
 }
 
 /// How far into a control sequence of the terminal the text is (ECMA-48 §5.4).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Escape {
+    #[default]
     Outside,
     Started,
     Parameters,
@@ -73,15 +107,8 @@ impl Escape {
     }
 }
 
-impl Script {
-    pub fn new(sends: Vec<Send>, until: Option<Regex>) -> Self {
-        let mut sends = sends.into_iter();
-        let next = sends.next();
-        Self { sends, next, until, text: String::new(), escape: Escape::Outside }
-    }
-
-    /// Adds what was printed.
-    pub fn hear(&mut self, printed: &str) {
+impl Text {
+    fn hear(&mut self, printed: &str) {
         let escape = &mut self.escape;
         self.text.extend(printed.chars().filter(|&c| escape.shows(c)));
         if self.text.len() > KEPT {
@@ -90,17 +117,45 @@ impl Script {
             self.text.drain(..cut.unwrap_or_default());
         }
     }
+}
+
+impl Script {
+    pub fn new(sends: Vec<Send>, until: Option<Regex>) -> Self {
+        Self::ending(sends, until.map(|what| Print { on: None, what }))
+    }
+
+    pub fn ending(sends: Vec<Send>, until: Option<Print>) -> Self {
+        let mut sends = sends.into_iter();
+        let next = sends.next();
+        Self { sends, next, until, texts: BTreeMap::new() }
+    }
+
+    /// Adds what was printed.
+    pub fn hear(&mut self, on: On, printed: &str) {
+        self.texts.entry(on).or_default().hear(printed);
+    }
+
+    /// Where a console printed it.
+    fn find(&self, print: &Print) -> Option<(usize, usize)> {
+        let text = self.texts.get(&print.on).map_or("", |text| text.text.as_str());
+        print.what.find(text).map(|m| (m.start(), m.end()))
+    }
 
     /// To be called until it says `Wait`.
     pub fn next(&mut self) -> Next {
-        let until = self.until.as_ref().and_then(|u| u.find(&self.text)).map(|m| m.start());
+        let until = self.until.as_ref().and_then(|until| Some((&until.on, self.find(until)?.0)));
         let send =
-            self.next.as_ref().and_then(|s| s.after.find(&self.text)).map(|m| (m.start(), m.end()));
+            self.next.as_ref().and_then(|send| Some((&send.after.on, self.find(&send.after)?)));
         match (send, until) {
-            (Some((start, end)), until) if until.is_none_or(|until| start <= until) => {
-                self.text.drain(..end);
+            (Some((on, (start, end))), until)
+                if until.is_none_or(|(other, until)| other != on || start <= until) =>
+            {
+                let on = on.clone();
+                if let Some(text) = self.texts.get_mut(&on) {
+                    text.text.drain(..end);
+                }
                 let send = std::mem::replace(&mut self.next, self.sends.next());
-                send.map_or(Next::Wait, |s| Next::Type(s.text))
+                send.map_or(Next::Wait, |send| Next::Type(on, send.text))
             }
             (_, Some(_)) => Next::Done,
             _ => Next::Wait,
@@ -109,9 +164,9 @@ impl Script {
 
     /// What it waits for, for a message.
     pub fn awaited(&self) -> String {
-        let send = self.next.as_ref().map(|s| s.after.to_string());
-        let until = self.until.as_ref().map(Regex::to_string);
-        let awaited: Vec<_> = [send, until].into_iter().flatten().collect();
+        let send = self.next.as_ref().map(|send| &send.after);
+        let awaited = [send, self.until.as_ref()].into_iter().flatten();
+        let awaited: Vec<_> = awaited.map(|print| print.what.to_string()).collect();
         awaited.join("' or '").replace("(?m)", "")
     }
 }
@@ -125,10 +180,32 @@ mod tests {
         Script::new(sends, Some(pattern(until).unwrap()))
     }
 
+    fn typed(text: &str) -> Next {
+        Next::Type(None, text.to_owned())
+    }
+
+    fn text(script: &Script) -> &str {
+        &script.texts[&None].text
+    }
+
+    #[test]
+    fn a_step_can_name_its_console() {
+        let send: Send = "@first # =a".parse().unwrap();
+        assert_eq!((send.after.on.as_deref(), send.after.what.as_str()), (Some("first"), "(?m)# "));
+        let mut script = Script::ending(vec![send], Some("@second end".parse().unwrap()));
+        script.hear(None, "# end");
+        script.hear(Some("second".to_owned()), "# ");
+        assert_eq!(script.next(), Next::Wait);
+        script.hear(Some("first".to_owned()), "# ");
+        assert_eq!(script.next(), Next::Type(Some("first".to_owned()), "a".to_owned()));
+        script.hear(Some("second".to_owned()), "end");
+        assert_eq!(script.next(), Next::Done);
+    }
+
     #[test]
     fn a_send_is_split_at_the_first_equals_sign() {
         let send: Send = "# =echo a=b".parse().unwrap();
-        assert_eq!((send.after.as_str(), send.text.as_str()), ("(?m)# ", "echo a=b"));
+        assert_eq!((send.after.what.as_str(), send.text.as_str()), ("(?m)# ", "echo a=b"));
         assert!("no sign".parse::<Send>().is_err());
         assert!("(=x".parse::<Send>().is_err());
         assert_eq!("x=".parse::<Send>().unwrap().text, "");
@@ -137,40 +214,40 @@ mod tests {
     #[test]
     fn sends_are_used_in_order_and_once() {
         let mut script = script(&["# =one", "# =two"], "never");
-        script.hear("# ");
-        assert_eq!(script.next(), Next::Type("one".to_owned()));
+        script.hear(None, "# ");
+        assert_eq!(script.next(), typed("one"));
         assert_eq!(script.next(), Next::Wait);
-        script.hear("one\r\n# ");
-        assert_eq!(script.next(), Next::Type("two".to_owned()));
-        script.hear("# # ");
+        script.hear(None, "one\r\n# ");
+        assert_eq!(script.next(), typed("two"));
+        script.hear(None, "# # ");
         assert_eq!(script.next(), Next::Wait);
     }
 
     #[test]
     fn the_end_does_not_wait_for_sends() {
         let mut script = script(&["never=x"], "PASS$");
-        script.hear("PA");
+        script.hear(None, "PA");
         assert_eq!(script.next(), Next::Wait);
-        script.hear("SS\r\nmore");
+        script.hear(None, "SS\r\nmore");
         assert_eq!(script.next(), Next::Done);
     }
 
     #[test]
     fn one_prompt_serves_typing_and_ending() {
         let mut script = script(&["# =ls"], "# ");
-        script.hear("# ");
-        assert_eq!(script.next(), Next::Type("ls".to_owned()));
+        script.hear(None, "# ");
+        assert_eq!(script.next(), typed("ls"));
         assert_eq!(script.next(), Next::Wait);
-        script.hear("bin\n# ");
+        script.hear(None, "bin\n# ");
         assert_eq!(script.next(), Next::Done);
     }
 
     #[test]
     fn what_steers_the_terminal_is_not_text() {
         let mut script = script(&[], "^~ # $");
-        script.hear("\x1b[1;32mx\r\n~ # \x1b[6");
-        script.hear("n");
-        assert_eq!(script.text, "x\n~ # ");
+        script.hear(None, "\x1b[1;32mx\r\n~ # \x1b[6");
+        script.hear(None, "n");
+        assert_eq!(text(&script), "x\n~ # ");
         assert_eq!(script.next(), Next::Done);
     }
 
@@ -178,10 +255,10 @@ mod tests {
     fn a_flood_is_not_kept() {
         let mut script = script(&[], "end");
         for _ in 0..100 {
-            script.hear(&"é".repeat(10_000));
-            assert!(script.text.len() <= KEPT);
+            script.hear(None, &"é".repeat(10_000));
+            assert!(text(&script).len() <= KEPT);
         }
-        script.hear("end");
+        script.hear(None, "end");
         assert_eq!(script.next(), Next::Done);
     }
 }

@@ -10,6 +10,7 @@ use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI};
+use crate::console_cases;
 use crate::image::{Features, Image};
 use crate::kernel8;
 use crate::linux;
@@ -115,6 +116,7 @@ pub fn system(count: &mut Count) -> Result<()> {
     for case in cases {
         count.one(case.name, case.run(Board::QemuVirt));
     }
+    console_cases::cases(count);
     native::cases(count);
     passed::cases(count)?;
     minimal::cases(count)
@@ -125,6 +127,7 @@ pub fn raspi4(count: &mut Count) -> Result<()> {
     for case in ON_A_PI.iter().chain(VIRTUAL_PI).chain(pins_cases::ON_A_PI) {
         count.one(case.name, case.run(Board::Raspi4));
     }
+    console_cases::on_a_pi(count);
     pi_cases::cases(count)?;
     kernel8::cases(count)
 }
