@@ -79,7 +79,7 @@ impl Object for RoundRobin {
 impl Scheduler for RoundRobin {
     fn wake(&mut self, member: usize, _now: u64) {
         if self.members.get(member).is_some_and(|member| !member.awake) {
-            self.to_the_end(member);
+            self.queue(member);
         }
     }
 
@@ -93,7 +93,7 @@ impl Scheduler for RoundRobin {
         let end = self.began.map(|began| began.saturating_add(self.slice));
         if let Some(chosen) = self.chosen.filter(|_| end.is_some_and(|end| end <= now)) {
             if self.members.get(chosen).is_some_and(|member| member.awake) {
-                self.to_the_end(chosen);
+                self.queue(chosen);
             }
             self.began = None;
         }
@@ -110,7 +110,7 @@ impl Scheduler for RoundRobin {
 
 impl RoundRobin {
     /// `member` is awake, and all others go before it.
-    fn to_the_end(&mut self, member: usize) {
+    fn queue(&mut self, member: usize) {
         if let Some(member) = self.members.get_mut(member) {
             *member = Member { awake: true, turn: self.next };
             self.next += 1;
