@@ -72,6 +72,15 @@ fn what_was_too_much_is_owed() {
     assert_eq!((server.ready(), server.left()), (1000, 70));
     server.charge(1070);
     assert_eq!((server.ready(), server.left()), (12_000, 100), "eleven rounds");
+
+    // In parts: 5 us are of the one that is not back yet.
+    let mut server = Server::new(100, 1000);
+    server.wakes(0);
+    server.charge(10);
+    server.sleeps();
+    server.wakes(500);
+    server.charge(95);
+    assert_eq!((server.ready(), server.left()), (1000, 5));
 }
 
 /// A vCPU that sleeps all the time has its budget in a bounded number of parts, and none
@@ -269,18 +278,43 @@ fn admitted(numbers: &mut Random) -> Vec<Share> {
     }
 }
 
-/// Who wakes (true) or sleeps after how long.
-fn events(numbers: &mut Random, members: usize, spans: [u64; 4]) -> Vec<(u64, usize, bool)> {
+/// What happens to a member after some time.
+#[derive(Clone, Copy)]
+enum Turn {
+    Wakes(usize),
+    Sleeps(usize),
+    /// Whoever runs sleeps, in the middle of its budget.
+    Ends,
+}
+
+impl Turn {
+    /// Who wakes (true) or sleeps on `core`.
+    fn on(self, core: &CoreRig) -> (usize, bool) {
+        match self {
+            Self::Wakes(member) => (member, true),
+            Self::Sleeps(member) => (member, false),
+            Self::Ends => (core.choice().member.unwrap_or(0), false),
+        }
+    }
+}
+
+fn events(numbers: &mut Random, members: usize, spans: [u64; 4]) -> Vec<(u64, Turn)> {
     let mut event = |_| {
         let most = spans[numbers.number() as usize % 4];
         let after = numbers.number() % most;
-        (after, numbers.number() as usize % members, numbers.number() & 3 != 0)
+        let member = numbers.number() as usize % members;
+        let turn = match numbers.number() % 8 {
+            0 => Turn::Sleeps(member),
+            1..4 => Turn::Ends,
+            _ => Turn::Wakes(member),
+        };
+        (after, turn)
     };
-    (0..150).map(&mut event).collect()
+    (0..200).map(&mut event).collect()
 }
 
 /// Seldom enough that no budget falls into too many parts, which the model does not have.
-const CALM: [u64; 4] = [200, 300, 400, 2000];
+const CALM: [u64; 4] = [40, 200, 400, 2000];
 const HECTIC: [u64; 4] = [2, 10, 60, 1500];
 
 #[test]
@@ -290,9 +324,10 @@ fn random_lives_are_as_in_the_model_with_and_without_a_tick() {
         let shares = admitted(&mut numbers);
         let (mut tickless, mut ticking) = (core(&shares), core(&shares));
         let mut model = Model::new(&shares);
-        for (after, member, wakes) in events(&mut numbers, shares.len(), CALM) {
+        for (after, turn) in events(&mut numbers, shares.len(), CALM) {
             let at = tickless.now() + after;
             tickless.run_to(at);
+            let (member, wakes) = turn.on(&tickless);
             ticking.tick_to(at);
             (0..after).for_each(|_| model.step());
             if wakes {
@@ -320,9 +355,10 @@ fn live(seed: u64, spans: [u64; 4], mut look: impl FnMut(&CoreRig, &[Share], &[O
     let shares = admitted(&mut numbers);
     let mut core = core(&shares);
     let mut since: Vec<Option<u64>> = vec![None; shares.len()];
-    for (after, member, wakes) in events(&mut numbers, shares.len(), spans) {
+    for (after, turn) in events(&mut numbers, shares.len(), spans) {
         core.run_to(core.now() + after);
         look(&core, &shares, &since);
+        let (member, wakes) = turn.on(&core);
         if wakes {
             core.wake(member);
             since[member] = since[member].or(Some(core.now()));
@@ -341,8 +377,9 @@ fn no_budget_is_exceeded_in_any_window() {
         let shares = admitted(&mut numbers);
         let mut core = core(&shares);
         let spans = if seed & 1 == 0 { CALM } else { HECTIC };
-        for (after, member, wakes) in events(&mut numbers, shares.len(), spans) {
+        for (after, turn) in events(&mut numbers, shares.len(), spans) {
             core.run_to(core.now() + after);
+            let (member, wakes) = turn.on(&core);
             if wakes {
                 core.wake(member)
             } else {
@@ -490,4 +527,16 @@ fn a_member_that_is_not_there_never_runs() {
         let bytes = [what, 1, 3, 0, 5, 200];
         evisor_testkit::drive_scheduler("evisor,fixed-priority", &[], &members, &bytes);
     }
+}
+
+#[test]
+fn what_could_be_used_before_is_one_part_when_its_vcpu_wakes() {
+    let mut server = Server::new(100, 1000);
+    server.wakes(0);
+    server.charge(40);
+    server.sleeps();
+    server.wakes(1500);
+    assert_eq!((server.ready(), server.left()), (1500, 100));
+    server.charge(100);
+    assert_eq!((server.ready(), server.left()), (2500, 100));
 }
