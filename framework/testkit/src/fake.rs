@@ -8,8 +8,8 @@ use crate::ram::FakeRam;
 use evisor_contract::{
     Backing, BlockPort, BlockRequest, BuildError, Bytes, Capability, Clock, ConsolePort, Context,
     Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow,
-    Line, LineState, Memory, Messages, NotifyPort, Power, Register, Reply, Rights, SystemInterface,
-    VcpuControl, VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
+    Line, LineState, Memory, Messages, NotifyPort, Power, Register, Reply, Rights, Share,
+    SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -391,6 +391,7 @@ pub(crate) struct World {
     control: bool,
     host_registers: BTreeMap<u32, u64>,
     entropy: Option<&'static FakeEntropy>,
+    members: Vec<Share>,
 }
 
 /// What of the world a test may choose.
@@ -406,6 +407,7 @@ pub(crate) struct WorldSetup {
     pub(crate) direct: bool,
     pub(crate) disk: Option<u64>,
     pub(crate) mailbox: bool,
+    pub(crate) members: Vec<Share>,
 }
 
 impl World {
@@ -435,6 +437,7 @@ impl World {
             control: setup.control,
             host_registers: setup.host_registers,
             entropy: setup.entropy.map(FakeEntropy::new),
+            members: setup.members,
         }
     }
 
@@ -577,6 +580,10 @@ impl Grants for World {
     fn host_pins(&mut self, pins: u64) -> Result<HostPins, BuildError> {
         let gpio: &'static GpioEnd = Box::leak(Box::new(self.gpio.clone()));
         Ok(HostPins::new(gpio, pins))
+    }
+
+    fn members(&self) -> &[Share] {
+        &self.members
     }
 
     fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {
