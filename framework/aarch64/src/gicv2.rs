@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "memory-mapped registers at fixed EL2 addresses")]
 
-use crate::gic::{self, Acknowledged, CpuInterface, Version};
+use crate::gic::{self, Acknowledged, CpuInterface, GuestInterface, Version};
 use crate::{layout, map};
 use aarch64_cpu::asm::barrier;
 use aarch64_paging::MapError;
@@ -47,8 +47,11 @@ register_structs! {
     Gich {
         (0x000 => hcr: ReadWrite<u32>),
         (0x004 => vtr: ReadOnly<u32>),
-        (0x008 => _r0),
-        (0x100 => lr: [ReadOnly<u32>; 64]),
+        (0x008 => vmcr: ReadWrite<u32>),
+        (0x00c => _r0),
+        (0x0f0 => apr: ReadWrite<u32>),
+        (0x0f4 => _r1),
+        (0x100 => lr: [ReadWrite<u32>; 64]),
         (0x200 => @END),
     },
     Gicc {
@@ -211,7 +214,7 @@ pub(crate) fn clear(intid: usize) {
 }
 
 /// The virtual interface of this core. Of a guest that is on, it is the VM's
-/// interrupt controller's; here its list registers are only read.
+/// interrupt controller's; here it is only read, and switched as a whole.
 fn gich() -> &'static Gich {
     // SAFETY: 1. as for `gicd`.
     unsafe { &*(layout::GICH as *const Gich) }
@@ -245,6 +248,52 @@ pub(crate) fn kick(target: u64) {
     // ordering of a store and the interrupt that announces it).
     barrier::dsb(barrier::ISHST);
     gicd().sgir.set((target as u32 & 0xff) << 16);
+}
+
+/// A core on which vCPUs are switched.
+pub(crate) struct Switched {
+    lists: usize,
+}
+
+impl Switched {
+    /// This one.
+    pub fn here() -> Self {
+        Self { lists: ((gich().vtr.get() & 0x3f) as usize + 1).min(gic::LISTS) }
+    }
+
+    /// See [`gic::Switched::save`].
+    #[inline(always)]
+    pub fn save(&self, guest: &mut GuestInterface, private: u32) {
+        let gich = gich();
+        guest.hcr = gich.hcr.get().into();
+        guest.vmcr = gich.vmcr.get().into();
+        guest.active_priorities[0] = gich.apr.get().into();
+        for (saved, list) in guest.lists.iter_mut().zip(&gich.lr).take(self.lists) {
+            *saved = list.get().into();
+        }
+        let [active, ..] = &gicd().isactiver;
+        guest.active = active.get() & private;
+        if guest.active != 0 {
+            set(&gicd().icactiver, 0, guest.active);
+        }
+    }
+
+    /// See [`gic::Switched::load`].
+    #[inline(always)]
+    pub fn load(&self, guest: &GuestInterface) {
+        let gich = gich();
+        gich.vmcr.set(guest.vmcr as u32);
+        gich.apr.set(guest.active_priorities[0] as u32);
+        for (saved, list) in guest.lists.iter().zip(&gich.lr).take(self.lists) {
+            list.set(*saved as u32);
+        }
+        gich.hcr.set(guest.hcr as u32);
+        if guest.active != 0 {
+            set(&gicd().isactiver, 0, guest.active);
+            // Before what drives it does: none of it comes a second time.
+            barrier::dsb(barrier::SY);
+        }
+    }
 }
 
 /// A GICv2 on the path of an interrupt.

@@ -7,6 +7,7 @@
 //! tells it.
 
 use crate::host::Host;
+use crate::shared::SharedCore;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -23,6 +24,9 @@ impl Attention {
     pub const REFRESH: u32 = 1 << 1;
     /// The vCPU starts anew: its first instruction is next.
     pub const START: u32 = 1 << 2;
+    /// Its core chooses again which vCPU it runs. Beside [`LEAVE`](Self::LEAVE), which
+    /// it is tested with, in a word that rotates.
+    pub const CHOOSE: u32 = 1 << 31;
 }
 
 /// A vCPU as its VM knows it. It is pinned to a core.
@@ -35,6 +39,12 @@ struct Slot {
     entry: AtomicU64,
     argument: AtomicU64,
     attention: Once<&'static AtomicU32>,
+    /// If it shares its core.
+    shared: Once<&'static SharedCore>,
+    /// How long it ran, and how long it could have and did not, in counts; if it shares
+    /// its core.
+    ran: AtomicU64,
+    stolen: AtomicU64,
 }
 
 /// [`Slot::power`]: off; being told where to start; told; on.
@@ -106,6 +116,9 @@ impl Vm {
                 entry: AtomicU64::new(0),
                 argument: AtomicU64::new(0),
                 attention: Once::new(),
+                shared: Once::new(),
+                ran: AtomicU64::new(0),
+                stolen: AtomicU64::new(0),
             })
             .collect();
         Self {
@@ -126,6 +139,32 @@ impl Vm {
         if let Some(slot) = self.slots.get(index) {
             slot.attention.call_once(|| attention);
         }
+    }
+
+    /// vCPU `index`, which is connected, is one of several on its core: number `member`
+    /// of those.
+    pub fn share(&self, index: usize, core: &'static SharedCore, member: usize) {
+        let Some(slot) = self.slots.get(index) else { return };
+        if let Some(attention) = slot.attention.get() {
+            core.connect(member, attention);
+        }
+        slot.shared.call_once(|| core);
+    }
+
+    /// vCPU `index` ran for `ran` counts, after it could have for `stolen` counts more.
+    pub fn account(&self, index: usize, ran: u64, stolen: u64) {
+        if let Some(slot) = self.slots.get(index) {
+            slot.ran.fetch_add(ran, Ordering::Relaxed);
+            slot.stolen.fetch_add(stolen, Ordering::Relaxed);
+        }
+    }
+
+    /// How long vCPU `index` ran and how long it could have and did not, in counts of the
+    /// host; if it shares its core.
+    pub fn times(&self, index: usize) -> (u64, u64) {
+        let read =
+            |slot: &Slot| (slot.ran.load(Ordering::Relaxed), slot.stolen.load(Ordering::Relaxed));
+        self.slots.get(index).map_or((0, 0), read)
     }
 
     /// What its count lags behind the host's: CNTVOFF_EL2.
@@ -175,7 +214,17 @@ impl Vm {
             attention.fetch_or(what, Ordering::SeqCst);
             if slot.in_guest.load(Ordering::SeqCst) {
                 self.host.kick(self.core_of(index));
+            } else if let Some(shared) = slot.shared.get() {
+                shared.rouse(self.host);
             }
+        }
+    }
+
+    /// The core of vCPU `index`, which is not in its guest, is to ask what is next.
+    fn ask_core(&self, index: usize) {
+        match self.slots.get(index).and_then(|slot| slot.shared.get()) {
+            Some(shared) => shared.rouse(self.host),
+            None => self.host.kick(self.core_of(index)),
         }
     }
 
@@ -184,9 +233,10 @@ impl Vm {
         self.slots.get(index).map_or(usize::MAX, |slot| slot.core)
     }
 
-    /// Which of its vCPUs runs on `core`.
-    pub fn vcpu_on(&self, core: usize) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.core == core)
+    /// Which of its vCPUs run on `core`.
+    pub fn vcpus_on(&self, core: usize) -> impl Iterator<Item = usize> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter(move |(_, slot)| slot.core == core).map(|(index, _)| index)
     }
 
     /// What the core of vCPU `index` does now. The vCPU is not in its guest; if
@@ -222,6 +272,34 @@ impl Vm {
         }
     }
 
+    /// vCPU `index`, which shares its core, came out of its guest: until
+    /// [`next`](Self::next) says otherwise it is parked.
+    pub fn came_out(&self, index: usize) {
+        if let Some(slot) = self.slots.get(index) {
+            slot.in_guest.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether [`next`](Self::next) may say something new of vCPU `index`, of which it
+    /// said [`Next::Wait`] last.
+    pub fn is_asked(&self, index: usize) -> bool {
+        let Some(slot) = self.slots.get(index) else { return false };
+        let left = |word: &&AtomicU32| word.load(Ordering::SeqCst) & Attention::LEAVE != 0;
+        match self.wanted.load(Ordering::SeqCst) {
+            NOTHING => slot.power.load(Ordering::SeqCst) == PENDING,
+            _ => slot.attention.get().is_some_and(left),
+        }
+    }
+
+    /// Forgets that vCPU `index`, which is parked, was asked to leave. True if it was:
+    /// then [`next`](Self::next) is to be asked once more.
+    pub fn has_left(&self, index: usize) -> bool {
+        let word = self.slots.get(index).and_then(|slot| slot.attention.get());
+        word.is_some_and(|word| {
+            word.fetch_and(!Attention::LEAVE, Ordering::SeqCst) & Attention::LEAVE != 0
+        })
+    }
+
     fn all_off(&self) -> bool {
         self.slots.iter().all(|slot| slot.power.load(Ordering::SeqCst) == STOPPED)
     }
@@ -254,7 +332,7 @@ impl Vm {
         self.changing.store(false, Ordering::SeqCst);
         for (index, slot) in self.slots.iter().enumerate() {
             if slot.power.load(Ordering::SeqCst) == PENDING {
-                self.host.kick(self.core_of(index));
+                self.ask_core(index);
             }
         }
     }
@@ -288,7 +366,7 @@ impl VcpuControl for Vm {
             Ok(_) => {
                 slot.tell(Entry { pc: entry, x0: context });
                 // Its core waits at EL2, or is on its way there.
-                self.host.kick(self.core_of(index));
+                self.ask_core(index);
                 Power::Off
             }
             Err(RUNNING) => Power::On,

@@ -2,7 +2,7 @@
 
 use crate::board::{Board, Disk, Hardware};
 use alloc::boxed::Box;
-use evisor_aarch64::{driven, gic, passed, random, registers, timer, vcpu};
+use evisor_aarch64::{driven, gic, passed, random, registers, switch, timer, vcpu};
 use evisor_contract::{
     Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
     VirtualInterface,
@@ -112,6 +112,10 @@ impl Host for Machine {
 
     fn kick(&self, core: usize) {
         gic::kick(core);
+    }
+
+    fn is_here(&self, core: usize) -> bool {
+        switch::is_here(core)
     }
 
     fn identification(&self, register: Register) -> Option<u64> {

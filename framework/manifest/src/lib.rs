@@ -38,7 +38,7 @@ pub use guest_tree::guest_tree;
 pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
     BlockPlan, CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome,
-    PartPlan, TreePlan, VmPlan, WindowPlan,
+    PartPlan, SchedulerPlan, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
