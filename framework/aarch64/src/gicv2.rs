@@ -49,8 +49,10 @@ register_structs! {
         (0x004 => vtr: ReadOnly<u32>),
         (0x008 => vmcr: ReadWrite<u32>),
         (0x00c => _r0),
+        (0x030 => elrsr0: ReadOnly<u32>),
+        (0x034 => _r1),
         (0x0f0 => apr: ReadWrite<u32>),
-        (0x0f4 => _r1),
+        (0x0f4 => _r2),
         (0x100 => lr: [ReadWrite<u32>; 64]),
         (0x200 => @END),
     },
@@ -253,12 +255,21 @@ pub(crate) fn kick(target: u64) {
 /// A core on which vCPUs are switched.
 pub(crate) struct Switched {
     lists: usize,
+    /// Of GICH_ELRSR0, those that are there.
+    all: u32,
 }
 
 impl Switched {
-    /// This one.
+    /// This one. More than [`gic::LISTS`] are used by nobody.
     pub fn here() -> Self {
-        Self { lists: ((gich().vtr.get() & 0x3f) as usize + 1).min(gic::LISTS) }
+        let lists = ((gich().vtr.get() & 0x3f) as usize + 1).min(gic::LISTS);
+        Self { lists, all: (1 << lists) - 1 }
+    }
+
+    /// GICH_ELRSR0 has a bit for each that is empty and whose end need not be told.
+    #[inline(always)]
+    pub fn holds_any(&self) -> bool {
+        !gich().elrsr0.get() & self.all != 0
     }
 
     /// See [`gic::Switched::save`].
@@ -268,8 +279,11 @@ impl Switched {
         guest.hcr = gich.hcr.get().into();
         guest.vmcr = gich.vmcr.get().into();
         guest.active_priorities[0] = gich.apr.get().into();
-        for (saved, list) in guest.lists.iter_mut().zip(&gich.lr).take(self.lists) {
-            *saved = list.get().into();
+        guest.used = self.holds_any();
+        if guest.used {
+            for (saved, list) in guest.lists.iter_mut().zip(&gich.lr).take(self.lists) {
+                *saved = list.get().into();
+            }
         }
         let [active, ..] = &gicd().isactiver;
         guest.active = active.get() & private;
@@ -278,14 +292,16 @@ impl Switched {
         }
     }
 
-    /// See [`gic::Switched::load`].
+    /// See [`gic::Switched::load`]; `lists` says whether the list registers matter.
     #[inline(always)]
-    pub fn load(&self, guest: &GuestInterface) {
+    pub fn load(&self, guest: &GuestInterface, lists: bool) {
         let gich = gich();
         gich.vmcr.set(guest.vmcr as u32);
         gich.apr.set(guest.active_priorities[0] as u32);
-        for (saved, list) in guest.lists.iter().zip(&gich.lr).take(self.lists) {
-            list.set(*saved as u32);
+        if lists {
+            for (saved, list) in guest.lists.iter().zip(&gich.lr).take(self.lists) {
+                list.set(if guest.used { *saved as u32 } else { 0 });
+            }
         }
         gich.hcr.set(guest.hcr as u32);
         if guest.active != 0 {

@@ -556,6 +556,8 @@ pub(crate) fn system_interface() -> SystemInterface {
 pub(crate) struct Switched {
     gicr: Option<&'static Gicr>,
     lists: usize,
+    /// Of ICH_ELRSR_EL2, those that are there.
+    all: u64,
     /// How many of each group there are: 1, 2 or 4.
     active_priorities: usize,
 }
@@ -611,8 +613,18 @@ impl Switched {
         Self {
             gicr: redistributor(),
             lists: lists.len(),
+            all: (1 << lists.len()) - 1,
             active_priorities: active_priorities.len() / 2,
         }
+    }
+
+    /// ICH_ELRSR_EL2 has a bit for each that is empty and whose end need not be told. What
+    /// the guest did is seen since the exception that brought it here; what EL2 wrote since
+    /// takes an ISB.
+    #[inline(always)]
+    pub fn holds_any(&self) -> bool {
+        barrier::isb(barrier::SY);
+        !read!("ich_elrsr_el2") & self.all != 0
     }
 
     /// See [`gic::Switched::save`].
@@ -622,7 +634,10 @@ impl Switched {
         guest.vmcr = read!("ich_vmcr_el2");
         guest.sre = read!("icc_sre_el1");
         active_priorities!(save_some, self.active_priorities, guest.active_priorities);
-        lists!(save_some, self.lists, guest.lists);
+        guest.used = self.holds_any();
+        if guest.used {
+            lists!(save_some, self.lists, guest.lists);
+        }
         guest.active = 0;
         if let Some(gicr) = self.gicr {
             guest.active = gicr.isactiver0.get() & private;
@@ -633,14 +648,17 @@ impl Switched {
         }
     }
 
-    /// See [`gic::Switched::load`]. ICC_SRE_EL1 says how the others are written, so it is
-    /// the first.
+    /// See [`gic::Switched::load`]; `lists` says whether the list registers matter.
     #[inline(always)]
-    pub fn load(&self, guest: &GuestInterface) {
+    pub fn load(&self, guest: &GuestInterface, lists: bool) {
         write!("icc_sre_el1", guest.sre);
         write!("ich_vmcr_el2", guest.vmcr);
         active_priorities!(load_some, self.active_priorities, guest.active_priorities);
-        lists!(load_some, self.lists, guest.lists);
+        if lists {
+            static EMPTY: [u64; gic::LISTS] = [0; _];
+            let from = if guest.used { &guest.lists } else { &EMPTY };
+            lists!(load_some, self.lists, from);
+        }
         write!("ich_hcr_el2", guest.hcr);
         if let Some(gicr) = self.gicr.filter(|_| guest.active != 0) {
             gicr.isactiver0.set(guest.active);

@@ -178,50 +178,43 @@ impl Switch {
             let value = identification(Register::new(3, 0, 0, crm, op2)).unwrap_or(0);
             value >> shift & 0xf != 0
         };
+        TCR_EL1.set(NO_WALKS);
         // ID_AA64PFR0_EL1.RAS, ID_AA64PFR1_EL1.SME.
         Self { gic: Switched::here(), later: [has(4, 0, 28), has(4, 1, 24)] }
     }
 
-    /// Takes `out`, if there is one, off this core, and puts `next` onto it, whose VM's
-    /// count lags `offset` behind the host's. `flush` if another vCPU of its VM was here
-    /// since it was itself.
+    /// Takes `out` off this core: its state is in memory after this, and nothing of it
+    /// comes any more.
     ///
-    /// Until all is in place no tables are walked, so that none are with half of one's
-    /// registers and half of the other's (Cortex-A72 erratum 1319367, Cortex-A53 erratum
-    /// 1530924).
-    pub fn load(
-        &self,
-        out: Option<&mut VcpuBlock>,
-        next: &mut VcpuBlock,
-        offset: u64,
-        flush: bool,
-    ) {
-        let before = match out.and_then(VcpuBlock::saved) {
-            Some(saved) => {
-                saved.timer_control = CNTV_CTL_EL0.get();
-                saved.timer_compare = CNTV_CVAL_EL0.get();
-                saved.tcr = TCR_EL1.get();
-                saved.el1.save();
-                self.save_later(&mut saved.later);
-                Some(saved)
-            }
-            None => None,
-        };
+    /// From here on, until the next one is on, no tables are walked, so that none are with
+    /// half of one's registers and half of the other's (Cortex-A72 erratum 1319367,
+    /// Cortex-A53 erratum 1530924).
+    #[inline]
+    pub fn save(&mut self, out: &mut VcpuBlock) {
+        let Some(saved) = out.saved() else { return };
+        saved.timer_control = CNTV_CTL_EL0.get();
+        saved.timer_compare = CNTV_CVAL_EL0.get();
+        saved.tcr = TCR_EL1.get();
+        saved.el1.save();
+        self.save_later(&mut saved.later);
         // Its timer's interrupt is gone before the other's may come.
         CNTV_CTL_EL0.set(0);
         TCR_EL1.set(NO_WALKS);
         barrier::isb(barrier::SY);
-        let enabled = before.map_or(0, |saved| {
-            self.gic.save(&mut saved.interface, saved.private);
-            saved.private
-        });
+        self.gic.save(&mut saved.interface, saved.private);
+    }
+
+    /// Puts `next` onto this core, which none is on, and whose VM's count lags `offset`
+    /// behind the host's. `flush` if another vCPU of its VM was here since it was itself.
+    #[inline]
+    pub fn load(&mut self, next: &mut VcpuBlock, offset: u64, flush: bool) {
         floating::guard(next.vcpu());
         let Some(saved) = next.saved() else { return };
         saved.root.switch();
         CNTVOFF_EL2.set(offset);
         saved.el1.load();
         self.load_later(&saved.later);
-        self.gic.load(&saved.interface, saved.private, enabled);
+        self.gic.load(&saved.interface, saved.private);
         barrier::isb(barrier::SY);
         if flush {
             forget_this_vm();
@@ -229,6 +222,12 @@ impl Switch {
         TCR_EL1.set(saved.tcr);
         CNTV_CVAL_EL0.set(saved.timer_compare);
         CNTV_CTL_EL0.set(saved.timer_control);
+    }
+
+    /// Whether an interrupt waits for the vCPU that is on this core.
+    #[inline]
+    pub fn is_interrupted(&self) -> bool {
+        self.gic.holds_any() && gic::has_virtual_interrupt()
     }
 
     fn save_later(&self, to: &mut [u64; 2]) {

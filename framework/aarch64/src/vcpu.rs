@@ -208,11 +208,6 @@ impl VcpuBlock {
         exit::take_interrupt_only(self.vcpu());
         self.vcpu().context.attention.swap(0, Ordering::Acquire)
     }
-
-    /// Whether an interrupt waits for it, which is on this core.
-    pub fn is_interrupted(&self) -> bool {
-        gic::has_virtual_interrupt()
-    }
 }
 
 /// What `enter_guest` gives of a vCPU that waits.

@@ -258,6 +258,12 @@ pub trait VcpuControl: Sync {
     fn kick(&self, index: usize) {
         let _ = index;
     }
+
+    /// The same, and somebody may be waiting for what it finds: it looks even if it is not
+    /// its turn to go on.
+    fn ask(&self, index: usize) {
+        self.kick(index);
+    }
 }
 
 /// A leaf of the kernel: the VM's time.

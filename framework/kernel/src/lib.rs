@@ -40,4 +40,4 @@ pub use memory::{MemorySlot, Storage};
 pub use passed::{Passed, PassedInterrupt, PassedWindow};
 pub use shared::SharedCore;
 pub use timers::{MAX_CORES, Timers};
-pub use vm::{Attention, Entry, Next, Vm};
+pub use vm::{Attention, Entry, Next, Seat, Vm};

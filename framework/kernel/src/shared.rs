@@ -19,6 +19,8 @@ pub struct SharedCore {
     core: usize,
     /// The core is to choose again.
     again: AtomicBool,
+    /// Somebody waits for what a member finds that may not be inside.
+    asked: AtomicBool,
     /// The member that is in its guest, counted from 1; or 0.
     inside: AtomicUsize,
     /// The words that get the members' attention.
@@ -31,6 +33,7 @@ impl SharedCore {
         Self {
             core,
             again: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             inside: AtomicUsize::new(0),
             words: (0..members).map(|_| Once::new()).collect(),
         }
@@ -52,7 +55,7 @@ impl SharedCore {
         let inside = self.inside.load(Ordering::SeqCst).checked_sub(1);
         let word = inside.and_then(|member| self.words.get(member)).and_then(Once::get);
         if let Some(word) = word {
-            word.fetch_or(Attention::CHOOSE, Ordering::SeqCst);
+            word.fetch_or(Attention::LEAVE, Ordering::SeqCst);
         }
         // The core itself looks before it goes on.
         if !host.is_here(self.core) {
@@ -60,14 +63,28 @@ impl SharedCore {
         }
     }
 
+    /// A member was asked for what it finds; [`rouse`](Self::rouse) follows.
+    pub(crate) fn ask(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+    }
+
     /// The core is about to look at its members: what changes from here on makes it
-    /// look again.
-    pub fn look(&self) {
+    /// look again. True if one of them may have been asked for what it finds: then it is
+    /// to look whether it goes on or not.
+    #[inline(always)]
+    pub fn look(&self) -> bool {
         self.again.store(false, Ordering::SeqCst);
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Those that were asked are about to look.
+    pub fn answer(&self) {
+        self.asked.store(false, Ordering::SeqCst);
     }
 
     /// Whether `member` may go into its guest; false if the core is to look again. It
     /// counts as inside until [`leave`](Self::leave).
+    #[inline(always)]
     pub fn enter(&self, member: usize) -> bool {
         self.inside.store(member + 1, Ordering::SeqCst);
         let stays = !self.again.load(Ordering::SeqCst);
@@ -78,6 +95,7 @@ impl SharedCore {
     }
 
     /// None of the members is in its guest.
+    #[inline(always)]
     pub fn leave(&self) {
         self.inside.store(0, Ordering::SeqCst);
     }

@@ -94,7 +94,7 @@ impl Timers {
                 }
                 None if slot.deadline <= now => {
                     slot.deadline = u64::MAX;
-                    cx.attention.fetch_or(Attention::CHOOSE, Ordering::SeqCst);
+                    cx.attention.fetch_or(Attention::LEAVE, Ordering::SeqCst);
                 }
                 _ => next = next.min(slot.deadline),
             }

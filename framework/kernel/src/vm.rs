@@ -18,15 +18,15 @@ use spin::Once;
 pub struct Attention;
 
 impl Attention {
-    /// Leave the guest at the next chance.
+    /// Leave the guest at the next chance: a change is wanted, the vCPU is off, or its core,
+    /// which it shares, is to choose again. Which of it is seen there.
     pub const LEAVE: u32 = 1 << 0;
     /// An interrupt became pending for this vCPU elsewhere.
     pub const REFRESH: u32 = 1 << 1;
     /// The vCPU starts anew: its first instruction is next.
     pub const START: u32 = 1 << 2;
-    /// Its core chooses again which vCPU it runs. Beside [`LEAVE`](Self::LEAVE), which
-    /// it is tested with, in a word that rotates.
-    pub const CHOOSE: u32 = 1 << 31;
+    /// Beside [`REFRESH`](Self::REFRESH): somebody waits for what is found.
+    pub const ANSWER: u32 = 1 << 3;
 }
 
 /// A vCPU as its VM knows it. It is pinned to a core.
@@ -151,12 +151,9 @@ impl Vm {
         slot.shared.call_once(|| core);
     }
 
-    /// vCPU `index` ran for `ran` counts, after it could have for `stolen` counts more.
-    pub fn account(&self, index: usize, ran: u64, stolen: u64) {
-        if let Some(slot) = self.slots.get(index) {
-            slot.ran.fetch_add(ran, Ordering::Relaxed);
-            slot.stolen.fetch_add(stolen, Ordering::Relaxed);
-        }
+    /// vCPU `index`, for its core, which it shares.
+    pub fn seat(&'static self, index: usize) -> Option<Seat> {
+        Some(Seat { vm: self, slot: self.slots.get(index)? })
     }
 
     /// How long vCPU `index` ran and how long it could have and did not, in counts of the
@@ -213,9 +210,9 @@ impl Vm {
         if let Some(attention) = slot.attention.get() {
             attention.fetch_or(what, Ordering::SeqCst);
             if slot.in_guest.load(Ordering::SeqCst) {
-                self.host.kick(self.core_of(index));
-            } else if let Some(shared) = slot.shared.get() {
-                shared.rouse(self.host);
+                self.host.kick(slot.core);
+            } else {
+                slot.rouse(self.host);
             }
         }
     }
@@ -269,14 +266,6 @@ impl Vm {
         match self.wanted.load(Ordering::SeqCst) {
             NOTHING => Next::Wait,
             _ => self.change(),
-        }
-    }
-
-    /// vCPU `index`, which shares its core, came out of its guest: until
-    /// [`next`](Self::next) says otherwise it is parked.
-    pub fn came_out(&self, index: usize) {
-        if let Some(slot) = self.slots.get(index) {
-            slot.in_guest.store(false, Ordering::SeqCst);
         }
     }
 
@@ -338,7 +327,70 @@ impl Vm {
     }
 }
 
+/// A vCPU that shares its core, as that core has it.
+#[derive(Clone, Copy)]
+pub struct Seat {
+    vm: &'static Vm,
+    slot: &'static Slot,
+}
+
+impl Seat {
+    /// Whether it may go into its guest without more ado; as [`Vm::next`], which is to be
+    /// asked if not. It counts as in its guest until it [`came_out`](Self::came_out).
+    #[inline(always)]
+    pub fn goes_on(&self) -> bool {
+        self.slot.in_guest.store(true, Ordering::SeqCst);
+        let goes = self.vm.wanted.load(Ordering::SeqCst) == NOTHING
+            && self.slot.power.load(Ordering::SeqCst) == RUNNING;
+        if !goes {
+            self.came_out();
+        }
+        goes
+    }
+
+    /// It came out of its guest: until [`goes_on`](Self::goes_on) or [`Vm::next`] say
+    /// otherwise it is parked.
+    #[inline(always)]
+    pub fn came_out(&self) {
+        self.slot.in_guest.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether there is anything for it, which waits: an interrupt that came elsewhere, or a
+    /// change to be made.
+    #[inline(always)]
+    pub fn is_wanted(&self) -> bool {
+        let told = |word: &&AtomicU32| word.load(Ordering::SeqCst) & !Attention::LEAVE != 0;
+        self.slot.attention.get().is_some_and(told) || self.is_changing()
+    }
+
+    /// Whether its VM wants a change, or is off.
+    #[inline(always)]
+    pub fn is_changing(&self) -> bool {
+        self.vm.wanted.load(Ordering::SeqCst) != NOTHING
+    }
+
+    /// It ran for `ran` counts, after it could have for `stolen` counts more. Nobody else
+    /// says so.
+    #[inline(always)]
+    pub fn account(&self, ran: u64, stolen: u64) {
+        let add = |all: &AtomicU64, more| {
+            all.store(all.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        };
+        add(&self.slot.ran, ran);
+        add(&self.slot.stolen, stolen);
+    }
+}
+
 impl Slot {
+    /// It is not in its guest: if it shares its core, that looks at it.
+    #[cold]
+    #[inline(never)]
+    fn rouse(&self, host: &dyn Host) {
+        if let Some(shared) = self.shared.get() {
+            shared.rouse(host);
+        }
+    }
+
     fn tell(&self, entry: Entry) {
         self.entry.store(entry.pc, Ordering::SeqCst);
         self.argument.store(entry.x0, Ordering::SeqCst);
@@ -391,6 +443,17 @@ impl VcpuControl for Vm {
 
     fn kick(&self, index: usize) {
         self.get_attention(index, Attention::REFRESH);
+    }
+
+    fn ask(&self, index: usize) {
+        const LOOK: u32 = Attention::REFRESH | Attention::ANSWER;
+        let Some(slot) = self.slots.get(index) else { return };
+        if let Some((shared, attention)) = slot.shared.get().zip(slot.attention.get()) {
+            // Whoever sees that it was asked sees what for.
+            attention.fetch_or(LOOK, Ordering::SeqCst);
+            shared.ask();
+        }
+        self.get_attention(index, LOOK);
     }
 }
 

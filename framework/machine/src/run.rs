@@ -105,7 +105,7 @@ impl Kernel for Running {
 
     fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool {
         let Some(bound) = self.of(vcpu).map(|held| &held.bound) else { return true };
-        let leaves = attention & (Attention::LEAVE | Attention::CHOOSE) != 0;
+        let leaves = attention & Attention::LEAVE != 0;
         let turned_off = leaves && bound.vm.power(vcpu.context.vcpu()) == Power::Off;
         if let Some(controller) = bound.controller
             && (turned_off || attention & (Attention::REFRESH | Attention::START) != 0)

@@ -14,7 +14,7 @@ use evisor_aarch64::switch::Switch;
 use evisor_aarch64::vcpu::VcpuBlock;
 use evisor_aarch64::{Kernel, timer};
 use evisor_contract::{NotifyPort, Power, VcpuControl, Words};
-use evisor_kernel::{Attention, BoundScheduler, Entry, Next, SharedCore, Vm};
+use evisor_kernel::{Attention, BoundScheduler, Entry, Next, Seat, SharedCore, Vm};
 
 /// A core that is shared, as it was built.
 pub(crate) struct Shared {
@@ -56,13 +56,12 @@ impl Shared {
         for held in &running.vms {
             let group = members.len();
             for index in held.bound.vm.vcpus_on(self.core()) {
-                members
-                    .extend(held.take(index).map(|block| Member::new(held, index, group, block)));
+                members.extend(Member::new(held, index, group));
             }
         }
-        let switch = Switch::new(self.core());
+        let mut switch = Switch::new(self.core());
         if let Some(first) = members.first_mut() {
-            switch.load(None, &mut first.block, first.held.bound.vm.offset(), false);
+            switch.load(&mut first.block, first.held.bound.vm.offset(), false);
         }
         if let Some(tick) = tick() {
             timer::set(timer::now() + tick);
@@ -77,6 +76,7 @@ impl Shared {
 struct Member<'a> {
     held: &'a Held,
     index: usize,
+    seat: Seat,
     /// The first member of its VM.
     group: usize,
     block: VcpuBlock,
@@ -98,19 +98,19 @@ enum State {
 }
 
 impl<'a> Member<'a> {
-    fn new(held: &'a Held, index: usize, group: usize, mut block: VcpuBlock) -> Self {
+    fn new(held: &'a Held, index: usize, group: usize) -> Option<Self> {
+        let (mut block, seat) = held.take(index).zip(held.bound.vm.seat(index))?;
         let private = held.bound.private.iter().fold(0, |all, intid| all | 1 << (intid & 31));
         block.share(held.stage2, private);
         let (deadline, since) = (u64::MAX, 0);
-        Self { held, index, group, block, state: State::Parked, deadline, since }
+        Some(Self { held, index, seat, group, block, state: State::Parked, deadline, since })
     }
 
     /// Whether it is to be woken, as far as it is not its being here that tells.
     fn wakes(&self, now: u64) -> bool {
-        let wanted = || self.block.attention().load(Ordering::SeqCst) & !Attention::CHOOSE != 0;
         match self.state {
             State::Ready => false,
-            State::Waits => self.deadline <= now || wanted(),
+            State::Waits => self.deadline <= now || self.seat.is_wanted(),
             State::Parked => self.held.bound.vm.is_asked(self.index),
         }
     }
@@ -132,30 +132,36 @@ struct Core<'a> {
 
 impl Core<'_> {
     fn run(mut self) -> ! {
+        let mut now = timer::now();
         loop {
-            let now = timer::now();
-            self.shared.state.look();
+            if self.shared.state.look() {
+                self.answer();
+            }
             let deadline = self.wake(now);
             let choice = self.shared.scheduler.port.choose(now);
             let deadline = deadline.min(choice.until);
-            match choice.member {
+            now = match choice.member {
                 Some(member) => {
                     let deadline = deadline.min(self.put_here(member));
                     self.arm(deadline, now);
-                    self.go_on(member, now);
+                    self.go_on(member, now)
                 }
                 None => {
                     self.arm(deadline, now);
-                    self.idle();
+                    self.idle()
                 }
-            }
+            };
         }
     }
 
     /// Tells the scheduler who can run now. Gives when the first of the others wakes.
+    #[inline(always)]
     fn wake(&mut self, now: u64) -> u64 {
         let mut first = u64::MAX;
         for (n, member) in self.members.iter_mut().enumerate() {
+            if member.state == State::Ready {
+                continue;
+            }
             if member.wakes(now) {
                 member.state = State::Ready;
                 member.since = now;
@@ -167,50 +173,104 @@ impl Core<'_> {
         first
     }
 
-    /// Puts `member` here. Gives when the timer of who was wakes it.
-    fn put_here(&mut self, member: usize) -> u64 {
-        let Ok([out, next]) = self.members.get_disjoint_mut([self.here, member]) else {
-            // It is here.
-            return u64::MAX;
-        };
-        let flush = self.last.get(next.group).is_some_and(|last| *last != member);
-        let offset = next.held.bound.vm.offset();
-        self.switch.load(Some(&mut out.block), &mut next.block, offset, flush);
-        if let Some(last) = self.last.get_mut(next.group) {
-            *last = member;
+    /// Has those look that somebody waits for, in turn, as another vCPU of their VM may
+    /// read until they did and leave them no time for it.
+    #[cold]
+    #[inline(never)]
+    fn answer(&mut self) {
+        const LOOK: u32 = Attention::REFRESH | Attention::ANSWER;
+        self.shared.state.answer();
+        for n in 0..self.members.len() {
+            let Some(member) = self.members.get(n) else { return };
+            let word = member.block.attention();
+            let asked = word.load(Ordering::SeqCst) & Attention::ANSWER != 0;
+            if !asked || member.state == State::Parked {
+                continue;
+            }
+            self.put_here(n);
+            word.fetch_and(!LOOK, Ordering::SeqCst);
+            if let Some(member) = self.members.get_mut(n) {
+                self.running.attend(member.block.vcpu(), Attention::REFRESH);
+            }
         }
-        self.here = member;
-        next.deadline = u64::MAX;
-        out.deadline = out.block.deadline(out.held.bound.vm.offset());
-        if out.state == State::Waits { out.deadline } else { u64::MAX }
     }
 
-    /// Has the core look again at `deadline`. One that passed is set again: it was told.
-    fn arm(&mut self, deadline: u64, now: u64) {
-        if deadline == self.armed && (deadline > now || deadline == u64::MAX) {
-            return;
+    /// Puts `member` here. Gives when the timer of who was wakes it.
+    #[inline(always)]
+    fn put_here(&mut self, member: usize) -> u64 {
+        let mut deadline = u64::MAX;
+        if member == self.here {
+            return deadline;
         }
+        if let Some(out) = self.members.get_mut(self.here) {
+            self.switch.save(&mut out.block);
+            out.deadline = out.block.deadline(out.held.bound.vm.offset());
+            if out.state == State::Waits {
+                deadline = out.deadline;
+            }
+        }
+        if let Some(next) = self.members.get_mut(member)
+            && let Some(last) = self.last.get_mut(next.group)
+        {
+            let flush = core::mem::replace(last, member) != member;
+            self.switch.load(&mut next.block, next.held.bound.vm.offset(), flush);
+            next.deadline = u64::MAX;
+            self.here = member;
+        }
+        deadline
+    }
+
+    /// Has the core look again at `deadline`, or before: it is told when what it was set to
+    /// comes, and sets it anew then.
+    #[inline(always)]
+    fn arm(&mut self, deadline: u64, now: u64) {
+        let comes = self.armed > now && self.armed != u64::MAX;
+        if deadline != u64::MAX && !(comes && self.armed <= deadline) {
+            self.set(deadline);
+        }
+    }
+
+    #[inline(never)]
+    fn set(&mut self, deadline: u64) {
         let Some(member) = self.members.get_mut(self.here) else { return };
         self.armed = deadline;
         let (timers, tag) = (self.shared.timers, self.shared.scheduler.timer);
         let _: Words = timers.notify(tag, deadline, &mut member.block.vcpu().context);
     }
 
-    /// Does what its VM says with `n`, which is here.
-    fn go_on(&mut self, n: usize, now: u64) {
+    /// Has `n`, which is here, go on. Gives the count after that.
+    #[inline(always)]
+    fn go_on(&mut self, n: usize, now: u64) -> u64 {
+        let Some(member) = self.members.get_mut(n) else { return now };
+        if !member.seat.goes_on() {
+            self.ask(n, now);
+            return timer::now();
+        }
+        let entered = self.shared.state.enter(n);
+        let waits = entered && member.block.run();
+        if entered {
+            self.shared.state.leave();
+        }
+        member.seat.came_out();
+        let end = timer::now();
+        member.seat.account(end.wrapping_sub(now), now.wrapping_sub(member.since));
+        member.since = end;
+        if waits && !self.switch.is_interrupted() {
+            member.state = State::Waits;
+            self.shared.scheduler.port.sleep(n, end);
+        }
+        end
+    }
+
+    /// Does what its VM says with `n`, which is here and does not just go on.
+    #[cold]
+    #[inline(never)]
+    fn ask(&mut self, n: usize, now: u64) {
         let Some(member) = self.members.get_mut(n) else { return };
         let (vm, index) = (member.held.bound.vm, member.index);
         loop {
             match vm.next(index) {
-                Next::Run => {
-                    let waits = self.shared.state.enter(n) && member.run(self.shared.state, now);
-                    vm.came_out(index);
-                    if waits && !member.block.is_interrupted() {
-                        member.state = State::Waits;
-                        self.shared.scheduler.port.sleep(n, member.since);
-                    }
-                    return;
-                }
+                Next::Run => return member.seat.came_out(),
                 Next::Start(entry) => member.start(&self.switch, entry),
                 Next::Wait if vm.has_left(index) => {}
                 Next::Wait => {
@@ -225,34 +285,28 @@ impl Core<'_> {
         }
     }
 
-    /// None of them can run: waits for an interrupt.
-    fn idle(&mut self) {
-        let Some(member) = self.members.get_mut(self.here) else { return };
+    /// None of them can run: waits for an interrupt. Gives the count after that.
+    #[cold]
+    #[inline(never)]
+    fn idle(&mut self) -> u64 {
+        let Some(member) = self.members.get_mut(self.here) else { return timer::now() };
         let off = member.held.bound.vm.power(member.index) == Power::Off;
-        let attention = member.block.idle_shared(off) & !Attention::CHOOSE;
-        let leaves = attention != 0 && self.running.attend(member.block.vcpu(), attention);
-        let interrupted = member.state == State::Waits && member.block.is_interrupted();
+        let attention = member.block.idle_shared(off);
+        let leaves = attention != 0
+            && self.running.attend(member.block.vcpu(), attention)
+            && member.seat.is_changing();
+        let interrupted = member.state == State::Waits && self.switch.is_interrupted();
+        let now = timer::now();
         if leaves || interrupted {
-            let now = timer::now();
             member.state = State::Ready;
             member.since = now;
             self.shared.scheduler.port.wake(self.here, now);
         }
+        now
     }
 }
 
 impl Member<'_> {
-    /// Into its guest, and out again. True if it waits.
-    fn run(&mut self, core: &SharedCore, now: u64) -> bool {
-        let waits = self.block.run();
-        core.leave();
-        let end = timer::now();
-        let (ran, stolen) = (end.wrapping_sub(now), now.saturating_sub(self.since));
-        self.held.bound.vm.account(self.index, ran, stolen);
-        self.since = end;
-        waits
-    }
-
     fn start(&mut self, switch: &Switch, entry: Entry) {
         self.held.stage2.load();
         switch.reset(&mut self.block, self.held.bound.vm.offset());

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod passed;
+mod shared;
 mod timers;
 mod vm;
 
