@@ -105,7 +105,7 @@ const GICD_SGIR: usize = 0xf00;
 const TO_FIRST: [u64; 2] = [1 << 16, 1];
 
 macro_rules! watch {
-    ($name:ident, $to:expr, $send:literal, $($before:literal),*) => {
+    ($name:ident, $to:expr, $send:literal, $($first:literal),*) => {
         /// Wakes the first one and waits until it waits; when that was seen.
         fn $name() -> u64 {
             let back: u64;
@@ -115,10 +115,9 @@ macro_rules! watch {
                     ".arch_extension fp",
                     "dsb sy",
                     $send,
-                    "1:",
-                    $($before,)*
-                    "ldr {back}, [{given}]",
+                    "1: ldr {back}, [{given}]",
                     "cbz {back}, 1b",
+                    $($first,)*
                     "mrs {back}, cntvct_el0",
                     back = out(reg) back,
                     given = in(reg) GIVEN.as_ptr(),
