@@ -55,6 +55,9 @@ pub struct Needs {
     pub host_device: bool,
     /// It is a scheduler: `evisor,cores` lists the cores that one of it is built for.
     pub cores: bool,
+    /// For a scheduler: the words about its members that it keeps to, of
+    /// `evisor,priority`, `evisor,budget` and `evisor,period`; any other is an error.
+    pub shares: &'static [&'static str],
 }
 
 impl Needs {
@@ -72,6 +75,7 @@ impl Needs {
         storage: false,
         host_device: false,
         cores: false,
+        shares: &[],
     };
 }
 

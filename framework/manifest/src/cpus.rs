@@ -4,7 +4,7 @@ use crate::error::Faults;
 use crate::objects::Found;
 use crate::plan::CpuPlan;
 use crate::surroundings::Surroundings;
-use crate::{MAX_VCPUS, matching, words};
+use crate::{MAX_VCPUS, cores, matching, words};
 use alloc::format;
 use alloc::vec::Vec;
 use evisor_contract::Share;
@@ -15,7 +15,7 @@ use evisor_fdt::Node;
 const AFFINITY: u64 = 0xff_00ff_ffff;
 
 /// Whether a node is a CPU.
-fn is_cpu(node: Node<'_>) -> bool {
+pub(crate) fn is_cpu(node: Node<'_>) -> bool {
     node.string("device_type") == Some("cpu") || node.short_name() == "cpu"
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn read<'t>(
     let (nodes, others): (Vec<_>, Vec<_>) = children.partition(|node| is_cpu(*node));
     others.iter().for_each(|node| words::check_all(faults, *node));
     let nodes: Vec<Node<'t>> = nodes.into_iter().filter(Node::is_enabled).collect();
-    check_count(faults, around, vm, nodes.len());
+    check_count(faults, around, vm, &nodes);
     one_component(faults, around, &nodes, objects);
     let mut cpus: Vec<CpuPlan> = Vec::new();
     for node in nodes {
@@ -49,8 +49,11 @@ pub(crate) fn read<'t>(
     cpus
 }
 
-fn check_count(faults: &Faults, around: &Surroundings<'_>, vm: Node<'_>, count: usize) {
-    let most = around.board.cores.min(MAX_VCPUS);
+fn check_count(faults: &Faults, around: &Surroundings<'_>, vm: Node<'_>, nodes: &[Node<'_>]) {
+    let (count, cores) = (nodes.len(), around.board.cores);
+    // Where cores are shared it can have more than there are.
+    let shared = count > cores && nodes.iter().chain([&vm]).any(|node| cores::says(*node));
+    let most = if shared { MAX_VCPUS } else { cores.min(MAX_VCPUS) };
     if count == 0 {
         let remedy = "add cpus { cpu@0 { compatible = \"arm,armv8\"; reg = <0>; }; }";
         faults.node(vm, "has no cpu", remedy);
@@ -83,7 +86,7 @@ fn one_component<'t>(
     let mut first: Option<Found<'t>> = None;
     for node in nodes {
         let Some(declaration) = matching::component(faults, around, *node) else { continue };
-        words::check(faults, *node, declaration.properties);
+        words::check_either(faults, *node, declaration.properties, &cores::WORDS);
         words::check_inside(faults, *node, &[]);
         match &first {
             None => first = Some(Found { node: *node, declaration, is_cpu: true }),

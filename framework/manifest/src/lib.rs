@@ -13,6 +13,7 @@ mod blocks;
 mod board_tree;
 mod card;
 mod chosen;
+mod cores;
 mod cpus;
 mod error;
 mod gic;

@@ -136,6 +136,9 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     if declaration.needs.host_device {
         known.extend(host_device::WORDS);
     }
+    if declaration.needs.cores {
+        known.push(words::CORES);
+    }
     known.extend_from_slice(declaration.properties);
     words::check(faults, node, &known);
     words::check_inside(faults, node, declaration.properties);

@@ -5,7 +5,7 @@ use crate::objects::{self, Found};
 use crate::plan::{Deployment, ObjectPlan, VmPlan};
 use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
-use crate::{VERSION, blocks, host_device, matching, vm, words};
+use crate::{VERSION, blocks, cores, host_device, matching, vm, words};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -56,8 +56,9 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let lost = |node: &Node<'_>| around.lost.iter().any(|path| *path == node.path());
     let nodes = nodes.into_iter().filter(|node| node.is_enabled() && !lost(node));
     let (vms, others): (Vec<_>, Vec<_>) = nodes.partition(|node| node.is_compatible(VM));
-    let found: Vec<Found<'_>> =
-        others.iter().filter_map(|node| root_object(faults, around, *node)).collect();
+    let found = others.iter().filter_map(|node| root_object(faults, around, *node));
+    let (schedulers, found): (Vec<Found<'_>>, Vec<Found<'_>>) =
+        found.partition(|object| object.declaration.needs.cores);
     let root_objects: Vec<ObjectPlan> =
         found.iter().map(|object| root_plan(faults, around, root, object)).collect();
     let served: Vec<_> =
@@ -67,21 +68,14 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
         let remedy = "add a node with compatible = \"evisor,vm\"";
         faults.node(root, "there is no VM", remedy);
     }
-    let mut cores = 0;
-    let mut read = |node: &Node<'_>| {
-        let mut vm = vm::read(faults, around, &served, *node);
-        for cpu in &mut vm.cpus {
-            cpu.core = cores;
-            cores += 1;
-        }
-        vm
-    };
-    let vms: Vec<VmPlan> = vms.iter().map(&mut read).collect();
-    check_cores(faults, around, root, &vms);
+    let nodes = vms;
+    let read = |node: &Node<'_>| vm::read(faults, around, &served, *node);
+    let mut vms: Vec<VmPlan> = nodes.iter().map(read).collect();
+    let schedulers = cores::place(faults, around, root, &schedulers, &nodes, &mut vms);
     blocks::check_owners(faults, root, &vms);
     check_total(faults, around, root, &root_objects, &vms);
     host_device::check_owners(faults, root, &vms);
-    Deployment { version: VERSION, root_objects, vms, schedulers: Vec::new() }
+    Deployment { version: VERSION, root_objects, vms, schedulers }
 }
 
 fn root_object<'t>(
@@ -125,17 +119,6 @@ fn check_names(faults: &Faults, root: Node<'_>) {
                 }
             }
         }
-    }
-}
-
-/// Each vCPU has a core of its own.
-fn check_cores(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>, vms: &[VmPlan]) {
-    let (asked, given) = (vms.iter().map(|vm| vm.cpus.len()).sum::<usize>(), around.board.cores);
-    // That one VM alone has too many is told already.
-    if asked > given && vms.iter().all(|vm| vm.cpus.len() <= given) {
-        let board = &around.board.name;
-        let message = format!("the VMs have {asked} cpus, and {board} has {given} cores for them");
-        faults.node(root, message, "remove cpu nodes: each has a core of its own");
     }
 }
 

@@ -16,7 +16,7 @@ use evisor_fdt::Node;
 /// What a console's node is compatible with.
 const CONSOLE: &str = "evisor,console";
 
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 13] = [
     words::IMAGE,
     words::LOAD_ADDRESS,
     words::ENTRY_ADDRESS,
@@ -26,6 +26,10 @@ const WORDS: [&str; 9] = [
     words::CONSOLE,
     words::ON_CRASH,
     words::ON_RESET,
+    words::CORES,
+    words::PRIORITY,
+    words::BUDGET,
+    words::PERIOD,
 ];
 
 /// Reads a VM's node.

@@ -23,14 +23,24 @@ pub(crate) const ON_CRASH: &str = "evisor,on-crash";
 pub(crate) const ON_RESET: &str = "evisor,on-reset";
 pub(crate) const RIGHTS: &str = "evisor,rights";
 pub(crate) const READ_ONLY: &str = "evisor,read-only";
+pub(crate) const CORES: &str = "evisor,cores";
+pub(crate) const PRIORITY: &str = "evisor,priority";
+pub(crate) const BUDGET: &str = "evisor,budget";
+pub(crate) const PERIOD: &str = "evisor,period";
 
 /// Refuses every `evisor,*` property of `node` that is not in `known`.
 pub(crate) fn check(faults: &Faults, node: Node<'_>, known: &[&str]) {
+    check_either(faults, node, known, &[]);
+}
+
+/// Refuses every one that is neither in `known` nor in `more`.
+pub(crate) fn check_either(faults: &Faults, node: Node<'_>, known: &[&str], more: &[&str]) {
     for property in node.properties() {
-        if property.name.starts_with(PREFIX) && !known.contains(&property.name) {
-            let remedy = match known {
+        let name = property.name;
+        if name.starts_with(PREFIX) && !known.contains(&name) && !more.contains(&name) {
+            let remedy = match [known, more].concat().as_slice() {
                 [] => String::from("remove it: no component owns this node"),
-                _ => format!("the words known here are {}", known.join(", ")),
+                all => format!("the words known here are {}", all.join(", ")),
             };
             faults.property(node, property.name, "is not known here", remedy);
         }

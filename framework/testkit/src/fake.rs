@@ -7,8 +7,8 @@ use crate::ram::FakeRam;
 use evisor_contract::{
     Backing, BlockPort, BlockRequest, BuildError, Capability, Clock, ConsolePort, Context,
     Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostSerial, HostWindow, Line,
-    LineState, Memory, NotifyPort, Power, Register, Reply, Rights, SystemInterface, VcpuControl,
-    VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
+    LineState, Memory, NotifyPort, Power, Register, Reply, Rights, Share, SystemInterface,
+    VcpuControl, VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -351,6 +351,7 @@ pub(crate) struct World {
     control: bool,
     host_registers: BTreeMap<u32, u64>,
     entropy: Option<&'static FakeEntropy>,
+    members: Vec<Share>,
 }
 
 /// What of the world a test may choose.
@@ -366,6 +367,7 @@ pub(crate) struct WorldSetup {
     pub(crate) direct: bool,
     pub(crate) disk: Option<u64>,
     pub(crate) mailbox: bool,
+    pub(crate) members: Vec<Share>,
 }
 
 impl World {
@@ -393,6 +395,7 @@ impl World {
             control: setup.control,
             host_registers: setup.host_registers,
             entropy: setup.entropy.map(FakeEntropy::new),
+            members: setup.members,
         }
     }
 
@@ -526,6 +529,10 @@ impl Grants for World {
         let tag = self.line_exists(index)?;
         self.linked.push((index, 32 + tag));
         Ok(())
+    }
+
+    fn members(&self) -> &[Share] {
+        &self.members
     }
 
     fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {

@@ -7,6 +7,7 @@
 //!   overflow, nothing answers [`Failed`](evisor_contract::Status::Failed).
 //! - [`save_and_restore`] is the test that every device has: a restored instance
 //!   goes on exactly as the saved one does.
+//! - [`CoreRig`] is a core for a scheduler, whose vCPUs wake and sleep as a test says.
 //! - [`drive`] turns bytes into accesses: a device's fuzz target is one call.
 //!
 //! It is for tests: whatever is wrong panics. It does not model the router:
@@ -20,6 +21,7 @@
 )]
 
 mod action;
+mod core_rig;
 mod device;
 mod disk;
 mod fake;
@@ -31,6 +33,7 @@ mod rig;
 mod tests;
 
 pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore};
+pub use core_rig::{CoreRig, Span, drive_scheduler};
 pub use device::DeviceEnd;
 pub use disk::{DiskEnd, FakeStore};
 pub use fake::{Event, FakeMemory, MEMORY, SerialEnd};

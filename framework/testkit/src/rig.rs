@@ -8,7 +8,7 @@ use crate::ram::FakeRam;
 use evisor_contract::{
     BlockBuffer, BlockDone, BlockOpening, BlockRequest, BuildError, Bytes, CallRegisters, Context,
     Declaration, LineState, Node, Object, Parts, Register, Reply, Restore, RestoreError, Save,
-    Status, Width, WindowNeed, components, tag,
+    Share, Status, Width, WindowNeed, components, tag,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -41,6 +41,8 @@ pub struct Setup {
     pub disk: Option<u64>,
     /// Whether the board's firmware has a property mailbox.
     pub mailbox: bool,
+    /// What the vCPUs of a scheduler's core were promised.
+    pub members: Vec<Share>,
 }
 
 impl Default for Setup {
@@ -58,6 +60,7 @@ impl Default for Setup {
             direct: false,
             disk: None,
             mailbox: false,
+            members: Vec::new(),
         }
     }
 }
@@ -86,21 +89,9 @@ impl Rig {
     /// The component that answers to `compatible`.
     pub fn with(compatible: &str, setup: &Setup) -> Self {
         let declaration = declaration(compatible);
-        let needs = &declaration.needs;
-        let mut world = World::new(WorldSetup {
-            window: setup.window,
-            lines: setup.lines.unwrap_or(needs.lines + needs.optional_lines),
-            vcpus: setup.vcpus,
-            control: setup.control,
-            host_registers: setup.host_registers.iter().map(|(r, v)| (r.key(), *v)).collect(),
-            entropy: setup.entropy.clone(),
-            blocks: setup.blocks,
-            read_only: setup.read_only,
-            direct: setup.direct,
-            disk: setup.disk,
-            mailbox: setup.mailbox,
-        });
+        let mut world = world(declaration, setup);
         let parts = build(declaration, setup, &mut world);
+        let parts = parts.unwrap_or_else(|error| panic!("not built: {error}"));
         Self {
             declaration,
             parts,
@@ -469,6 +460,30 @@ impl Rig {
     }
 }
 
+fn world(declaration: &Declaration, setup: &Setup) -> World {
+    let needs = &declaration.needs;
+    World::new(WorldSetup {
+        window: setup.window,
+        lines: setup.lines.unwrap_or(needs.lines + needs.optional_lines),
+        vcpus: setup.vcpus,
+        control: setup.control,
+        host_registers: setup.host_registers.iter().map(|(r, v)| (r.key(), *v)).collect(),
+        entropy: setup.entropy.clone(),
+        blocks: setup.blocks,
+        read_only: setup.read_only,
+        direct: setup.direct,
+        disk: setup.disk,
+        mailbox: setup.mailbox,
+        members: setup.members.clone(),
+    })
+}
+
+/// What is built of the component that answers to `compatible`, without a guest.
+pub(crate) fn parts(compatible: &str, setup: &Setup) -> Result<Parts, BuildError> {
+    let declaration = declaration(compatible);
+    build(declaration, setup, &mut world(declaration, setup))
+}
+
 fn declaration(compatible: &str) -> &'static Declaration {
     let all = components().unwrap_or_else(|duplicate| panic!("{duplicate}"));
     let found = all.iter().find(|one| one.compatible.contains(&compatible));
@@ -489,7 +504,7 @@ fn windows(declaration: &Declaration, setup: &Setup) -> Vec<(u64, u64)> {
     declaration.needs.windows.iter().map(|need| (0x1000_0000, size(need))).collect()
 }
 
-fn build(declaration: &Declaration, setup: &Setup, world: &mut World) -> Parts {
+fn build(declaration: &Declaration, setup: &Setup, world: &mut World) -> Result<Parts, BuildError> {
     let known: BTreeMap<_, _> = declaration.properties.iter().map(|p| (*p, ())).collect();
     let properties: Vec<(&str, &[u8])> =
         setup.properties.iter().map(|(name, value)| (*name, value.as_slice())).collect();
@@ -499,8 +514,7 @@ fn build(declaration: &Declaration, setup: &Setup, world: &mut World) -> Parts {
     }
     let reg = windows(declaration, setup);
     let node = Node::new("/vm/node", &properties, &reg);
-    let parts =
-        (declaration.build)(&node, world).unwrap_or_else(|error| panic!("not built: {error}"));
+    let parts = (declaration.build)(&node, world)?;
     assert_eq!(parts.mmio.is_some(), !reg.is_empty(), "registers in memory go with windows");
-    parts
+    Ok(parts)
 }

@@ -146,8 +146,9 @@ mod hosted {
         match &outcome {
             Ok(Right { deployment, trees }) => {
                 let vms = deployment.vms.iter().flat_map(|vm| &vm.objects);
-                let features: BTreeSet<&str> =
-                    deployment.root_objects.iter().chain(vms).map(|o| o.declaration.name).collect();
+                let schedulers = deployment.schedulers.iter().map(|plan| &plan.object);
+                let objects = deployment.root_objects.iter().chain(vms).chain(schedulers);
+                let features: BTreeSet<&str> = objects.map(|o| o.declaration.name).collect();
                 println!("{}", json!({ "features": features, "trees": trees }));
             }
             Err(errors) => {

@@ -4,36 +4,34 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::console::{Console, End};
+use crate::case::Case;
 use crate::image::write_whole;
 use crate::machine::{Machine, Seat, need_qemu};
 use crate::process::Progress;
 use crate::run::{self, Files};
-use crate::script::Send;
 use crate::test::Count;
 use crate::workspace;
 
-const MANIFEST: &str = "manifests/linux-smp.dts";
 const GICS: [u8; 2] = [2, 3];
 const CORES: [&str; 3] = ["cortex-a53", "cortex-a72", "max"];
-const LIMIT: Duration = Duration::from_secs(240);
 
 /// The first boot counts its cores, takes one off and puts it back, and looks who
 /// was interrupted by others; the second ends. What is typed does not hold what is
 /// looked for.
-const SENDS: [&str; 4] = [
-    "~ # =f=/sys/devices/system/cpu/cpu3/online; echo 'has' $(nproc); \
+const LINUX: Case = Case::new("Linux on four vCPUs", "manifests/linux-smp.dts")
+    .sends(&[
+        "~ # =f=/sys/devices/system/cpu/cpu3/online; echo 'has' $(nproc); \
         echo 0 >$f; echo 'then' $(nproc); echo 1 >$f; echo 'and' $(nproc)",
-    "~ # =awk '/^IPI/ { for (n = 2; n < 6; n++) c[n] += $n } \
+        "~ # =awk '/^IPI/ { for (n = 2; n < 6; n++) c[n] += $n } \
         END { for (n in c) if (c[n] > 0) k++; print \"IPIs \" \"reached\", k }' /proc/interrupts",
-    "~ # =reboot",
-    "Booting Linux[^~]*~ # =poweroff",
-];
-const SHOWN: [&str; 5] = ["has 4", "then 3", "and 4", "IPIs reached 4", "Power down"];
+        "~ # =reboot",
+        "Booting Linux[^~]*~ # =poweroff",
+    ])
+    .seconds(240)
+    .shows(&["has 4", "then 3", "and 4", "IPIs reached 4", "Power down"]);
 
 /// Boots so many times, twice each.
 pub fn step(count: &mut Count, times: u32) -> Result<()> {
@@ -64,7 +62,7 @@ fn machines() -> Result<Vec<(Machine, Files)>> {
     let combinations = GICS.iter().flat_map(|gic| CORES.map(|cpu| (*gic, Some(cpu.to_owned()))));
     let virt = combinations.map(|(gic, cpu)| Machine { gic, cpu, ..Machine::for_tests() });
     for machine in virt.chain([Machine::raspi4()]) {
-        let files = run::prepare(Path::new(MANIFEST), &machine)?;
+        let files = run::prepare(Path::new(LINUX.manifest), &machine)?;
         machines.push((machine, files));
     }
     Ok(machines)
@@ -72,15 +70,8 @@ fn machines() -> Result<Vec<(Machine, Files)>> {
 
 fn boot(machine: &Machine, files: &Files, kept: &Path) -> Result<()> {
     let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
-    let sends: Result<Vec<Send>, String> = SENDS.iter().map(|send| send.parse()).collect();
-    let (end, console) = Console::start(qemu)?.watch(sends.map_err(anyhow::Error::msg)?, LIMIT)?;
-    let missing = SHOWN.iter().find(|text| !console.contains(**text));
-    if end == End::Exited(Some(0)) && missing.is_none() {
-        return Ok(());
-    }
-    write_whole(kept, console.as_bytes())?;
-    let kept = workspace::shown(kept);
-    ensure!(end != End::TimedOut, "it hangs; its console is in {kept}");
-    let missing = missing.map(|text| format!(", '{text}' is missing")).unwrap_or_default();
-    anyhow::bail!("it ended with {end:?}{missing}; its console is in {kept}")
+    let Err(error) = LINUX.watch(qemu) else { return Ok(()) };
+    let text = error.to_string();
+    write_whole(kept, text.as_bytes())?;
+    anyhow::bail!("{} {}", text.lines().next().unwrap_or_default(), workspace::shown(kept))
 }

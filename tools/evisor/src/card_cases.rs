@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -13,7 +12,7 @@ use crate::card::MIB;
 use crate::card_boots;
 use crate::card_partition;
 use crate::card_reader::CardReader;
-use crate::console::{Console, End};
+use crate::cases::ENDS;
 use crate::machine::{Machine, Seat, need_qemu};
 use crate::packages;
 use crate::process::capture;
@@ -21,11 +20,11 @@ use crate::steps::myself;
 use crate::test::Count;
 use crate::workspace;
 
-const MANIFEST: &str = "manifests/serial.dts";
+const MANIFEST: &str = ENDS.manifest;
 /// The same with its image on the card.
 const ON_CARD: &str = "tools/evisor/tests/guests/on-card.dts";
 
-const LIMIT: Duration = Duration::from_secs(60);
+const DOSFSTOOLS: packages::Package = ("dosfstools", "checks FAT file systems");
 
 /// Where the first partition starts.
 pub const FAT_AT: u64 = 4 * MIB;
@@ -35,9 +34,6 @@ const FILES: [&str; 4] =
     ["::/bcm2711-rpi-4-b.dtb", "::/bundle.cpio", "::/config.txt", "::/evisor.bin"];
 
 pub fn step(count: &mut Count) -> Result<()> {
-    if fsck().is_none() {
-        packages::install(&[("dosfstools", "checks FAT file systems")], packages::From::Release)?;
-    }
     packages::need("mdir", ("mtools", "reads FAT file systems"))?;
     let folder = workspace::root().join("target/evisor/sdcard");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -53,7 +49,8 @@ pub fn step(count: &mut Count) -> Result<()> {
     }
     count.one("a file that FAT cannot hold is refused", cards.refuse_large());
     card_boots::cases(&cards, count)?;
-    card_partition::case(&cards, count)
+    card_partition::case(&cards, count);
+    Ok(())
 }
 
 /// What is refused: the options, `@` being the folder of the cards, and the error.
@@ -139,11 +136,7 @@ impl Cards {
         fs::write(&kernel, typed(&card, "evisor.bin")?)?;
         fs::write(&bundle, typed(&card, "bundle.cpio")?)?;
         let machine = Machine { card: CardReader::trying(card), ..Machine::raspi4() };
-        let qemu = machine.boot(Seat::Script, &kernel, &bundle)?;
-        let exit = "it comes back; =exit".parse().map_err(anyhow::Error::msg)?;
-        let (end, console) = Console::start(qemu)?.watch(vec![exit], LIMIT)?;
-        ensure!(end == End::Exited(Some(0)), "it ended with {end:?}; its console:\n{console}");
-        Ok(())
+        ENDS.watch(machine.boot(Seat::Script, &kernel, &bundle)?).map(drop)
     }
 
     /// Has the first partition's file system checked, with nothing to repair.
@@ -155,7 +148,7 @@ impl Cards {
         image.read_exact_at(&mut fat, FAT_AT)?;
         let path = self.path("partition.fat");
         fs::write(&path, fat)?;
-        let fsck = fsck().context("there is no fsck.fat")?;
+        let fsck = packages::administrators("fsck.fat", DOSFSTOOLS)?;
         let checked = capture(Command::new(fsck).args(["-n", "-v"]).arg(&path));
         fs::remove_file(&path)?;
         checked.map(drop)
@@ -244,11 +237,6 @@ impl Cards {
         fs::remove_file(large)?;
         refused
     }
-}
-
-/// Where fsck.fat is: `/usr/sbin` is on root's path only.
-fn fsck() -> Option<&'static str> {
-    ["/usr/sbin/fsck.fat", "/sbin/fsck.fat"].into_iter().find(|path| Path::new(path).is_file())
 }
 
 fn sdcard(manifest: &str) -> Command {

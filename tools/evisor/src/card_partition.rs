@@ -5,44 +5,40 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::card_cases::{Cards, sectors};
-use crate::card_file::CardFiles;
 use crate::card_reader::CardReader;
-use crate::cases::{CHECK_CARD, FILL_CARD};
-use crate::console::{Console, End};
-use crate::machine::{Machine, Seat, need_qemu};
-use crate::packages::{From, install};
+use crate::case::Case;
+use crate::cases::KEEP_FILES;
+use crate::machine::Machine;
+use crate::packages::administrators;
 use crate::process::capture;
-use crate::run;
-use crate::script::Send;
+use crate::root_file_system::E2FSPROGS;
 use crate::test::Count;
 
-const MANIFEST: &str = "tools/evisor/tests/guests/linux-partition.dts";
-const LIMIT: Duration = Duration::from_secs(300);
+const KEEPS: Case = Case::new(
+    "Linux keeps files on its partition, and the others stay as they were",
+    "tools/evisor/tests/guests/linux-partition.dts",
+)
+.sends(KEEP_FILES)
+.seconds(300);
 
 /// The guest's partition, counted from 0.
 const GUESTS: u64 = 1;
 const SECTOR: u64 = 512;
 
-pub fn case(cards: &Cards, count: &mut Count) -> Result<()> {
-    need_qemu()?;
-    if debugfs().is_none() {
-        install(&[("e2fsprogs", "reads ext2 file systems")], From::Release)?;
-    }
-    count.one("Linux keeps files on its partition, and the others stay as they were", keep(cards));
-    Ok(())
+pub fn case(cards: &Cards, count: &mut Count) {
+    count.one(KEEPS.name, keep(cards));
 }
 
 fn keep(cards: &Cards) -> Result<()> {
     let data = cards.data()?;
     let partitions = ["--partition", "64M", "--partition", &data.to_string_lossy()];
-    let card = cards.write("keeps.img", MANIFEST, &partitions)?;
+    let card = cards.write("keeps.img", KEEPS.manifest, &partitions)?;
     let before = fs::read(&card)?;
-    boot(&card)?;
+    KEEPS.boot(&Machine { card: CardReader::keeping(card.clone()), ..Machine::raspi4() })?;
     let after = fs::read(&card)?;
     let (first, sectors) = sectors(&fs::File::open(&card)?, GUESTS)?;
     let range = usize::try_from(first * SECTOR)?..usize::try_from((first + sectors) * SECTOR)?;
@@ -60,29 +56,11 @@ fn keep(cards: &Cards) -> Result<()> {
     Ok(())
 }
 
-/// Has Linux make a file system, fill it, start again and compare.
-fn boot(card: &Path) -> Result<()> {
-    let reader = CardReader::keeping(card.to_path_buf());
-    let machine = Machine { card: reader, ..Machine::raspi4() };
-    let files = run::prepare_with(MANIFEST.as_ref(), &machine, &CardFiles::default())?;
-    let sends = [FILL_CARD, "is filled[^~]*~ # =reboot", CHECK_CARD, "data: OK[^~]*~ # =poweroff"];
-    let sends: Result<Vec<Send>, _> = sends.iter().map(|send| send.parse()).collect();
-    let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
-    let (end, said) = Console::start(qemu)?.watch(sends.map_err(anyhow::Error::msg)?, LIMIT)?;
-    ensure!(end == End::Exited(Some(0)), "it ended with {end:?}:\n{said}");
-    Ok(())
-}
-
 /// A file of an ext2 file system.
 fn taken(cards: &Cards, partition: &Path, name: &str) -> Result<PathBuf> {
     let to = cards.path(&format!("partition-{name}"));
     let request = format!("dump /{name} {}", to.display());
-    let debugfs = debugfs().context("there is no debugfs")?;
+    let debugfs = administrators("debugfs", E2FSPROGS)?;
     capture(Command::new(debugfs).arg("-R").arg(request).arg(partition))?;
     Ok(to)
-}
-
-/// Where it is: `/sbin` is on root's path only.
-fn debugfs() -> Option<&'static str> {
-    ["/sbin/debugfs", "/usr/sbin/debugfs"].into_iter().find(|path| Path::new(path).is_file())
 }

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::card::Card;
+use crate::card::{Card, Partition};
 use crate::deployment::File;
 use crate::image::write_whole;
 use crate::initramfs;
 use crate::modules;
 use crate::packages::{apt_get, have};
 use crate::process::{capture, long};
+use crate::root_file_system;
 use crate::sources;
 
 const FETCH: Duration = Duration::from_secs(600);
@@ -44,7 +45,12 @@ pub const NAMES: [&str; 7] = [
 ];
 
 /// What U-Boot looks for on a card, and boots; the device tree is the one it was given.
-const EXTLINUX: &str = "default linux\nlabel linux\n\tkernel /Image\n\tinitrd /initrd\n";
+const EXTLINUX: &str = "default linux
+label linux
+\tkernel /Image
+\tinitrd /initrd
+\tappend root=/dev/mmcblk0p2
+";
 
 /// The bytes of `debian:NAME`.
 pub fn read(name: &str) -> Result<Vec<u8>> {
@@ -64,7 +70,8 @@ fn storage(store: &Store) -> Result<Vec<u8>> {
     Ok([first, store.file(MODULES)?].concat())
 }
 
-/// The image of a card from which firmware boots Linux.
+/// The image of a card from which firmware boots Linux, whose root is the second
+/// partition.
 fn card(store: &Store) -> Result<Vec<u8>> {
     let linux = store.file("linux")?;
     let file = |name: &str, bytes| File { name: name.to_owned(), bytes };
@@ -73,8 +80,9 @@ fn card(store: &Store) -> Result<Vec<u8>> {
         file("Image", linux),
         file("initrd", storage(store)?),
     ];
-    let path = store.folder.join("card");
-    Card { files, partitions: Vec::new(), size: None }.write(&path)?;
+    let (path, root) = (store.folder.join("card"), store.folder.join("root"));
+    root_file_system::write(&store.file("busybox")?, &root)?;
+    Card { files, partitions: vec![Partition::Copy(root)], size: None }.write(&path)?;
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 

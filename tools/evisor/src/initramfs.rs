@@ -1,12 +1,34 @@
-//! The first file system of the demonstration's Linux: busybox, and just enough
-//! around it for a prompt on the console and an orderly end.
+//! The demonstration's Linux: busybox, and just enough around it for a prompt on the
+//! console and an orderly end. It is the initramfs, and what that goes on from where
+//! `root=` on the command line names a disk.
 
 use anyhow::Result;
 
 use crate::archive::Archive;
 
-/// Linux starts the first of these; `mount` and the links come with busybox.
-const INIT: &str = "#!/bin/busybox sh\nexec /bin/busybox init\n";
+/// Linux starts it first. It loads what disks need, and leaves for the one that `root=`
+/// names, which may take its time to be found; without any, this is what there is.
+const INIT: &str = "\
+#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t sysfs sysfs /sys
+$b mount -t devtmpfs devtmpfs /dev
+[ ! -e /lib/modules/order ] || for module in $($b cat /lib/modules/order); do $b insmod $module; done
+for word in $($b cat /proc/cmdline); do
+    case $word in root=*) root=${word#root=} ;; esac
+done
+if [ -n \"$root\" ]; then
+    tries=100
+    while [ ! -b $root ] && [ $tries -gt 0 ]; do $b sleep 0.1; tries=$((tries - 1)); done
+    if $b mount -t ext4 -o ro $root /mnt; then
+        for folder in proc sys dev; do $b mount --move /$folder /mnt/$folder; done
+        exec $b switch_root /mnt /sbin/init
+    fi
+    echo \"There is no file system to be mounted on $root: this is the initramfs.\"
+fi
+exec $b init
+";
 
 /// busybox init: `poweroff` and `reboot` signal it, and it ends the machine in
 /// order. `cttyhack` gives the shell a controlling terminal, whatever the console
@@ -15,17 +37,14 @@ const INITTAB: &str = "\
 ::sysinit:/etc/start
 ::respawn:/bin/cttyhack /bin/sh -l
 ::ctrlaltdel:/sbin/reboot
-::shutdown:/bin/sync
+::shutdown:/bin/mount -o remount,ro /
 ";
 
 const START: &str = "\
 #!/bin/busybox sh
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sysfs /sys
-/bin/busybox mount -t devtmpfs devtmpfs /dev
+/bin/busybox mount -o remount,rw /
 /bin/busybox --install -s
 hostname evisor
-[ ! -e /lib/modules/order ] || for module in $(cat /lib/modules/order); do insmod $module; done
 echo
 echo \"eVisor demonstration: Debian Linux $(uname -r)\"
 echo \"poweroff ends the machine, reboot starts it again.\"
@@ -46,8 +65,24 @@ echo \"measured: ${1:-boot}\"
 
 const PROFILE: &str = "export PS1='~ # ' HOME=/root\ncd\n";
 
-const FOLDERS: [&str; 11] =
-    ["bin", "sbin", "usr", "usr/bin", "usr/sbin", "etc", "proc", "sys", "dev", "root", "tmp"];
+pub const FOLDERS: [&str; 12] = [
+    "bin", "sbin", "usr", "usr/bin", "usr/sbin", "etc", "proc", "sys", "dev", "root", "tmp", "mnt",
+];
+
+pub const LINKS: [(&str, &str); 2] = [("bin/sh", "busybox"), ("sbin/init", "../bin/busybox")];
+
+/// A file's name, its permissions and its bytes.
+pub type Member<'a> = (&'static str, u32, &'a [u8]);
+
+/// What is in the initramfs, and on the disk.
+pub fn files(busybox: &[u8]) -> [Member<'_>; 4] {
+    [
+        ("bin/busybox", 0o755, busybox),
+        ("etc/inittab", 0o644, INITTAB.as_bytes()),
+        ("etc/start", 0o755, START.as_bytes()),
+        ("etc/profile", 0o644, PROFILE.as_bytes()),
+    ]
+}
 
 /// Linux's initramfs: a cpio archive, not compressed, so that nothing is unpacked
 /// twice.
@@ -58,15 +93,14 @@ pub fn write(busybox: &[u8]) -> Result<Vec<u8>> {
     }
     // Linux opens it for init before anything is mounted.
     archive.character_device("dev/console", 5, 1)?;
-    archive.file("bin/busybox", 0o755, busybox)?;
-    for (link, target) in [("bin/sh", "busybox"), ("sbin/init", "../bin/busybox")] {
+    for (link, target) in LINKS {
         archive.symlink(link, target)?;
     }
     archive.file("init", 0o755, INIT.as_bytes())?;
-    archive.file("etc/inittab", 0o644, INITTAB.as_bytes())?;
-    archive.file("etc/start", 0o755, START.as_bytes())?;
     archive.file("etc/measure", 0o755, MEASURE.as_bytes())?;
-    archive.file("etc/profile", 0o644, PROFILE.as_bytes())?;
+    for (name, permissions, bytes) in files(busybox) {
+        archive.file(name, permissions, bytes)?;
+    }
     archive.finish()
 }
 

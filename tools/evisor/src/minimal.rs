@@ -3,24 +3,23 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::console::{Console, End};
+use crate::cases::ENDS;
 use crate::machine::{Machine, Seat, need_qemu};
 use crate::steps::myself;
 use crate::test::Count;
 use crate::workspace;
 
-const WHOLE: &str = "manifests/serial.dts";
+const WHOLE: &str = ENDS.manifest;
 /// The same without a timer.
 const SMALLER: &str = "tools/evisor/tests/guests/no-timer.dts";
 
 /// What is left out, and how it is asked for.
 const REFUSAL: &str = "build with feature arch-timer";
 
-const LIMIT: Duration = Duration::from_secs(60);
 const SIZE: &str = "text + rodata + data";
 
 pub fn cases(count: &mut Count) -> Result<()> {
@@ -36,9 +35,7 @@ fn is_smaller(folder: &Path) -> Result<()> {
     let whole = build(WHOLE, &[], &folder.join("whole"))?;
     let minimal = build(SMALLER, &["--minimal"], &folder.join("minimal"))?;
     ensure!(minimal < whole, "{SIZE}: {minimal} bytes, and {whole} with all components");
-    let (end, console) = boot(&folder.join("minimal"), &folder.join("minimal"))?;
-    ensure!(end == End::Exited(Some(0)), "it ended with {end:?}; its console:\n{console}");
-    Ok(())
+    ENDS.watch(qemu(&folder.join("minimal"), &folder.join("minimal"))?).map(drop)
 }
 
 /// The size that the command prints.
@@ -53,13 +50,11 @@ fn build(manifest: &str, options: &[&str], output: &Path) -> Result<u64> {
     row.and_then(|bytes| bytes.trim().parse().ok()).context("the build printed no size")
 }
 
-/// Boots the image in one folder with the bundle in another, and types `exit`.
-fn boot(image: &Path, bundle: &Path) -> Result<(End, String)> {
+/// The image in one folder with the bundle in another.
+fn qemu(image: &Path, bundle: &Path) -> Result<Command> {
     need_qemu()?;
     let (image, bundle) = (image.join("evisor.bin"), bundle.join("bundle.cpio"));
-    let qemu = Machine::for_tests().boot(Seat::Script, &image, &bundle)?;
-    let exit = "it comes back; =exit".parse().map_err(anyhow::Error::msg)?;
-    Console::start(qemu)?.watch(vec![exit], LIMIT)
+    Machine::for_tests().boot(Seat::Script, &image, &bundle)
 }
 
 fn refused_by_check() -> Result<()> {
@@ -75,9 +70,8 @@ fn refused_by_check() -> Result<()> {
 
 fn refused_at_boot(folder: &Path) -> Result<()> {
     fs::metadata(folder.join("minimal/evisor.bin")).context("there is no minimal image")?;
-    let (end, console) = boot(&folder.join("minimal"), &folder.join("whole"))?;
-    ensure!(end == End::Exited(Some(1)), "it ended with {end:?}; its console:\n{console}");
-    ensure!(console.contains(REFUSAL), "it did not say so; its console:\n{console}");
+    let qemu = qemu(&folder.join("minimal"), &folder.join("whole"))?;
+    let console = ENDS.status(1).shows(&[REFUSAL]).watch(qemu)?;
     ensure!(!console.contains("serial: starts"), "it started the VM all the same");
     Ok(())
 }

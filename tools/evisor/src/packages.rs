@@ -4,6 +4,7 @@
 //! the machine's package database half written. Nothing is ever removed.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,6 +31,17 @@ pub type Package = (&'static str, &'static str);
 pub fn have(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+/// Where a program of the administrator's is, whose folders are on root's `PATH` only;
+/// installed where it is missing.
+pub fn administrators(program: &str, package: Package) -> Result<PathBuf> {
+    let places = ["/usr/sbin", "/sbin"].map(|folder| Path::new(folder).join(program));
+    let found = || places.iter().find(|path| path.is_file()).cloned();
+    if found().is_none() {
+        install(&[package], From::Release)?;
+    }
+    found().with_context(|| format!("{} has no {program}", package.0))
 }
 
 /// Installs what is needed where `program` is missing.

@@ -14,36 +14,38 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::console::{Console, End};
+use crate::case::Case;
 use crate::image::write_whole;
 use crate::machine::{Machine, Seat, need_qemu};
-use crate::packages;
+use crate::packages::administrators;
 use crate::process::capture;
+use crate::root_file_system::E2FSPROGS;
 use crate::run;
-use crate::script::Send;
 use crate::test::Count;
 use crate::workspace;
 
-/// Linux with the PL061 that the key is on.
-const LINUX: &str = "tools/evisor/tests/guests/gpio-linux.dts";
 /// A guest with part of its page.
 const FORWARDED: &str = "tools/evisor/tests/guests/gpio-forwarded.dts";
 
 /// Two guests on a Raspberry Pi, one of them with its PL011.
-const PI: &str = "tools/evisor/tests/guests/pi-serial.dts";
-
-/// Linux with the controller that QEMU's card is behind.
-const STORING: &str = "tools/evisor/tests/guests/pi-sdhci.dts";
+const PI: Case = Case::new("a guest at the Pi's PL011", "tools/evisor/tests/guests/pi-serial.dts")
+    .sends(&["it comes back; =on the mini UART", "on the mini UART=exit"])
+    .seconds(180)
+    .shows(&["evisor: passed: off, verdict 0", "evisor: emulated: off, verdict 0"]);
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Has Linux ask for the interrupt of line 3, and wait until it has come twice.
-const KEY: [&str; 2] = [
-    "~ # =cd /sys/class/gpio; l=$(($(cat gpiochip*/base) + 3)); echo $l > export; \
+const KEY: Case =
+    Case::new("Linux has the board's PL061", "tools/evisor/tests/guests/gpio-linux.dts")
+        .sends(&[
+            "~ # =cd /sys/class/gpio; l=$(($(cat gpiochip*/base) + 3)); echo $l > export; \
      echo rising > gpio$l/edge",
-    "~ # =n() { awk '/gpiolib/ { print $2 }' /proc/interrupts; }; \
+            "~ # =n() { awk '/gpiolib/ { print $2 }' /proc/interrupts; }; \
      while test $(n) -lt 2; do sleep 1; done; echo the key 'came'; poweroff",
-];
+        ])
+        .seconds(180)
+        .shows(&["the key came", "linux: off, verdict 0"]);
 
 pub fn cases(count: &mut Count) -> Result<()> {
     for gic in [2, 3] {
@@ -57,21 +59,16 @@ pub fn cases(count: &mut Count) -> Result<()> {
 }
 
 fn power_key(gic: u8) -> Result<()> {
-    let machine = Machine { gic, ..Machine::for_tests() };
     let monitor = folder()?.join(format!("monitor-{gic}"));
     let channel = format!("unix:{},server=on,wait=off", monitor.display());
-    let sends = KEY.map(|send| send.parse().map_err(anyhow::Error::msg));
-    let sends = sends.into_iter().collect::<Result<Vec<Send>>>()?;
-    let (over, printed) = (AtomicBool::new(false), &mut None);
+    let machine = Machine { gic, ..with(Machine::for_tests(), "-monitor", &channel) };
+    let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| press_until(&over, &monitor));
-        *printed = Some(boot(LINUX.as_ref(), &machine, &["-monitor", &channel], sends));
+        let booted = KEY.boot(&machine);
         over.store(true, Ordering::Relaxed);
-    });
-    let (end, printed) = printed.take().context("it did not run")??;
-    let shown = ["the key came", "linux: off, verdict 0"].iter().all(|s| printed.contains(s));
-    ensure!(end == End::Exited(Some(0)) && shown, "it ended with {end:?}; its console:\n{printed}");
-    Ok(())
+        booted.map(drop)
+    })
 }
 
 /// Presses the key each second, which does no harm while nobody listens.
@@ -90,27 +87,18 @@ fn press_until(over: &AtomicBool, monitor: &Path) {
 fn pl011() -> Result<()> {
     need_qemu()?;
     let machine = Machine::raspi4();
-    let files = run::prepare(PI.as_ref(), &machine)?;
+    let files = run::prepare(Path::new(PI.manifest), &machine)?;
     let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
     let socket = folder()?.join("pl011");
-    let sends = ["it comes back; =on the mini UART", "on the mini UART=exit"];
-    let sends = sends.map(|send| send.parse().map_err(anyhow::Error::msg));
-    let sends = sends.into_iter().collect::<Result<Vec<Send>>>()?;
     let listener = thread::spawn({
         let socket = socket.clone();
         move || sit_at(&socket)
     });
-    let console = Console::start(with_first_line(&qemu, &socket))?;
-    let (end, printed) = console.watch(sends, LIMIT)?;
+    let printed = PI.watch(with_first_line(&qemu, &socket))?;
     let other = listener.join().ok().context("nobody sat at the PL011")??;
     let shown = other.contains("serial: hello from a guest\r\n")
-        && other.contains("heard by interrupt\r\nexit\r\nserial: goodbye")
-        && printed.contains("evisor: passed: off, verdict 0")
-        && printed.contains("evisor: emulated: off, verdict 0");
-    ensure!(
-        end == End::Exited(Some(0)) && shown,
-        "it ended with {end:?}; its console:\n{printed}\nthe PL011:\n{other}"
-    );
+        && other.contains("heard by interrupt\r\nexit\r\nserial: goodbye");
+    ensure!(shown, "its console:\n{printed}\nthe PL011:\n{other}");
     Ok(())
 }
 
@@ -148,25 +136,17 @@ fn sit_at(socket: &Path) -> Result<String> {
 /// The file system is made before: a guest that waits for entropy without waiting for
 /// interrupts can wait for ever in QEMU (`vcpu::trap_wfi`).
 fn sdhci() -> Result<()> {
-    packages::need("debugfs", ("e2fsprogs", "makes and reads ext4 file systems"))?;
     let folder = folder()?;
     let (card, read) = (folder.join("card.img"), folder.join("read"));
     fs::File::create(&card)?.set_len(64 << 20)?;
-    capture(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&card))?;
-    let sends = SDHCI.map(|send| send.parse().map_err(anyhow::Error::msg));
-    let sends = sends.into_iter().collect::<Result<Vec<Send>>>()?;
+    capture(Command::new(administrators("mkfs.ext4", E2FSPROGS)?).args(["-q", "-F"]).arg(&card))?;
     let drive = format!("if=sd,format=raw,file={}", card.display());
-    let (end, printed) = boot(STORING.as_ref(), &Machine::raspi4(), &["-drive", &drive], sends)?;
-    let shown = ["using PIO", "evisor: linux: restarts", "file: OK", "GIC-0  48 Level     mmc0"];
-    let missing = shown.iter().find(|text| !printed.contains(**text));
-    ensure!(
-        end == End::Exited(Some(0)) && missing.is_none(),
-        "it ended with {end:?}, {missing:?} is missing; its console:\n{printed}"
-    );
+    SDHCI.boot(&with(Machine::raspi4(), "-drive", &drive))?;
+    let debugfs = administrators("debugfs", E2FSPROGS)?;
     // What Linux wrote is on the card, as it wrote it.
     let dump = |name: &str| {
         let request = format!("dump {name} {}", read.display());
-        capture(Command::new("debugfs").args(["-R", &request]).arg(&card))
+        capture(Command::new(&debugfs).args(["-R", &request]).arg(&card))
     };
     dump("file")?;
     let held = capture(Command::new("sha256sum").arg(&read))?;
@@ -178,14 +158,20 @@ fn sdhci() -> Result<()> {
 }
 
 /// Writes 16 MiB, restarts, and reads them back.
-const SDHCI: [&str; 3] = [
+const SDHCI: Case = Case::new(
+    "Linux has the controller that QEMU's card is behind",
+    "tools/evisor/tests/guests/pi-sdhci.dts",
+)
+.sends(&[
     "~ # =mount -t ext4 /dev/mmcblk0 /tmp && cd /tmp && \
      dd if=/dev/urandom of=file bs=1M count=16 && sha256sum file > sum && cd / && \
      umount /tmp && reboot",
     "eVisor demonstration=",
     "~ # =mount -t ext4 -o ro /dev/mmcblk0 /tmp && cd /tmp && sha256sum -c sum && \
      cat /proc/interrupts; poweroff",
-];
+])
+.seconds(180)
+.shows(&["using PIO", "evisor: linux: restarts", "file: OK", "GIC-0  48 Level     mmc0"]);
 
 /// A tree with a device that the machine has not: what EL2 writes to reset it, and
 /// what the guest reads, is answered with an error.
@@ -206,16 +192,19 @@ fn absent() -> Result<()> {
     let manifest = fs::read_to_string(&manifest)?.replace("/pl061@9030000", "/absent@b000000");
     let manifest = manifest.replace("interrupts = <0 7 4>;", "");
     // Beside the one that it was made of, for what both include.
-    let path = workspace::root().join("target/evisor/passed/absent-guest.dts");
-    write_whole(&path, manifest.as_bytes())?;
-    let dtb = tree.display().to_string();
-    let (end, printed) = boot(&path, &machine, &["-dtb", &dtb], Vec::new())?;
-    // An external abort, which the guest does not expect (ESR_EL1, DFSC 0x10).
-    let abort = printed.contains("unexpected exception: vector 4 ESR 0x96000010");
-    let on = abort && printed.contains("evisor: gpio: off, verdict 101");
-    ensure!(end == End::Exited(Some(101)) && on, "it ended with {end:?}; its console:\n{printed}");
-    Ok(())
+    write_whole(&workspace::root().join(ABSENT.manifest), manifest.as_bytes())?;
+    ABSENT.boot(&with(machine, "-dtb", &tree.display().to_string())).map(drop)
 }
+
+/// An external abort, which the guest does not expect (ESR_EL1, DFSC 0x10).
+const ABSENT: Case =
+    Case::new("a device that is not there", "target/evisor/passed/absent-guest.dts")
+        .seconds(180)
+        .status(101)
+        .shows(&[
+            "unexpected exception: vector 4 ESR 0x96000010",
+            "evisor: gpio: off, verdict 101",
+        ]);
 
 fn dtc(from: &str, to: &str, path: &Path) -> Result<Vec<u8>> {
     capture(Command::new("dtc").args(["-q", "-I", from, "-O", to]).arg(path))
@@ -227,15 +216,7 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn boot(
-    manifest: &Path,
-    machine: &Machine,
-    more: &[&str],
-    sends: Vec<Send>,
-) -> Result<(End, String)> {
-    need_qemu()?;
-    let files = run::prepare(manifest, machine)?;
-    let mut qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
-    qemu.args(more);
-    Console::start(qemu)?.watch(sends, LIMIT)
+/// A machine with one more option of QEMU's.
+fn with(machine: Machine, option: &str, value: &str) -> Machine {
+    Machine { qemu_args: vec![option.into(), value.into()], ..machine }
 }

@@ -4,13 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection};
 
 use crate::card_file::CardFiles;
-use crate::console::{Console, End};
+use crate::cases::ENDS;
 use crate::debian_guest;
 use crate::deployment::Deployment;
 use crate::image::write_whole;
@@ -22,10 +21,7 @@ use crate::steps::myself;
 use crate::test::Count;
 use crate::workspace;
 
-const SERIAL: &str = "manifests/serial.dts";
 const FOUR_CORES: &str = "manifests/test-app-smp.dts";
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A property, as fdtput takes it: its kind, the node, the name, the value.
 type Edit<'a> = [&'a [&'a str]];
@@ -58,9 +54,10 @@ pub fn cases(count: &mut Count) -> Result<()> {
     count.one("a Pi's console is the PL011 where its tree says so", console_on_pl011());
     count.one("a Pi's cores that want PSCI are left out", without_psci());
     count.one("a Pi whose tree would let guests at parked cores is refused", unreserved());
-    count.one("a Pi's tree as its firmware leaves it", left_by_firmware(BUNDLE_AT, "goodbye"));
+    count
+        .one("a Pi's tree as its firmware leaves it", left_by_firmware(BUNDLE_AT, 0, &["goodbye"]));
     count.one("an image for a Pi alone boots, and holds no SMC", alone());
-    let over = left_by_firmware(KERNEL_AT + 0x8_0000, "where eVisor itself is");
+    let over = left_by_firmware(KERNEL_AT + 0x8_0000, 1, &["where eVisor itself is"]);
     count.one("a bundle that was loaded over eVisor is refused", over);
     Ok(())
 }
@@ -87,14 +84,8 @@ fn with_tree(tree: PathBuf) -> Machine {
     Machine { tree: Some(tree), ..Machine::raspi4() }
 }
 
-/// Boots; its console has to show all of `shows`.
-fn shows(qemu: Command, shows: &[&str]) -> Result<()> {
-    let exit = "it comes back; =exit".parse().map_err(anyhow::Error::msg)?;
-    let (end, console) = Console::start(qemu)?.watch(vec![exit], LIMIT)?;
-    let missing = shows.iter().find(|text| !console.contains(**text));
-    let ended = matches!(end, End::Exited(Some(_)));
-    ensure!(ended && missing.is_none(), "{end:?}, '{missing:?}' is missing:\n{console}");
-    Ok(())
+fn ends_as(qemu: Command, status: u8, shows: &'static [&'static str]) -> Result<()> {
+    ENDS.status(status).shows(shows).watch(qemu).map(drop)
 }
 
 fn boot(machine: &Machine, manifest: &str) -> Result<Command> {
@@ -104,27 +95,28 @@ fn boot(machine: &Machine, manifest: &str) -> Result<Command> {
 }
 
 fn on_both() -> Result<()> {
-    let files = run::prepare(Path::new(SERIAL), &Machine::raspi4())?;
+    let files = run::prepare(Path::new(ENDS.manifest), &Machine::raspi4())?;
     for machine in [Machine::raspi4(), Machine::for_tests()] {
         let board = format!(" on {}", machine.board.name());
         let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
-        shows(qemu, &[&board, "serial: goodbye", "status 0"])?;
+        let console = ENDS.watch(qemu)?;
+        ensure!(console.contains(&board), "'{board}' is missing:\n{console}");
     }
     Ok(())
 }
 
 fn console_on_pl011() -> Result<()> {
     let machine = with_tree(tree("pl011", ON_PL011)?);
-    shows(boot(&machine, SERIAL)?, &["on raspi4", "serial: goodbye", "status 0"])
+    ends_as(boot(&machine, ENDS.manifest)?, 0, &["on raspi4", "serial: goodbye"])
 }
 
 /// One core is enough for one VM; there is no second.
 fn without_psci() -> Result<()> {
     let machine = with_tree(tree("psci", WITH_PSCI)?);
-    let left_out = "/cpus/cpu@3 is left out: its enable-method is psci";
-    shows(boot(&machine, SERIAL)?, &[left_out, "serial: goodbye", "status 0"])?;
-    let refused = "/test-app: has 4 cpus, and a VM on raspi4 can have 1";
-    shows(boot(&machine, FOUR_CORES)?, &[left_out, refused, "status 1"])
+    const LEFT_OUT: &str = "/cpus/cpu@3 is left out: its enable-method is psci";
+    ends_as(boot(&machine, ENDS.manifest)?, 0, &[LEFT_OUT, "serial: goodbye"])?;
+    const REFUSED: &str = "/test-app: has 4 cpus, and a VM on raspi4 can have 1";
+    ends_as(boot(&machine, FOUR_CORES)?, 1, &[LEFT_OUT, REFUSED])
 }
 
 fn unreserved() -> Result<()> {
@@ -135,21 +127,21 @@ fn unreserved() -> Result<()> {
     let at = at.context("the tree has no header")? as usize;
     bytes.get_mut(at..at + 16).context("the tree has no reservations")?.fill(0);
     write_whole(&path, &bytes)?;
-    let refused = "the tree does not reserve the memory that the other cores wait in";
-    shows(boot(&with_tree(path), SERIAL)?, &[refused, "status 1"])
+    const REFUSED: &str = "the tree does not reserve the memory that the other cores wait in";
+    ends_as(boot(&with_tree(path), ENDS.manifest)?, 1, &[REFUSED])
 }
 
 /// There is nobody to call: an SMC would be lost.
 fn alone() -> Result<()> {
     let folder = folder()?.join("alone");
     let mut build = myself("build");
-    build.args([SERIAL, "--minimal", "--board", "raspi4", "-o"]).arg(&folder);
+    build.args([ENDS.manifest, "--minimal", "--board", "raspi4", "-o"]).arg(&folder);
     capture(build.current_dir(workspace::root()))?;
-    let whole = run::prepare(Path::new(SERIAL), &Machine::raspi4())?;
+    let whole = run::prepare(Path::new(ENDS.manifest), &Machine::raspi4())?;
     ensure!(holds_smc(&whole.symbols)?, "the image with both boards holds none, so none is found");
     ensure!(!holds_smc(&folder.join("evisor.elf"))?, "it holds one");
     let (image, bundle) = (folder.join("evisor.bin"), folder.join("bundle.cpio"));
-    shows(Machine::raspi4().boot(Seat::Script, &image, &bundle)?, &["serial: goodbye", "status 0"])
+    ENDS.watch(Machine::raspi4().boot(Seat::Script, &image, &bundle)?).map(drop)
 }
 
 /// Whether its code has the instruction (DDI 0487, SMC).
@@ -164,8 +156,8 @@ fn holds_smc(elf: &Path) -> Result<bool> {
 /// Not by QEMU's loader: memory in two regions without the VideoCore's, `chosen` with
 /// numbers of one cell, a tree that does not lie at a multiple of eight. The VM takes
 /// all of the second region. What the stub does is what the firmware's does last.
-fn left_by_firmware(bundle_at: u64, shown: &str) -> Result<()> {
-    let Files { kernel, .. } = run::prepare(Path::new(SERIAL), &Machine::raspi4())?;
+fn left_by_firmware(bundle_at: u64, status: u8, shown: &'static [&'static str]) -> Result<()> {
+    let Files { kernel, .. } = run::prepare(Path::new(ENDS.manifest), &Machine::raspi4())?;
     let (source, bundle) = (folder()?.join("large.dts"), folder()?.join("large.cpio"));
     write_whole(&source, LARGE.as_bytes())?;
     // QEMU's own tree has no room for it.
@@ -186,7 +178,7 @@ fn left_by_firmware(bundle_at: u64, shown: &str) -> Result<()> {
         let file = file.display();
         qemu.arg("-device").arg(format!("loader,file={file},addr={at:#x},force-raw=on"));
     }
-    shows(qemu, &[shown])
+    ends_as(qemu, status, shown)
 }
 
 /// Goes to the kernel with the tree in x0, as Linux's boot protocol has it.

@@ -3,23 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
-use crate::cases::{CASES, Case, ON_A_PI};
+use crate::cases::{CASES, ON_A_PI};
 use crate::image::{Features, Image};
+use crate::kernel8;
 use crate::linux;
-use crate::machine::Machine;
+use crate::machine::{Board, Machine};
 use crate::minimal;
 use crate::native;
 use crate::packages::Package;
 use crate::passed;
 use crate::pi_cases;
-use crate::process::{Progress, say, show};
+use crate::process::{say, show};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
+use crate::virtual_pi::VIRTUAL_PI;
 use crate::workspace::{self, Crate};
 
 const CLIPPY: Package = ("rust-web-clippy", "finds mistakes in Rust");
@@ -106,8 +108,8 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES {
-        count.one(case.name, boot(case));
+    for case in CASES.iter().chain(VIRTUAL_PI) {
+        count.one(case.name, case.run(Board::QemuVirt));
     }
     native::cases(count);
     passed::cases(count)?;
@@ -116,10 +118,11 @@ pub fn system(count: &mut Count) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
-    for case in ON_A_PI {
-        count.one(case.name, boot(case));
+    for case in ON_A_PI.iter().chain(VIRTUAL_PI) {
+        count.one(case.name, case.run(Board::Raspi4));
     }
-    pi_cases::cases(count)
+    pi_cases::cases(count)?;
+    kernel8::cases(count)
 }
 
 /// The bench, the image's sizes and Linux's instructions, against their budgets.
@@ -239,22 +242,6 @@ fn one_error(manifest: &Path) -> Result<()> {
         |error: &&str| error.contains(&format!(":{line}: error: ")) && error.contains(message);
     ensure!(errors.len() == 1 && errors.iter().all(right), "it gives other errors:\n{said}");
     Ok(())
-}
-
-fn boot(case: &Case) -> Result<()> {
-    let progress = Progress::start(case.name);
-    let output = myself("run").args(case.arguments).current_dir(workspace::root()).output();
-    let output = output.context("cannot start a run")?;
-    let console = String::from_utf8_lossy(&output.stdout).into_owned();
-    let missing = case.shows.iter().find(|text| !console.contains(**text));
-    let right = output.status.code() == Some(case.status) && missing.is_none();
-    progress.end(right);
-    if right {
-        return Ok(());
-    }
-    let missing = missing.map(|text| format!(", '{text}' is missing")).unwrap_or_default();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    bail!("{}, {} was wanted{missing}; the console:\n{console}\n{said}", output.status, case.status)
 }
 
 /// This command again, as its user would start it.

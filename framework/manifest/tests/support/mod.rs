@@ -28,10 +28,14 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
     Needs { windows, lines, ..Needs::NONE }
 }
 
+const fn scheduler(shares: &'static [&'static str]) -> Needs {
+    Needs { root: true, cores: true, shares, ..Needs::NONE }
+}
+
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 16] = [
+pub static REGISTRY: [Declaration; 19] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -144,6 +148,17 @@ pub static REGISTRY: [Declaration; 16] = [
         &["evisor,console"],
         Needs { root: true, ..Needs::NONE },
         &["evisor,host-serial"],
+        |_, _| Ok(()),
+    ),
+    component("partitioned", &["evisor,partitioned"], scheduler(&[]), &[], |_, _| Ok(())),
+    component("round-robin", &["evisor,round-robin"], scheduler(&[]), &["evisor,slice"], |_, _| {
+        Ok(())
+    }),
+    component(
+        "fixed-priority",
+        &["evisor,fixed-priority"],
+        scheduler(&["evisor,priority", "evisor,budget", "evisor,period"]),
+        &["evisor,slice"],
         |_, _| Ok(()),
     ),
     component(

@@ -1,0 +1,174 @@
+//! Slices by hand, and random lives against a model that looks at every count.
+
+use evisor_contract::{Choice, Share};
+use evisor_testkit::{CoreRig, Random};
+
+const SLICE: u64 = 100;
+
+fn core(members: usize) -> CoreRig {
+    let members = vec![Share::default(); members];
+    CoreRig::new("evisor,round-robin", &[("evisor,slice", SLICE as u32)], &members).unwrap()
+}
+
+fn refused(slice: u32, members: usize) -> String {
+    let members = vec![Share::default(); members];
+    let core = CoreRig::new("evisor,round-robin", &[("evisor,slice", slice)], &members);
+    core.err().unwrap().to_string()
+}
+
+const fn to(member: usize, until: u64) -> Choice {
+    Choice { member: Some(member), until }
+}
+
+#[test]
+fn slices_by_turns() {
+    let mut core = core(3);
+    assert_eq!(core.choose(), Choice { member: None, until: u64::MAX });
+    assert_eq!(core.wake(1), to(1, u64::MAX), "who is alone has no tick");
+    core.run_to(1000);
+    assert_eq!(core.wake(0), to(1, 1100), "and a whole slice from when another wakes");
+    core.run_to(1100);
+    assert_eq!(core.choice(), to(0, 1200));
+    assert_eq!(core.wake(2), to(0, 1200));
+    core.run_to(1250);
+    assert_eq!(core.choice(), to(1, 1300));
+    assert_eq!(core.sleep(1), to(2, 1350), "who sleeps gives the rest of its slice away");
+    assert_eq!(core.wake(1), to(2, 1350), "and goes to the end");
+    core.run_to(1350);
+    assert_eq!(core.choice(), to(0, 1450));
+    assert_eq!(core.sleep(1), to(0, 1450));
+    assert_eq!(core.sleep(2), to(0, u64::MAX));
+    assert_eq!(core.sleep(0), Choice { member: None, until: u64::MAX });
+}
+
+#[test]
+fn a_choice_that_comes_late_ends_one_slice() {
+    let mut core = core(2);
+    core.tell_awake(0);
+    core.tell_awake(1);
+    assert_eq!(core.choose(), to(0, 100));
+    core.pass_to(1050);
+    assert_eq!(core.choose(), to(1, 1150));
+}
+
+#[test]
+fn the_usual_slice_is_10_ms() {
+    let mut core = CoreRig::new("evisor,round-robin", &[], &[Share::default(); 2]).unwrap();
+    core.tell_awake(0);
+    assert_eq!(core.wake(1), to(0, 10_000));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    assert_eq!(
+        refused(99, 2),
+        "evisor,slice: 99 us are less than 100; write microseconds, as in <10000>"
+    );
+    assert_eq!(
+        refused(100, 65),
+        "evisor,cores: a core of it has 65 vCPUs, and can have 64; spread them over more cores"
+    );
+}
+
+/// Who runs at each count: a queue, and a count of the slice that is left.
+struct Model {
+    queue: Vec<usize>,
+    left: u64,
+}
+
+impl Model {
+    fn wake(&mut self, member: usize) {
+        if !self.queue.contains(&member) {
+            self.queue.push(member);
+            // Who was alone begins its slice.
+            if self.queue.len() == 2 {
+                self.left = SLICE;
+            }
+        }
+    }
+
+    fn sleep(&mut self, member: usize) {
+        if self.queue.first() == Some(&member) {
+            self.left = SLICE;
+        }
+        self.queue.retain(|other| *other != member);
+    }
+
+    /// One count passes: who had it.
+    fn step(&mut self) -> Option<usize> {
+        let who = self.queue.first().copied();
+        self.left = if self.queue.len() < 2 { SLICE } else { self.left - 1 };
+        if self.left == 0 {
+            self.left = SLICE;
+            self.queue.rotate_left(1);
+        }
+        who
+    }
+}
+
+/// Random lives: the counts at which members wake (true) or sleep.
+fn lives(seed: u64, members: usize) -> Vec<(u64, usize, bool)> {
+    let mut numbers = Random::new(seed);
+    let mut now = 0;
+    let mut event = |_| {
+        let most = [1, 30, 250, 1500][numbers.number() as usize % 4];
+        now += numbers.number() % most;
+        (now, numbers.number() as usize % members, numbers.number() & 1 == 0)
+    };
+    (0..200).map(&mut event).collect()
+}
+
+#[test]
+fn random_lives_are_as_in_the_model_with_and_without_a_tick() {
+    for seed in 0..100 {
+        let members = 1 + seed as usize % 5;
+        let (mut tickless, mut ticking) = (core(members), core(members));
+        let mut model = Model { queue: Vec::new(), left: SLICE };
+        let mut expected = Vec::new();
+        for (at, member, wakes) in lives(seed, members) {
+            expected.extend((expected.len() as u64..at).map(|_| model.step()));
+            tickless.run_to(at);
+            ticking.tick_to(at);
+            match wakes {
+                true => {
+                    model.wake(member);
+                    assert_eq!(tickless.wake(member).member, ticking.wake(member).member);
+                }
+                false => {
+                    model.sleep(member);
+                    assert_eq!(tickless.sleep(member).member, ticking.sleep(member).member);
+                }
+            }
+        }
+        assert_eq!(tickless.spans(), ticking.spans(), "seed {seed}");
+        let spans = tickless.spans().iter();
+        let ran = spans.flat_map(|span| (span.from..span.to).map(|_| span.member));
+        assert!(ran.eq(expected), "seed {seed}");
+    }
+}
+
+/// Whoever is awake waits for one slice of each other one at most.
+#[test]
+fn nobody_starves() {
+    for seed in 0..100 {
+        let mut core = core(5);
+        let mut waiting = [0; 5];
+        for (at, member, wakes) in lives(seed, 5) {
+            let from = core.now();
+            core.run_to(at);
+            for other in (0..5).filter(|other| core.is_awake(*other)) {
+                let last = core.spans().iter().rfind(|span| span.member == Some(other));
+                let since = last.map_or(0, |span| span.to).max(waiting[other]);
+                assert!(at - since <= 4 * SLICE, "seed {seed}: {other} from {from} to {at}");
+            }
+            if wakes && !core.is_awake(member) {
+                waiting[member] = at;
+            }
+            if wakes {
+                core.wake(member)
+            } else {
+                core.sleep(member)
+            };
+        }
+    }
+}
