@@ -45,6 +45,7 @@ mod root_file_system;
 mod run;
 mod script;
 mod sdcard;
+mod shared_cores;
 mod source;
 mod sources;
 mod steps;

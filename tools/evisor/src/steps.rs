@@ -19,6 +19,7 @@ use crate::packages::Package;
 use crate::passed;
 use crate::pi_cases;
 use crate::process::{say, show};
+use crate::shared_cores::{ON_A_GICV3, ON_SHARED_CORES};
 use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::virtual_pi::VIRTUAL_PI;
@@ -108,7 +109,7 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES.iter().chain(VIRTUAL_PI) {
+    for case in CASES.iter().chain(VIRTUAL_PI).chain(ON_SHARED_CORES).chain(ON_A_GICV3) {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     native::cases(count);
@@ -118,7 +119,7 @@ pub fn system(count: &mut Count) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
-    for case in ON_A_PI.iter().chain(VIRTUAL_PI) {
+    for case in ON_A_PI.iter().chain(VIRTUAL_PI).chain(ON_SHARED_CORES) {
         count.one(case.name, case.run(Board::Raspi4));
     }
     pi_cases::cases(count)?;
