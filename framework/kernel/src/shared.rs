@@ -68,10 +68,15 @@ impl SharedCore {
         self.asked.store(true, Ordering::SeqCst);
     }
 
+    /// Whether the core is to look at its members.
+    #[inline(always)]
+    pub fn is_roused(&self) -> bool {
+        self.again.load(Ordering::SeqCst)
+    }
+
     /// The core is about to look at its members: what changes from here on makes it
     /// look again. True if one of them may have been asked for what it finds: then it is
     /// to look whether it goes on or not.
-    #[inline(always)]
     pub fn look(&self) -> bool {
         self.again.store(false, Ordering::SeqCst);
         self.asked.load(Ordering::SeqCst)

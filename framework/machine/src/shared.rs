@@ -67,8 +67,8 @@ impl Shared {
             timer::set(timer::now() + tick);
         }
         let last = members.iter().map(|member| member.group).collect();
-        let armed = u64::MAX;
-        Core { running, shared: self, switch, members, here: 0, last, armed }.run()
+        let (first, armed) = (u64::MAX, u64::MAX);
+        Core { running, shared: self, switch, members, here: 0, last, first, armed }.run()
     }
 }
 
@@ -126,6 +126,8 @@ struct Core<'a> {
     here: usize,
     /// By the first member of each VM: which of them was here last.
     last: Vec<usize>,
+    /// When the first of those that wait wakes, at the earliest.
+    first: u64,
     /// What the core's own deadline was set to.
     armed: u64,
 }
@@ -134,43 +136,40 @@ impl Core<'_> {
     fn run(mut self) -> ! {
         let mut now = timer::now();
         loop {
-            if self.shared.state.look() {
-                self.answer();
+            if self.shared.state.is_roused() || self.first <= now {
+                self.look(now);
             }
-            let deadline = self.wake(now);
             let choice = self.shared.scheduler.port.choose(now);
-            let deadline = deadline.min(choice.until);
             now = match choice.member {
                 Some(member) => {
-                    let deadline = deadline.min(self.put_here(member));
-                    self.arm(deadline, now);
+                    self.put_here(member);
+                    self.arm(choice.until, now);
                     self.go_on(member, now)
                 }
                 None => {
-                    self.arm(deadline, now);
+                    self.arm(choice.until, now);
                     self.idle()
                 }
             };
         }
     }
 
-    /// Tells the scheduler who can run now. Gives when the first of the others wakes.
-    #[inline(always)]
-    fn wake(&mut self, now: u64) -> u64 {
-        let mut first = u64::MAX;
+    /// Tells the scheduler who can run now.
+    #[inline(never)]
+    fn look(&mut self, now: u64) {
+        if self.shared.state.look() {
+            self.answer();
+        }
+        self.first = u64::MAX;
         for (n, member) in self.members.iter_mut().enumerate() {
-            if member.state == State::Ready {
-                continue;
-            }
             if member.wakes(now) {
                 member.state = State::Ready;
                 member.since = now;
                 self.shared.scheduler.port.wake(n, now);
             } else if member.state == State::Waits {
-                first = first.min(member.deadline);
+                self.first = self.first.min(member.deadline);
             }
         }
-        first
     }
 
     /// Has those look that somebody waits for, in turn, as another vCPU of their VM may
@@ -195,18 +194,17 @@ impl Core<'_> {
         }
     }
 
-    /// Puts `member` here. Gives when the timer of who was wakes it.
+    /// Puts `member` here.
     #[inline(always)]
-    fn put_here(&mut self, member: usize) -> u64 {
-        let mut deadline = u64::MAX;
+    fn put_here(&mut self, member: usize) {
         if member == self.here {
-            return deadline;
+            return;
         }
         if let Some(out) = self.members.get_mut(self.here) {
             self.switch.save(&mut out.block);
             out.deadline = out.block.deadline(out.held.bound.vm.offset());
             if out.state == State::Waits {
-                deadline = out.deadline;
+                self.first = self.first.min(out.deadline);
             }
         }
         if let Some(next) = self.members.get_mut(member)
@@ -217,13 +215,13 @@ impl Core<'_> {
             next.deadline = u64::MAX;
             self.here = member;
         }
-        deadline
     }
 
-    /// Has the core look again at `deadline`, or before: it is told when what it was set to
-    /// comes, and sets it anew then.
+    /// Has the core come back at `until` or when the first of those that wait wakes; or
+    /// before: it is told when what was set comes, and sets the next then.
     #[inline(always)]
-    fn arm(&mut self, deadline: u64, now: u64) {
+    fn arm(&mut self, until: u64, now: u64) {
+        let deadline = until.min(self.first);
         let comes = self.armed > now && self.armed != u64::MAX;
         if deadline != u64::MAX && !(comes && self.armed <= deadline) {
             self.set(deadline);
@@ -255,7 +253,8 @@ impl Core<'_> {
         let end = timer::now();
         member.seat.account(end.wrapping_sub(now), now.wrapping_sub(member.since));
         member.since = end;
-        if waits && !self.switch.is_interrupted() {
+        // Who wants something of it from here on, and finds that it is out, rouses the core.
+        if waits && !member.seat.is_wanted() && !self.switch.is_interrupted() {
             member.state = State::Waits;
             self.shared.scheduler.port.sleep(n, end);
         }

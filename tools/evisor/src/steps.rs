@@ -134,12 +134,14 @@ pub fn budgets(count: &mut Count) -> Result<()> {
         say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
     }
     let machines = [
-        ("gic2", "a GICv2", Machine::for_bench(2)),
-        ("gic3", "a GICv3", Machine::for_bench(3)),
-        ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench()),
+        ("gic2", "a GICv2", Machine::for_bench(2), bench::MANIFEST),
+        ("gic3", "a GICv3", Machine::for_bench(3), bench::MANIFEST),
+        ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench(), bench::MANIFEST),
+        ("shared_gic2", "a shared core, GICv2", Machine::for_bench(2), bench::SHARED),
+        ("shared_gic3", "a shared core, GICv3", Machine::for_bench(3), bench::SHARED),
     ];
-    for (name, what, machine) in machines {
-        let figures = bench::measure(&machine, Path::new(bench::MANIFEST))?;
+    for (name, what, machine, manifest) in machines {
+        let figures = bench::measure(&machine, Path::new(manifest))?;
         let broken = budgets.broken(&figures, &compiler, name);
         let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
         count.one(&format!("events on {what}"), kept);
