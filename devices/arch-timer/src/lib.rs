@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use evisor_contract::{
     BuildError, Clock, Context, Grants, GuestNode, Line, Needs, Node, Notify, Object, Parts,
-    Register, Registers, Reply, Restore, RestoreError, Save, component, tag,
+    Register, Registers, Reply, Restore, RestoreError, Save, VcpuControl, component, tag,
 };
 use physical::Physical;
 
@@ -43,7 +43,8 @@ component! {
     properties: [],
     build: |_node, grants| {
         grants.hardware_line(VIRTUAL, HOST_INTID)?;
-        let timer = Timer { physical: physical(grants)?, clock: grants.clock() };
+        let (physical, clock, vcpus) = (physical(grants)?, grants.clock(), grants.vcpus()?);
+        let timer = Timer { physical, clock, vcpus };
         Ok(Parts::new(timer).registers(&RANGES).notify().done())
     },
     describe: |node, guest| {
@@ -106,6 +107,7 @@ struct Timer {
     /// By vCPU; or empty.
     physical: Vec<Physical>,
     clock: &'static dyn Clock,
+    vcpus: &'static dyn VcpuControl,
 }
 
 impl Registers for Timer {
@@ -138,15 +140,20 @@ impl Registers for Timer {
 }
 
 impl Notify for Timer {
-    /// A deadline comes on the core that asked for it: to its own vCPU.
+    /// A deadline comes on the core that asked for it, where its vCPU may not be: another
+    /// one may, of another VM too.
     fn notify(&mut self, tag: u32, _value: u64, cx: &mut Context) -> Reply {
-        match self.physical.get(cx.vcpu()) {
-            Some(timer) if tag == tag::DEADLINE => {
-                timer.update(self.clock.now(), cx);
-                Reply::DONE
-            }
-            _ => Reply::ABSENT,
+        if tag != tag::DEADLINE || self.physical.is_empty() {
+            return Reply::ABSENT;
         }
+        let now = self.clock.now();
+        for (vcpu, timer) in self.physical.iter().enumerate() {
+            match self.vcpus.is_here(vcpu, cx) {
+                true => timer.update(now, cx),
+                false => timer.expire(vcpu, now, cx),
+            }
+        }
+        Reply::DONE
     }
 }
 

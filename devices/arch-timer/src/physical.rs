@@ -5,7 +5,8 @@ use evisor_contract::{Context, Deadline, Line, Restore, RestoreError, Save};
 use tock_registers::LocalRegisterCopy;
 
 /// One vCPU's timer. Its line is a PPI, so that of whoever makes the access; and
-/// nobody but the vCPU itself makes one.
+/// nobody but the vCPU itself makes one. Its deadline may pass while it is not on its
+/// core.
 pub(crate) struct Physical {
     compare: u64,
     /// ENABLE and IMASK.
@@ -63,6 +64,15 @@ impl Physical {
             self.deadline.set(self.compare, cx);
         } else {
             self.deadline.clear(cx);
+        }
+    }
+
+    /// The same for vCPU `vcpu`, which is not the one that is here, after its deadline: it
+    /// may have passed.
+    pub fn expire(&self, vcpu: usize, now: u64, cx: &mut Context) {
+        let on = self.control.is_set(CTL::ENABLE) && !self.control.is_set(CTL::IMASK);
+        if on && self.is_met(now) {
+            self.line.set_of(vcpu, true, cx);
         }
     }
 

@@ -189,12 +189,14 @@ fn one_a_vcpu() {
     assert_eq!(get(&mut rig, CNTP_CVAL), 2001);
     set(&mut rig, CNTP_CTL, 0);
     rig.events();
-    rig.advance(1500);
     let up = |events: Vec<Event>| {
         let up = Event::Line { index: 1, state: LineState::High };
         events.into_iter().filter(|event| *event == up).count()
     };
-    assert_eq!(up(rig.events()), 2);
+    rig.advance(1000);
+    assert_eq!(up(rig.events()), 1, "the first one's, which is not here");
+    rig.advance(2);
+    assert_eq!(up(rig.events()), 2, "the third one's, and the first's again, which is up");
     for (vcpu, control) in [(0, ENABLE | ISTATUS), (1, 0), (2, ENABLE | ISTATUS)] {
         rig.switch_to(vcpu);
         assert_eq!(get(&mut rig, CNTP_CTL), control, "vCPU {vcpu}");

@@ -34,9 +34,12 @@ impl<I: Interface> Vgic<I> {
                 Reply::DONE
             }
             _ => match tag as usize {
-                SGIS..PRIVATE if here >= self.state.vcpus => Reply::ABSENT,
                 SGIS..INTIDS => {
-                    self.line(Slot::new(here, tag as usize), LineState::decode(value), cx)
+                    let vcpu = LineState::vcpu(value).unwrap_or(here);
+                    if vcpu >= self.state.vcpus && tag < PRIVATE as u32 {
+                        return Reply::ABSENT;
+                    }
+                    self.line(Slot::new(vcpu, tag as usize), LineState::decode(value), cx)
                 }
                 _ => Reply::ABSENT,
             },

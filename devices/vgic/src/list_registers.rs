@@ -275,7 +275,7 @@ impl<I: Interface> Vgic<I> {
     pub(crate) fn tell(&mut self, kicks: u32) {
         for vcpu in bits(kicks) {
             self.state.bank_mut(vcpu as usize).dirty = true;
-            self.vcpus.kick(vcpu as usize);
+            self.vcpus.ask(vcpu as usize);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::gicv2::Gicv2;
 use crate::gicv3::Gicv3;
 use crate::translate::Kind;
 use crate::vcpu::Vcpu;
-use crate::{emulate, inject, translate};
+use crate::{emulate, floating, inject, translate};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, SPSR_EL2};
 use core::fmt;
 use evisor_contract::{Register, Status, Width, Words};
@@ -211,6 +211,15 @@ pub(crate) fn take_interrupt(vcpu: &mut Vcpu) {
     exit_work(vcpu);
 }
 
+/// The same; what the kernel wants of the vCPU is left to the caller.
+pub(crate) fn take_interrupt_only(vcpu: &mut Vcpu) {
+    match gic::version() {
+        Version::V2 => take::<Gicv2>(vcpu),
+        Version::V3 => take::<Gicv3>(vcpu),
+    }
+    deliver_all(vcpu);
+}
+
 fn take<G: CpuInterface>(vcpu: &mut Vcpu) {
     let status = interrupt::<G>(vcpu).status();
     if status != Status::Held {
@@ -242,6 +251,12 @@ fn quarantine(port: *const ()) {
     if let Some(kernel) = KERNEL.get() {
         kernel.quarantine(port);
     }
+}
+
+/// Floating point on a core that is shared, by a vCPU whose values are elsewhere.
+#[unsafe(no_mangle)]
+extern "C" fn exit_floating_point(vcpu: &mut Vcpu) {
+    floating::take(vcpu);
 }
 
 #[unsafe(no_mangle)]

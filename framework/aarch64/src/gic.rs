@@ -174,6 +174,112 @@ pub fn system_interface() -> Option<SystemInterface> {
     }
 }
 
+/// What a guest has in its CPU interface and list registers, and of the core's private
+/// interrupts, while its vCPU is not on its core. The registers are as they were read.
+pub(crate) struct GuestInterface {
+    /// GICH_HCR or ICH_HCR_EL2.
+    pub hcr: u64,
+    /// GICH_VMCR or ICH_VMCR_EL2.
+    pub vmcr: u64,
+    /// GICH_APR; ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2.
+    pub active_priorities: [u64; 8],
+    /// GICH_LR<n> or ICH_LR<n>_EL2, if they hold anything.
+    pub lists: [u64; LISTS],
+    /// They do.
+    pub used: bool,
+    /// ICC_SRE_EL1, as the guest wrote it.
+    pub sre: u64,
+    /// The private interrupts that it has not ended: active at the GIC.
+    pub active: u32,
+}
+
+/// As many list registers as there can be.
+pub(crate) const LISTS: usize = 16;
+
+impl GuestInterface {
+    /// Nothing is signalled.
+    pub const OFF: Self = Self {
+        hcr: 0,
+        vmcr: 0,
+        active_priorities: [0; _],
+        lists: [0; _],
+        used: false,
+        sre: 0,
+        active: 0,
+    };
+}
+
+/// This core's interrupt controller, as vCPUs are switched on it.
+pub(crate) struct Switched {
+    here: Kind,
+    /// The private interrupts that may come.
+    enabled: u32,
+    /// The list registers may hold something of the one that was taken off.
+    left: bool,
+}
+
+enum Kind {
+    V2(gicv2::Switched),
+    V3(gicv3::Switched),
+}
+
+impl Switched {
+    /// Of this core, after [`init_core`].
+    pub fn here() -> Self {
+        let here = match version() {
+            Version::V2 => Kind::V2(gicv2::Switched::here()),
+            Version::V3 => Kind::V3(gicv3::Switched::here()),
+        };
+        Self { here, enabled: 0, left: true }
+    }
+
+    /// Takes a guest's off the core, whose private interrupts are these: none of them is
+    /// active any more.
+    #[inline(always)]
+    pub fn save(&mut self, guest: &mut GuestInterface, private: u32) {
+        match &self.here {
+            Kind::V2(here) => here.save(guest, private),
+            Kind::V3(here) => here.save(guest, private),
+        }
+        self.left = guest.used;
+    }
+
+    /// Puts a guest's onto it. Of the private interrupts exactly its own may come then.
+    #[inline(always)]
+    pub fn load(&mut self, guest: &GuestInterface, private: u32) {
+        // What is in an empty list register does not matter.
+        let lists = guest.used || self.left;
+        match &self.here {
+            Kind::V2(here) => here.load(guest, lists),
+            Kind::V3(here) => here.load(guest, lists),
+        }
+        if private != self.enabled {
+            self.enable(private);
+        }
+    }
+
+    /// Whether a list register holds anything.
+    #[inline(always)]
+    pub fn holds_any(&self) -> bool {
+        match &self.here {
+            Kind::V2(here) => here.holds_any(),
+            Kind::V3(here) => here.holds_any(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enable(&mut self, private: u32) {
+        for intid in (0..32).filter(|intid| (private ^ self.enabled) >> intid & 1 != 0) {
+            match private >> intid & 1 {
+                0 => disable(intid),
+                _ => enable(intid, false),
+            }
+        }
+        self.enabled = private;
+    }
+}
+
 /// What a core acknowledged: what the register said, whatever it was.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acknowledged(pub u64);

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "memory-mapped registers at fixed EL2 addresses")]
 
-use crate::gic::{self, Acknowledged, CpuInterface, Version};
+use crate::gic::{self, Acknowledged, CpuInterface, GuestInterface, Version};
 use crate::{layout, map};
 use aarch64_cpu::asm::barrier;
 use aarch64_paging::MapError;
@@ -47,8 +47,13 @@ register_structs! {
     Gich {
         (0x000 => hcr: ReadWrite<u32>),
         (0x004 => vtr: ReadOnly<u32>),
-        (0x008 => _r0),
-        (0x100 => lr: [ReadOnly<u32>; 64]),
+        (0x008 => vmcr: ReadWrite<u32>),
+        (0x00c => _r0),
+        (0x030 => elrsr0: ReadOnly<u32>),
+        (0x034 => _r1),
+        (0x0f0 => apr: ReadWrite<u32>),
+        (0x0f4 => _r2),
+        (0x100 => lr: [ReadWrite<u32>; 64]),
         (0x200 => @END),
     },
     Gicc {
@@ -216,7 +221,7 @@ pub(crate) fn clear(intid: usize) {
 }
 
 /// The virtual interface of this core. Of a guest that is on, it is the VM's
-/// interrupt controller's; here its list registers are only read.
+/// interrupt controller's; here it is only read, and switched as a whole.
 fn gich() -> &'static Gich {
     // SAFETY: 1. as for `gicd`.
     unsafe { &*(layout::GICH as *const Gich) }
@@ -250,6 +255,66 @@ pub(crate) fn kick(target: u64) {
     // ordering of a store and the interrupt that announces it).
     barrier::dsb(barrier::ISHST);
     gicd().sgir.set((target as u32 & 0xff) << 16);
+}
+
+/// A core on which vCPUs are switched.
+pub(crate) struct Switched {
+    lists: usize,
+    /// Of GICH_ELRSR0, those that are there.
+    all: u32,
+}
+
+impl Switched {
+    /// This one. More than [`gic::LISTS`] are used by nobody.
+    pub fn here() -> Self {
+        let lists = ((gich().vtr.get() & 0x3f) as usize + 1).min(gic::LISTS);
+        Self { lists, all: (1 << lists) - 1 }
+    }
+
+    /// GICH_ELRSR0 has a bit for each that is empty and whose end need not be told.
+    #[inline(always)]
+    pub fn holds_any(&self) -> bool {
+        !gich().elrsr0.get() & self.all != 0
+    }
+
+    /// See [`gic::Switched::save`].
+    #[inline(always)]
+    pub fn save(&self, guest: &mut GuestInterface, private: u32) {
+        let gich = gich();
+        guest.hcr = gich.hcr.get().into();
+        guest.vmcr = gich.vmcr.get().into();
+        guest.active_priorities[0] = gich.apr.get().into();
+        guest.used = self.holds_any();
+        if guest.used {
+            for (saved, list) in guest.lists.iter_mut().zip(&gich.lr).take(self.lists) {
+                *saved = list.get().into();
+            }
+        }
+        let [active, ..] = &gicd().isactiver;
+        guest.active = active.get() & private;
+        if guest.active != 0 {
+            set(&gicd().icactiver, 0, guest.active);
+        }
+    }
+
+    /// See [`gic::Switched::load`]; `lists` says whether the list registers matter.
+    #[inline(always)]
+    pub fn load(&self, guest: &GuestInterface, lists: bool) {
+        let gich = gich();
+        gich.vmcr.set(guest.vmcr as u32);
+        gich.apr.set(guest.active_priorities[0] as u32);
+        if lists {
+            for (saved, list) in guest.lists.iter().zip(&gich.lr).take(self.lists) {
+                list.set(if guest.used { *saved as u32 } else { 0 });
+            }
+        }
+        gich.hcr.set(guest.hcr as u32);
+        if guest.active != 0 {
+            set(&gicd().isactiver, 0, guest.active);
+            // Before what drives it does: none of it comes a second time.
+            barrier::dsb(barrier::SY);
+        }
+    }
 }
 
 /// A GICv2 on the path of an interrupt.

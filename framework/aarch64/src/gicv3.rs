@@ -14,7 +14,7 @@
 
 #![allow(unsafe_code, reason = "system registers, and memory-mapped ones at fixed EL2 addresses")]
 
-use crate::gic::{self, Acknowledged, CpuInterface, Version};
+use crate::gic::{self, Acknowledged, CpuInterface, GuestInterface, Version};
 use crate::{layout, map};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::MPIDR_EL1;
@@ -97,6 +97,8 @@ register_structs! {
         (0x1018c => _r5),
         (0x10280 => icpendr0: ReadWrite<u32>),
         (0x10284 => _r6),
+        (0x10300 => isactiver0: ReadWrite<u32>),
+        (0x10304 => _r9),
         (0x10380 => icactiver0: ReadWrite<u32>),
         (0x10384 => _r7),
         (0x10400 => ipriorityr: [ReadWrite<u32>; 8]),
@@ -552,5 +554,121 @@ pub(crate) fn system_interface() -> SystemInterface {
         misr: status!("ich_misr_el2"),
         eisr: status!("ich_eisr_el2"),
         elrsr: status!("ich_elrsr_el2"),
+    }
+}
+
+/// A core on which vCPUs are switched.
+pub(crate) struct Switched {
+    gicr: Option<&'static Gicr>,
+    lists: usize,
+    /// Of ICH_ELRSR_EL2, those that are there.
+    all: u64,
+    /// How many of each group there are: 1, 2 or 4.
+    active_priorities: usize,
+}
+
+macro_rules! save_some {
+    ($count:expr, $to:expr; $($index:literal $name:literal),*) => {
+        'done: {
+            $(
+                if $count <= $index {
+                    break 'done;
+                }
+                $to[$index] = read!($name);
+            )*
+        }
+    };
+}
+
+macro_rules! load_some {
+    ($count:expr, $from:expr; $($index:literal $name:literal),*) => {
+        'done: {
+            $(
+                if $count <= $index {
+                    break 'done;
+                }
+                write!($name, $from[$index]);
+            )*
+        }
+    };
+}
+
+macro_rules! lists {
+    ($some:ident, $count:expr, $guest:expr) => {
+        $some!($count, $guest;
+            0 "ich_lr0_el2", 1 "ich_lr1_el2", 2 "ich_lr2_el2", 3 "ich_lr3_el2",
+            4 "ich_lr4_el2", 5 "ich_lr5_el2", 6 "ich_lr6_el2", 7 "ich_lr7_el2",
+            8 "ich_lr8_el2", 9 "ich_lr9_el2", 10 "ich_lr10_el2", 11 "ich_lr11_el2",
+            12 "ich_lr12_el2", 13 "ich_lr13_el2", 14 "ich_lr14_el2", 15 "ich_lr15_el2")
+    };
+}
+
+macro_rules! active_priorities {
+    ($some:ident, $count:expr, $guest:expr) => {
+        $some!(2 * $count, $guest;
+            0 "ich_ap0r0_el2", 1 "ich_ap1r0_el2", 2 "ich_ap0r1_el2", 3 "ich_ap1r1_el2",
+            4 "ich_ap0r2_el2", 5 "ich_ap1r2_el2", 6 "ich_ap0r3_el2", 7 "ich_ap1r3_el2")
+    };
+}
+
+impl Switched {
+    /// This one.
+    pub fn here() -> Self {
+        let SystemInterface { lists, active_priorities, .. } = system_interface();
+        Self {
+            gicr: redistributor(),
+            lists: lists.len(),
+            all: (1 << lists.len()) - 1,
+            active_priorities: active_priorities.len() / 2,
+        }
+    }
+
+    /// ICH_ELRSR_EL2 has a bit for each that is empty and whose end need not be told. What
+    /// the guest did is seen since the exception that brought it here; what EL2 wrote since
+    /// takes an ISB.
+    #[inline(always)]
+    pub fn holds_any(&self) -> bool {
+        barrier::isb(barrier::SY);
+        !read!("ich_elrsr_el2") & self.all != 0
+    }
+
+    /// See [`gic::Switched::save`].
+    #[inline(always)]
+    pub fn save(&self, guest: &mut GuestInterface, private: u32) {
+        guest.hcr = read!("ich_hcr_el2");
+        guest.vmcr = read!("ich_vmcr_el2");
+        guest.sre = read!("icc_sre_el1");
+        active_priorities!(save_some, self.active_priorities, guest.active_priorities);
+        guest.used = self.holds_any();
+        if guest.used {
+            lists!(save_some, self.lists, guest.lists);
+        }
+        guest.active = 0;
+        if let Some(gicr) = self.gicr {
+            guest.active = gicr.isactiver0.get() & private;
+            if guest.active != 0 {
+                gicr.icactiver0.set(guest.active);
+                barrier::dsb(barrier::SY);
+            }
+        }
+    }
+
+    /// See [`gic::Switched::load`]; `lists` says whether the list registers matter.
+    #[inline(always)]
+    pub fn load(&self, guest: &GuestInterface, lists: bool) {
+        write!("icc_sre_el1", guest.sre);
+        write!("ich_vmcr_el2", guest.vmcr);
+        active_priorities!(load_some, self.active_priorities, guest.active_priorities);
+        if lists {
+            static EMPTY: [u64; gic::LISTS] = [0; _];
+            let from = if guest.used { &guest.lists } else { &EMPTY };
+            lists!(load_some, self.lists, from);
+        }
+        write!("ich_hcr_el2", guest.hcr);
+        if let Some(gicr) = self.gicr.filter(|_| guest.active != 0) {
+            gicr.isactiver0.set(guest.active);
+            // Before what drives it does: none of it comes a second time.
+            barrier::dsb(barrier::SY);
+        }
     }
 }

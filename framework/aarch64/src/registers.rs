@@ -95,3 +95,56 @@ pub(crate) fn set_vpidr(midr: u64) {
     // SAFETY: 1. only what a guest reads changes.
     unsafe { asm!("msr vpidr_el2, {}", in(reg) midr, options(nomem, nostack)) };
 }
+
+macro_rules! write {
+    ($name:literal, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: 1. EL2 uses none of what is written so; the caller says that it is there.
+        unsafe { asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nomem, nostack)) };
+    }};
+}
+
+/// Has what later extensions add to EL1 trap where it is there: by HCRX_EL2
+/// (ID_AA64MMFR1_EL1.HCX) what it enables, and by the fine-grained traps
+/// (ID_AA64MMFR0_EL1.FGT) what they trap while their bit is 0. Booting an operating system
+/// takes firmware that lets EL2 at them (Linux's booting protocol asks for it too).
+pub(crate) fn hide_later_extensions() {
+    if trap(7, 1, 40, 0) != 0 {
+        write!("s3_4_c1_c2_2", 0); // HCRX_EL2
+    }
+    let fine_grained = read!("id_aa64mmfr0_el1") >> 56 & 0xf;
+    if fine_grained > 0 {
+        write!("s3_4_c1_c1_4", 0); // HFGRTR_EL2
+        write!("s3_4_c1_c1_5", 0); // HFGWTR_EL2
+        write!("s3_4_c1_c1_6", 0); // HFGITR_EL2
+        write!("s3_4_c3_c1_4", 0); // HDFGRTR_EL2
+        write!("s3_4_c3_c1_5", 0); // HDFGWTR_EL2
+    }
+    if fine_grained > 1 {
+        write!("s3_4_c3_c1_0", 0); // HDFGRTR2_EL2
+        write!("s3_4_c3_c1_1", 0); // HDFGWTR2_EL2
+        write!("s3_4_c3_c1_2", 0); // HFGRTR2_EL2
+        write!("s3_4_c3_c1_3", 0); // HFGWTR2_EL2
+        write!("s3_4_c3_c1_7", 0); // HFGITR2_EL2
+    }
+}
+
+/// VDISR_EL2, where it is there: what a guest has as DISR_EL1.
+pub(crate) fn vdisr() -> u64 {
+    read!("s3_4_c12_c1_1")
+}
+
+/// Writes it.
+pub(crate) fn set_vdisr(value: u64) {
+    write!("s3_4_c12_c1_1", value);
+}
+
+/// TPIDR2_EL0, where it is there.
+pub(crate) fn tpidr2() -> u64 {
+    read!("s3_3_c13_c0_5")
+}
+
+/// Writes it.
+pub(crate) fn set_tpidr2(value: u64) {
+    write!("s3_3_c13_c0_5", value);
+}

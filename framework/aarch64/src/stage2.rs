@@ -164,6 +164,15 @@ impl Root {
     }
 }
 
+impl Root {
+    /// Makes them this core's; what is remembered stays. EL1 walks no tables meanwhile, and
+    /// an ISB follows.
+    #[inline(always)]
+    pub(crate) fn switch(self) {
+        VTTBR_EL2.set(self.0);
+    }
+}
+
 /// The word at guest-physical `ipa` of the guest that is on this core, number
 /// `core`; `None` if no memory is there.
 pub(crate) fn read_word(core: usize, ipa: u64) -> Option<u32> {

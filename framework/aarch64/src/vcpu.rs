@@ -6,15 +6,20 @@
     reason = "switches stacks, writes EL1's registers, and hands out memory by address"
 )]
 
+use crate::floating::FloatingPoint;
 use crate::gic::{self, Acknowledged, Version};
+use crate::stage2::Root;
+use crate::switch::Saved;
 use crate::{exit, inject, map, registers};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTV_CTL_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
 };
 use alloc::alloc::{alloc, handle_alloc_error};
+use alloc::boxed::Box;
 use core::alloc::Layout;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
+use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering};
 use evisor_contract::{Context, Status};
 use evisor_router::{Caches, Space};
@@ -44,6 +49,9 @@ pub struct Vcpu {
     pub(crate) refused: u64,
     /// Where `enter_guest` keeps the core's own stack pointer.
     home: u64,
+    /// Its floating point, if it shares its core and so long as it is not in the
+    /// registers; else null.
+    pub(crate) floating_point: *mut FloatingPoint,
 }
 
 const STACK: usize = 12 << 10;
@@ -57,6 +65,7 @@ global_asm!(
     elr = const offset_of!(Vcpu, elr),
     absent = const Status::Absent as u64,
     held = const (Status::Held as u64).trailing_zeros(),
+    waits = const WAITS,
 );
 
 unsafe extern "C" {
@@ -67,9 +76,10 @@ unsafe extern "C" {
 /// The memory of one vCPU: it owns the block and lends out the [`Vcpu`] in it.
 pub struct VcpuBlock {
     vcpu: *mut Vcpu,
+    saved: Option<*mut Saved>,
 }
 
-// SAFETY: 1. the block is reached through `&mut self` only, but for the context's
+// SAFETY: 1. the block, and what is saved of it, is reached through `&mut self` only, but for the context's
 // `attention`, which is atomic.
 unsafe impl Send for VcpuBlock {}
 
@@ -104,13 +114,36 @@ impl VcpuBlock {
             acknowledged: Acknowledged::NONE,
             refused: 0,
             home: 0,
+            floating_point: null_mut(),
         };
         const { assert!(size_of::<Vcpu>() <= PAGE) };
         // SAFETY: 1. inside the block.
         let at = unsafe { block.add(PAGE + STACK) }.cast::<Vcpu>();
         // SAFETY: 1. the last page of the block is there, aligned and ours.
         unsafe { at.write(vcpu) };
-        Some(Self { vcpu: at })
+        Some(Self { vcpu: at, saved: None })
+    }
+
+    /// It is to share its core: makes room for its state while it is out. Its VM has
+    /// these private interrupts, as bits, and this stage 2.
+    pub fn share(&mut self, root: Root, private: u32) {
+        let saved = Box::leak(Box::new(Saved::new(root, private)));
+        self.vcpu().floating_point = &raw mut saved.floating_point;
+        self.saved = Some(&raw mut *saved);
+    }
+
+    /// Its state while it is out, if it shares its core.
+    pub(crate) fn saved(&mut self) -> Option<&mut Saved> {
+        // SAFETY: 1. leaked by `share`, and borrowed as long as the block is. Its floating
+        // point is reached by the core that it is on, which has the block, and through no
+        // reference.
+        self.saved.map(|saved| unsafe { &mut *saved })
+    }
+
+    /// The host's count at which its timer would interrupt it, which is out and whose
+    /// VM's count lags `offset` behind; `u64::MAX` is never.
+    pub fn deadline(&mut self, offset: u64) -> u64 {
+        self.saved().map_or(u64::MAX, |saved| saved.deadline(offset))
     }
 
     /// The vCPU.
@@ -126,13 +159,15 @@ impl VcpuBlock {
     }
 
     /// Runs the guest on this core until the kernel wants it to leave. The
-    /// caller has loaded the VM's stage 2 and set the core up for guests.
-    pub fn run(&mut self) {
+    /// caller has loaded the VM's stage 2 and set the core up for guests. True if it waits,
+    /// in WFI, on a core that is shared.
+    pub fn run(&mut self) -> bool {
         VMPIDR_EL2.set(1 << 31 | self.vcpu().affinity);
         let home = &raw mut self.vcpu().home;
         // SAFETY: 1. the block is ours until it comes back; the stack below the
         // vCPU is used by nobody else.
-        unsafe { enter_guest(self.vcpu.cast(), home) };
+        let left = unsafe { enter_guest(self.vcpu.cast(), home) };
+        left == WAITS
     }
 
     /// Puts the vCPU to the state of a core that was just started by PSCI
@@ -160,7 +195,23 @@ impl VcpuBlock {
         aarch64_cpu::asm::wfi();
         exit::take_interrupt(self.vcpu());
     }
+
+    /// The same on a core that is shared, whose vCPUs all wait or are off; it is this
+    /// one's. `off` says whether this one is. Gives what the kernel wants of it since.
+    pub fn idle_shared(&mut self, off: bool) -> u32 {
+        if off {
+            CNTV_CTL_EL0.set(0);
+            gic::quiet_guest();
+        }
+        gic::look_again();
+        aarch64_cpu::asm::wfi();
+        exit::take_interrupt_only(self.vcpu());
+        self.vcpu().context.attention.swap(0, Ordering::Acquire)
+    }
 }
+
+/// What `enter_guest` gives of a vCPU that waits.
+const WAITS: u64 = 2;
 
 impl Vcpu {
     /// Where the guest is: for the record of a crash.
@@ -232,10 +283,25 @@ pub(crate) fn set_vectors() {
         static vectors_v2: u8;
         static vectors_v3: u8;
     }
-    let at = match gic::version() {
+    set_vectors_to(match gic::version() {
         Version::V2 => &raw const vectors_v2,
         Version::V3 => &raw const vectors_v3,
-    };
+    });
+}
+
+/// The same of a core that several vCPUs share.
+pub(crate) fn set_shared_vectors() {
+    unsafe extern "C" {
+        static shared_vectors_v2: u8;
+        static shared_vectors_v3: u8;
+    }
+    set_vectors_to(match gic::version() {
+        Version::V2 => &raw const shared_vectors_v2,
+        Version::V3 => &raw const shared_vectors_v3,
+    });
+}
+
+fn set_vectors_to(at: *const u8) {
     // SAFETY: 1. it is a table of vectors.
     unsafe { asm!("msr vbar_el2, {}", "isb", in(reg) at, options(nostack)) };
 }

@@ -83,12 +83,12 @@
     b       el2_fault
 .endm
 
-.macro synchronous table, at
+.macro synchronous table, at, decode
     slot    \table, \at
     save
     mrs     x1, esr_el2
     lsr     w2, w1, #26
-    b       lower_sync
+    b       \decode
 .endm
 
 .macro interrupt table, at, version
@@ -109,38 +109,61 @@
     b       resume_all
 .endm
 
-// One table for each version of the GIC, so that no interrupt asks which it is.
-.macro vectors version
+// One table for each version of the GIC, so that no interrupt asks which it is; and
+// for a core that several vCPUs share, so that no other core's trap asks whether it is
+// one.
+.macro vectors name, version, decode
 .balign 2048
-.global vectors_\version
-vectors_\version:
+.global \name
+\name:
     // From EL2 with SP_EL0: never used.
-    fatal       vectors_\version, 0x000, 0
-    fatal       vectors_\version, 0x080, 1
-    fatal       vectors_\version, 0x100, 2
-    fatal       vectors_\version, 0x180, 3
+    fatal       \name, 0x000, 0
+    fatal       \name, 0x080, 1
+    fatal       \name, 0x100, 2
+    fatal       \name, 0x180, 3
     // From EL2: a defect of ours. The stack may be what is broken.
-    own_synchronous vectors_\version, 0x200, 4
-    fatal       vectors_\version, 0x280, 5
-    fatal       vectors_\version, 0x300, 6
-    fatal       vectors_\version, 0x380, 7
+    own_synchronous \name, 0x200, 4
+    fatal       \name, 0x280, 5
+    fatal       \name, 0x300, 6
+    fatal       \name, 0x380, 7
     // From a guest in AArch64: IRQ and FIQ alike.
-    synchronous vectors_\version, 0x400
-    interrupt   vectors_\version, 0x480, \version
-    interrupt   vectors_\version, 0x500, \version
-    serror      vectors_\version, 0x580
+    synchronous \name, 0x400, \decode
+    interrupt   \name, 0x480, \version
+    interrupt   \name, 0x500, \version
+    serror      \name, 0x580
     // From a guest in AArch32: HCR_EL2.RW is set and EL0 may not enter it, or it
     // may: the same answers.
-    synchronous vectors_\version, 0x600
-    interrupt   vectors_\version, 0x680, \version
-    interrupt   vectors_\version, 0x700, \version
-    serror      vectors_\version, 0x780
-    .org    vectors_\version + 0x800
+    synchronous \name, 0x600, \decode
+    interrupt   \name, 0x680, \version
+    interrupt   \name, 0x700, \version
+    serror      \name, 0x780
+    .org    \name + 0x800
 .endm
 
 .section .text.vectors, "ax"
-    vectors v2
-    vectors v3
+    vectors vectors_v2, v2, lower_sync
+    vectors vectors_v3, v3, lower_sync
+    vectors shared_vectors_v2, v2, shared_sync
+    vectors shared_vectors_v3, v3, shared_sync
+
+// What a core that is shared wants to know of: WFI, and floating point whose values
+// are elsewhere. x1 = ESR_EL2, w2 = its exception class.
+shared_sync:
+    cmp     w2, #0x01                   // WFI; WFE does not trap
+    b.eq    shared_wait
+    cmp     w2, #0x07                   // floating point (CPTR_EL2.TFP)
+    b.ne    lower_sync
+    mov     x0, sp
+    bl      exit_floating_point
+    b       resume
+shared_wait:
+    mrs     x0, elr_el2
+    add     x0, x0, #4
+    msr     elr_el2, x0
+    mov     x0, #{waits}
+    tbz     w1, #1, leave               // TI
+    mov     x0, #1                      // WFIT: nobody keeps its deadline, so it is over
+    b       leave
 
 // x1 = ESR_EL2, w2 = its exception class.
 lower_sync:
@@ -273,6 +296,7 @@ work:
     mov     x0, sp
     bl      exit_work
     cbz     x0, resume
+leave:
     // Leave the guest: all of it goes to the frame, and the core's own stack
     // comes back where `enter_guest` left it.
     spill

@@ -125,6 +125,15 @@ impl LineState {
             _ => Self::Physical((value >> 16) as u16),
         }
     }
+
+    /// The vCPU whose private line it is, where the notification says so: else it is that
+    /// of the vCPU in the context.
+    pub const fn vcpu(value: u64) -> Option<usize> {
+        match value >> 8 & 0xff {
+            0 => None,
+            vcpu => Some(vcpu as usize - 1),
+        }
+    }
 }
 
 impl Line {
@@ -133,6 +142,12 @@ impl Line {
     pub fn set(&self, up: bool, cx: &mut Context) {
         self.0.to.set_level(up);
         self.0.send(u64::from(up), cx);
+    }
+
+    /// Sets the private level line of vCPU `vcpu`, one of the first 255, which may be
+    /// anywhere.
+    pub fn set_of(&self, vcpu: usize, up: bool, cx: &mut Context) {
+        self.0.send(u64::from(up) | (((vcpu as u64).wrapping_add(1) & 0xff) << 8), cx);
     }
 
     /// Sends an edge.
@@ -243,6 +258,12 @@ pub trait VcpuControl: Sync {
     /// [`tag::REFRESH`](crate::tag::REFRESH) before it goes on.
     fn kick(&self, index: usize) {
         let _ = index;
+    }
+
+    /// The same, and somebody may be waiting for what it finds: it looks even if it is not
+    /// its turn to go on.
+    fn ask(&self, index: usize) {
+        self.kick(index);
     }
 }
 
@@ -520,6 +541,17 @@ mod tests {
         {
             assert_eq!(LineState::decode(state.encode()), state);
         }
+    }
+
+    #[test]
+    fn a_line_says_whose_it_is() {
+        for up in [0, 1] {
+            assert_eq!(LineState::vcpu(up), None);
+            let of_the_third = up | 3 << 8;
+            assert_eq!(LineState::vcpu(of_the_third), Some(2));
+            assert_eq!(LineState::decode(of_the_third), LineState::decode(up));
+        }
+        assert_eq!(LineState::vcpu(LineState::Physical(1019).encode()), None);
     }
 
     #[test]

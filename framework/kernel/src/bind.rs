@@ -13,9 +13,9 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_contract::{
     BuildError, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Parts,
-    Rights, Words, tag,
+    Rights, SchedulerPort, Words, tag,
 };
-use evisor_manifest::{Deployment, ManifestError, ObjectPlan, VmPlan};
+use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
 use evisor_router::{Space, SpaceBuilder, deliver};
 
 /// A deployment, built.
@@ -28,6 +28,20 @@ pub struct Bound {
     pub vms: Vec<BoundVm>,
     /// Memory that root objects have of their own.
     pub storage: Vec<Storage>,
+    /// The cores that have a scheduler.
+    pub schedulers: Vec<BoundScheduler>,
+    /// The deadlines, as the cores with a scheduler set theirs.
+    pub timers: &'static dyn NotifyPort,
+}
+
+/// A core's scheduler, built.
+pub struct BoundScheduler {
+    /// The core.
+    pub core: usize,
+    /// Who says which member runs.
+    pub port: &'static dyn SchedulerPort,
+    /// What the core's own deadline is set by, in [`Bound::timers`].
+    pub timer: u32,
 }
 
 /// A VM, built.
@@ -106,7 +120,26 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     for bound in &vms {
         bound.passed.route(&mut root)?;
     }
-    Ok(Bound { root: root.finish(), interrupts, vms, storage: common.storage })
+    let schedulers = deployment.schedulers.iter();
+    let schedulers = schedulers
+        .map(|plan| scheduler(&mut common, deployment, plan))
+        .collect::<Result<_, _>>()?;
+    let (root, storage) = (root.finish(), common.storage);
+    Ok(Bound { root, interrupts, vms, storage, schedulers, timers: timers_port })
+}
+
+fn scheduler(
+    common: &mut Common,
+    deployment: &Deployment,
+    plan: &SchedulerPlan,
+) -> Result<BoundScheduler, Box<ManifestError>> {
+    let cpus = deployment.vms.iter().flat_map(|vm| &vm.cpus);
+    let mut binder = Binder::new(common, None, &plan.object);
+    binder.members = cpus.filter(|cpu| cpu.core == plan.core).map(|cpu| cpu.share).collect();
+    let parts = build(&mut binder)?;
+    let port = parts.scheduler.ok_or_else(|| defect(&plan.object.path, "schedules nothing"))?;
+    let timer = common.timer(0);
+    Ok(BoundScheduler { core: plan.core, port, timer })
 }
 
 fn defect(path: &str, what: &str) -> Box<ManifestError> {

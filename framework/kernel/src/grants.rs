@@ -14,7 +14,7 @@ use core::ops::RangeInclusive;
 use evisor_contract::{
     Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
     Deadline, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow, Line,
-    Memory, Messages, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface,
+    Memory, Messages, NotifyPort, ObjectPort, Parts, Register, Rights, Share, SystemInterface,
     VcpuControl, VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{LinePlan, ObjectPlan, VmPlan};
@@ -111,6 +111,21 @@ pub(crate) struct Binder<'a> {
     pub passed: passed::Granted,
     /// The host's interrupts that it handles.
     pub interrupts: Vec<u32>,
+    /// Of a scheduler, its core's vCPUs.
+    pub members: Vec<Share>,
+}
+
+impl Common {
+    /// A slot of the timers for who lags `offset` behind the host's count.
+    pub fn timer(&self, offset: u64) -> u32 {
+        let mut tag = 0;
+        self.timers.with(&mut |object| {
+            if let Some(timers) = object.downcast_mut::<Timers>() {
+                tag = timers.add(offset);
+            }
+        });
+        tag
+    }
 }
 
 pub(crate) fn leak(capability: Capability<dyn NotifyPort>) -> &'static Capability<dyn NotifyPort> {
@@ -130,6 +145,7 @@ impl<'a> Binder<'a> {
             hardware: Vec::new(),
             passed: passed::Granted::default(),
             interrupts: Vec::new(),
+            members: Vec::new(),
         }
     }
 
@@ -201,12 +217,7 @@ impl Grants for Binder<'_> {
 
     fn deadline(&mut self) -> Result<Deadline, BuildError> {
         let offset = self.owner.as_ref().map_or(0, |owner| owner.vm.offset());
-        let mut tag = 0;
-        self.common.timers.with(&mut |object| {
-            if let Some(timers) = object.downcast_mut::<Timers>() {
-                tag = timers.add(offset);
-            }
-        });
+        let tag = self.common.timer(offset);
         self.deadlines.push(tag);
         Ok(Deadline::new(leak(Capability::new(self.common.timers_port, Rights::CALL, 0)), tag))
     }
@@ -360,6 +371,10 @@ impl Grants for Binder<'_> {
         let Some((disk, intid)) = self.common.host.take_disk() else { return Ok(None) };
         self.interrupts.push(intid);
         Ok(Some(disk))
+    }
+
+    fn members(&self) -> &[Share] {
+        &self.members
     }
 
     fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {

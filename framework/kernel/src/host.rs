@@ -25,6 +25,11 @@ pub trait Host: Sync {
     fn timer_interrupt(&self) -> u32;
     /// Makes core `core` come out of its guest.
     fn kick(&self, core: usize);
+    /// Whether core `core`, which several vCPUs share, is the one that asks.
+    fn is_here(&self, core: usize) -> bool {
+        let _ = core;
+        false
+    }
     /// An identification register of this core.
     fn identification(&self, register: Register) -> Option<u64>;
     /// A window onto GICH, for one VM's interrupt controller.

@@ -25,17 +25,19 @@ mod host;
 mod memory;
 mod newc;
 mod passed;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod vm;
 
 pub use backed::{Behind, Slot};
-pub use bind::{Bound, BoundVm, Direct, bind};
+pub use bind::{Bound, BoundScheduler, BoundVm, Direct, bind};
 pub use bundle::{Bundle, BundleError};
 pub use extents::subtract;
 pub use host::Host;
 pub use memory::{MemorySlot, Storage};
 pub use passed::{Passed, PassedInterrupt, PassedWindow};
+pub use shared::SharedCore;
 pub use timers::{MAX_CORES, Timers};
-pub use vm::{Attention, Entry, Next, Vm};
+pub use vm::{Attention, Entry, Next, Seat, Vm};

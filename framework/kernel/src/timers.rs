@@ -2,14 +2,17 @@
 //! grants.
 
 use crate::host::Host;
+use crate::vm::Attention;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use evisor_contract::{
     Capability, Context, Effect, Notify, NotifyPort, Object, Reply, Rights, tag,
 };
 
-/// One component's deadline.
+/// One component's deadline, or a core's.
 struct Slot {
-    /// Whom to tell; known once the component is built.
+    /// Whom to tell; known once the component is built. Nobody of a core's: it is to
+    /// choose again.
     to: Option<&'static Capability<dyn NotifyPort>>,
     /// What its VM's count lags behind the host's.
     offset: u64,
@@ -41,7 +44,8 @@ impl Timers {
     }
 
     /// A slot for a component of a VM whose count lags `offset` behind the
-    /// host's. Gives the tag to set it by.
+    /// host's; or, never [`connect`](Self::connect)ed, for a core that several vCPUs
+    /// share. Gives the tag to set it by.
     pub fn add(&mut self, offset: u64) -> u32 {
         self.slots.push(Slot { to: None, offset, deadline: u64::MAX, core: 0 });
         self.slots.len() as u32 - 1
@@ -87,6 +91,10 @@ impl Timers {
                     slot.deadline = u64::MAX;
                     let value = now.wrapping_sub(slot.offset);
                     cx.push(Effect { to, right: Rights::CALL, tag: tag::DEADLINE, value });
+                }
+                None if slot.deadline <= now => {
+                    slot.deadline = u64::MAX;
+                    cx.attention.fetch_or(Attention::LEAVE, Ordering::SeqCst);
                 }
                 _ => next = next.min(slot.deadline),
             }

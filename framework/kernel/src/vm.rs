@@ -7,6 +7,7 @@
 //! tells it.
 
 use crate::host::Host;
+use crate::shared::SharedCore;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -17,12 +18,15 @@ use spin::Once;
 pub struct Attention;
 
 impl Attention {
-    /// Leave the guest at the next chance.
+    /// Leave the guest at the next chance: a change is wanted, the vCPU is off, or its core,
+    /// which it shares, is to choose again. Which of it is seen there.
     pub const LEAVE: u32 = 1 << 0;
     /// An interrupt became pending for this vCPU elsewhere.
     pub const REFRESH: u32 = 1 << 1;
     /// The vCPU starts anew: its first instruction is next.
     pub const START: u32 = 1 << 2;
+    /// Beside [`REFRESH`](Self::REFRESH): somebody waits for what is found.
+    pub const ANSWER: u32 = 1 << 3;
 }
 
 /// A vCPU as its VM knows it. It is pinned to a core.
@@ -35,6 +39,12 @@ struct Slot {
     entry: AtomicU64,
     argument: AtomicU64,
     attention: Once<&'static AtomicU32>,
+    /// If it shares its core.
+    shared: Once<&'static SharedCore>,
+    /// How long it ran, and how long it could have and did not, in counts; if it shares
+    /// its core.
+    ran: AtomicU64,
+    stolen: AtomicU64,
 }
 
 /// [`Slot::power`]: off; being told where to start; told; on.
@@ -106,6 +116,9 @@ impl Vm {
                 entry: AtomicU64::new(0),
                 argument: AtomicU64::new(0),
                 attention: Once::new(),
+                shared: Once::new(),
+                ran: AtomicU64::new(0),
+                stolen: AtomicU64::new(0),
             })
             .collect();
         Self {
@@ -126,6 +139,29 @@ impl Vm {
         if let Some(slot) = self.slots.get(index) {
             slot.attention.call_once(|| attention);
         }
+    }
+
+    /// vCPU `index`, which is connected, is one of several on its core: number `member`
+    /// of those.
+    pub fn share(&self, index: usize, core: &'static SharedCore, member: usize) {
+        let Some(slot) = self.slots.get(index) else { return };
+        if let Some(attention) = slot.attention.get() {
+            core.connect(member, attention);
+        }
+        slot.shared.call_once(|| core);
+    }
+
+    /// vCPU `index`, for its core, which it shares.
+    pub fn seat(&'static self, index: usize) -> Option<Seat> {
+        Some(Seat { vm: self, slot: self.slots.get(index)? })
+    }
+
+    /// How long vCPU `index` ran and how long it could have and did not, in counts of the
+    /// host; if it shares its core.
+    pub fn times(&self, index: usize) -> (u64, u64) {
+        let read =
+            |slot: &Slot| (slot.ran.load(Ordering::Relaxed), slot.stolen.load(Ordering::Relaxed));
+        self.slots.get(index).map_or((0, 0), read)
     }
 
     /// What its count lags behind the host's: CNTVOFF_EL2.
@@ -174,8 +210,18 @@ impl Vm {
         if let Some(attention) = slot.attention.get() {
             attention.fetch_or(what, Ordering::SeqCst);
             if slot.in_guest.load(Ordering::SeqCst) {
-                self.host.kick(self.core_of(index));
+                self.host.kick(slot.core);
+            } else {
+                slot.rouse(self.host);
             }
+        }
+    }
+
+    /// The core of vCPU `index`, which is not in its guest, is to ask what is next.
+    fn ask_core(&self, index: usize) {
+        match self.slots.get(index).and_then(|slot| slot.shared.get()) {
+            Some(shared) => shared.rouse(self.host),
+            None => self.host.kick(self.core_of(index)),
         }
     }
 
@@ -184,9 +230,10 @@ impl Vm {
         self.slots.get(index).map_or(usize::MAX, |slot| slot.core)
     }
 
-    /// Which of its vCPUs runs on `core`.
-    pub fn vcpu_on(&self, core: usize) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.core == core)
+    /// Which of its vCPUs run on `core`.
+    pub fn vcpus_on(&self, core: usize) -> impl Iterator<Item = usize> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter(move |(_, slot)| slot.core == core).map(|(index, _)| index)
     }
 
     /// What the core of vCPU `index` does now. The vCPU is not in its guest; if
@@ -222,6 +269,26 @@ impl Vm {
         }
     }
 
+    /// Whether [`next`](Self::next) may say something new of vCPU `index`, of which it
+    /// said [`Next::Wait`] last.
+    pub fn is_asked(&self, index: usize) -> bool {
+        let Some(slot) = self.slots.get(index) else { return false };
+        let left = |word: &&AtomicU32| word.load(Ordering::SeqCst) & Attention::LEAVE != 0;
+        match self.wanted.load(Ordering::SeqCst) {
+            NOTHING => slot.power.load(Ordering::SeqCst) == PENDING,
+            _ => slot.attention.get().is_some_and(left),
+        }
+    }
+
+    /// Forgets that vCPU `index`, which is parked, was asked to leave. True if it was:
+    /// then [`next`](Self::next) is to be asked once more.
+    pub fn has_left(&self, index: usize) -> bool {
+        let word = self.slots.get(index).and_then(|slot| slot.attention.get());
+        word.is_some_and(|word| {
+            word.fetch_and(!Attention::LEAVE, Ordering::SeqCst) & Attention::LEAVE != 0
+        })
+    }
+
     fn all_off(&self) -> bool {
         self.slots.iter().all(|slot| slot.power.load(Ordering::SeqCst) == STOPPED)
     }
@@ -254,13 +321,76 @@ impl Vm {
         self.changing.store(false, Ordering::SeqCst);
         for (index, slot) in self.slots.iter().enumerate() {
             if slot.power.load(Ordering::SeqCst) == PENDING {
-                self.host.kick(self.core_of(index));
+                self.ask_core(index);
             }
         }
     }
 }
 
+/// A vCPU that shares its core, as that core has it.
+#[derive(Clone, Copy)]
+pub struct Seat {
+    vm: &'static Vm,
+    slot: &'static Slot,
+}
+
+impl Seat {
+    /// Whether it may go into its guest without more ado; as [`Vm::next`], which is to be
+    /// asked if not. It counts as in its guest until it [`came_out`](Self::came_out).
+    #[inline(always)]
+    pub fn goes_on(&self) -> bool {
+        self.slot.in_guest.store(true, Ordering::SeqCst);
+        let goes = self.vm.wanted.load(Ordering::SeqCst) == NOTHING
+            && self.slot.power.load(Ordering::SeqCst) == RUNNING;
+        if !goes {
+            self.came_out();
+        }
+        goes
+    }
+
+    /// It came out of its guest: until [`goes_on`](Self::goes_on) or [`Vm::next`] say
+    /// otherwise it is parked.
+    #[inline(always)]
+    pub fn came_out(&self) {
+        self.slot.in_guest.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether there is anything for it, which waits: an interrupt that came elsewhere, or a
+    /// change to be made.
+    #[inline(always)]
+    pub fn is_wanted(&self) -> bool {
+        let told = |word: &&AtomicU32| word.load(Ordering::SeqCst) & !Attention::LEAVE != 0;
+        self.slot.attention.get().is_some_and(told) || self.is_changing()
+    }
+
+    /// Whether its VM wants a change, or is off.
+    #[inline(always)]
+    pub fn is_changing(&self) -> bool {
+        self.vm.wanted.load(Ordering::SeqCst) != NOTHING
+    }
+
+    /// It ran for `ran` counts, after it could have for `stolen` counts more. Nobody else
+    /// says so.
+    #[inline(always)]
+    pub fn account(&self, ran: u64, stolen: u64) {
+        let add = |all: &AtomicU64, more| {
+            all.store(all.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        };
+        add(&self.slot.ran, ran);
+        add(&self.slot.stolen, stolen);
+    }
+}
+
 impl Slot {
+    /// It is not in its guest: if it shares its core, that looks at it.
+    #[cold]
+    #[inline(never)]
+    fn rouse(&self, host: &dyn Host) {
+        if let Some(shared) = self.shared.get() {
+            shared.rouse(host);
+        }
+    }
+
     fn tell(&self, entry: Entry) {
         self.entry.store(entry.pc, Ordering::SeqCst);
         self.argument.store(entry.x0, Ordering::SeqCst);
@@ -288,7 +418,7 @@ impl VcpuControl for Vm {
             Ok(_) => {
                 slot.tell(Entry { pc: entry, x0: context });
                 // Its core waits at EL2, or is on its way there.
-                self.host.kick(self.core_of(index));
+                self.ask_core(index);
                 Power::Off
             }
             Err(RUNNING) => Power::On,
@@ -313,6 +443,17 @@ impl VcpuControl for Vm {
 
     fn kick(&self, index: usize) {
         self.get_attention(index, Attention::REFRESH);
+    }
+
+    fn ask(&self, index: usize) {
+        const LOOK: u32 = Attention::REFRESH | Attention::ANSWER;
+        let Some(slot) = self.slots.get(index) else { return };
+        if let Some((shared, attention)) = slot.shared.get().zip(slot.attention.get()) {
+            // Whoever sees that it was asked sees what for.
+            attention.fetch_or(LOOK, Ordering::SeqCst);
+            shared.ask();
+        }
+        self.get_attention(index, LOOK);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::board::{Board, Disk, Hardware};
 use crate::report;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use evisor_aarch64::{driven, gic, passed, random, registers, timer, vcpu};
+use evisor_aarch64::{driven, gic, passed, random, registers, switch, timer, vcpu};
 use evisor_contract::{
     Entropy, HostDisk, HostGpio, HostMailbox, HostRegisters, HostSerial, Messages, Register,
     SystemInterface, VirtualInterface,
@@ -119,6 +119,10 @@ impl Host for Machine {
 
     fn kick(&self, core: usize) {
         gic::kick(core);
+    }
+
+    fn is_here(&self, core: usize) -> bool {
+        switch::is_here(core)
     }
 
     fn identification(&self, register: Register) -> Option<u64> {

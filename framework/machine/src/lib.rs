@@ -17,6 +17,7 @@ mod host;
 mod load;
 mod report;
 mod run;
+mod shared;
 mod start;
 
 pub use board::{BOARDS, Board, CardDisk, Disk, Hardware};

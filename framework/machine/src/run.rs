@@ -4,24 +4,27 @@ use crate::devices::Devices;
 use crate::host::tick;
 use crate::load::PlacedVm;
 use crate::report::{self, refuse_for};
+use crate::shared::Shared;
 use crate::start::{reset_board, stop};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
-use evisor_contract::{Context, Power, VcpuControl, VmEvent, Words, tag};
-use evisor_kernel::{Attention, BoundVm, Bundle, Next};
+use evisor_contract::{Context, NotifyPort, Power, VcpuControl, VmEvent, Words, tag};
+use evisor_kernel::{Attention, BoundScheduler, BoundVm, Bundle, Next};
 use evisor_manifest::{Outcome, VmPlan};
 use evisor_router::Space;
 use log::{error, info};
 use spin::{Mutex, Once};
 
 /// All that runs, for every core to find.
-struct Running {
+pub(crate) struct Running {
     root: &'static Space,
     bundle: &'static Bundle<'static>,
-    vms: Vec<Held>,
+    pub vms: Vec<Held>,
+    /// The cores that have several vCPUs.
+    shared: Vec<Shared>,
     /// How many VMs are not off for good.
     left: AtomicUsize,
     /// Some VMs were left out.
@@ -34,11 +37,11 @@ struct Running {
 const DRAIN_MILLISECONDS: u64 = 750;
 
 /// A VM that runs.
-struct Held {
-    bound: BoundVm,
-    devices: Devices,
+pub(crate) struct Held {
+    pub bound: BoundVm,
+    pub devices: Devices,
     plan: &'static VmPlan,
-    stage2: Root,
+    pub stage2: Root,
     /// Its memory: for whoever makes a change while its vCPUs are parked.
     placed: Mutex<PlacedVm>,
     /// Its vCPUs, until the core of each takes its own.
@@ -56,7 +59,7 @@ impl Running {
 
     /// The VM and the number of the vCPU that runs on `core`.
     fn on_core(&self, core: usize) -> Option<(&Held, usize)> {
-        self.vms.iter().find_map(|held| Some((held, held.bound.vm.vcpu_on(core)?)))
+        self.vms.iter().find_map(|held| Some((held, held.bound.vm.vcpus_on(core).next()?)))
     }
 
     /// Has the consoles send what waits in them, if no VM but one is left: by what they
@@ -143,6 +146,7 @@ pub(crate) fn run(
     vms: Vec<Placed>,
     lost: bool,
     serial: Option<u32>,
+    (schedulers, timers): (Vec<BoundScheduler>, &'static dyn NotifyPort),
     start_others: impl FnOnce() -> bool,
 ) -> ! {
     let held = |(bound, placed, devices, vcpus): Placed| Held {
@@ -156,7 +160,9 @@ pub(crate) fn run(
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
-    let running = RUNNING.call_once(|| Running { root, bundle, vms, left, lost, serial });
+    let schedulers = schedulers.into_iter();
+    let shared = schedulers.filter_map(|one| Shared::new(one, timers, &vms)).collect();
+    let running = RUNNING.call_once(|| Running { root, bundle, vms, shared, left, lost, serial });
     set_kernel(running);
     if !start_others() {
         stop(1);
@@ -167,7 +173,7 @@ pub(crate) fn run(
     run_core(0)
 }
 
-/// What core `core` does from when it is up: it runs its vCPU.
+/// What core `core` does from when it is up: it runs its vCPU, or its vCPUs.
 pub(crate) fn run_core(core: usize) -> ! {
     if let Err(problem) = gic::init_core(core) {
         refuse_for(&problem);
@@ -175,9 +181,14 @@ pub(crate) fn run_core(core: usize) -> ! {
     }
     init_core();
     let running = RUNNING.get();
+    if let Some(running) = running
+        && let Some(shared) = running.shared.iter().find(|shared| shared.core() == core)
+    {
+        shared.run(running);
+    }
     let found = running.and_then(|running| Some((running, running.on_core(core)?)));
     let Some((running, (held, index))) = found else { halt() };
-    let Some(mut block) = held.vcpus.get(index).and_then(|vcpu| vcpu.lock().take()) else { halt() };
+    let Some(mut block) = held.take(index) else { halt() };
     held.private_interrupts();
     if let Some(tick) = tick() {
         timer::set(timer::now() + tick);
@@ -185,7 +196,9 @@ pub(crate) fn run_core(core: usize) -> ! {
     let vm = held.bound.vm;
     loop {
         match vm.next(index) {
-            Next::Run => block.run(),
+            Next::Run => {
+                block.run();
+            }
             Next::Start(entry) => {
                 held.stage2.load();
                 reset_el1(vm.offset());
@@ -210,8 +223,13 @@ const CRASHED: u8 = 102;
 const UNSTARTED: u8 = 1;
 
 impl Held {
+    /// Its vCPU `index`, for its core.
+    pub fn take(&self, index: usize) -> Option<VcpuBlock> {
+        self.vcpus.get(index).and_then(|vcpu| vcpu.lock().take())
+    }
+
     /// This core's own interrupts: nothing is left of them, and they may come.
-    fn private_interrupts(&self) {
+    pub fn private_interrupts(&self) {
         for &intid in &self.bound.private {
             gic::clear(intid as usize);
             gic::enable(intid as usize, false);
@@ -234,7 +252,7 @@ impl Held {
     }
 
     /// Makes the change that it asked for. All its vCPUs are parked.
-    fn change(&self, running: &Running, event: VmEvent) {
+    pub fn change(&self, running: &Running, event: VmEvent) {
         let (name, vm) = (&self.plan.name, self.bound.vm);
         self.devices.quiet();
         let crashed = vm.take_crash();

@@ -112,9 +112,11 @@ fn deploy(
     for intid in bound.interrupts {
         gic::enable(intid as usize, false);
     }
-    let used = deployment.vms.iter().map(|vm| vm.cpus.len()).sum();
-    run::run(bound.root, bundle, vms, !lost.is_empty(), serial, || {
-        let others = cores.iter().enumerate().take(used).skip(1);
+    let used =
+        deployment.vms.iter().flat_map(|vm| &vm.cpus).fold(0, |all, cpu| all | 1 << cpu.core);
+    let schedulers = (bound.schedulers, bound.timers);
+    run::run(bound.root, bundle, vms, !lost.is_empty(), serial, schedulers, || {
+        let others = cores.iter().enumerate().skip(1).filter(|(core, _)| used >> core & 1 != 0);
         let lost = others.filter(|&(core, &affinity)| !start_core(board, core, affinity));
         lost.count() == 0
     })

@@ -1,10 +1,10 @@
 //! The events, in order.
 
 use evisor_guest::call::{NOT_SUPPORTED, hvc};
-use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, timer};
+use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, timer, tree};
 use smccc::psci::PSCI_VERSION;
 
-use crate::{access, interrupt};
+use crate::{access, interrupt, switch};
 
 evisor_guest::entry!(main);
 
@@ -32,10 +32,14 @@ const EXAMPLE_FUNCTION: u32 = 0xC600_0100;
 type EventLoop = fn(u64, u64, u64) -> u64;
 
 fn main() -> u8 {
-    boot();
-    calls();
-    accesses();
-    interrupts();
+    if tree::boot_argument("shared") == Some(1) {
+        switches();
+    } else {
+        boot();
+        calls();
+        accesses();
+        interrupts();
+    }
     println!("bench: end");
     0
 }
@@ -103,6 +107,15 @@ fn uart_write() {
     println!();
     let without = access::nothing(BYTES, uart, 0);
     report("uart_write", with_event.wrapping_sub(without) as i64, BYTES, 0);
+}
+
+fn switches() {
+    gic::enable();
+    for (name, floating) in [("vcpu_switch", false), ("vcpu_switch_floating", true)] {
+        if let Some(counts) = switch::from_one_to_another(floating) {
+            report(name, counts as i64, 1, 0);
+        }
+    }
 }
 
 fn interrupts() {

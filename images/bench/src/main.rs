@@ -7,6 +7,9 @@
 //! Best with a counter of 1 GHz (`-cpu max`); the slower ones of Cortex cores
 //! are scaled, and rounded by the number of events.
 //!
+//! With `shared=1` in its boot arguments its two vCPUs share a core, and what is counted
+//! is how one follows the other there.
+//!
 //! It prints one line an event, `bench: NAME VALUE`, and ends with verdict 0.
 //! An event that the VM does not offer is left out.
 
@@ -18,6 +21,8 @@ mod access;
 mod guest;
 #[cfg(target_os = "none")]
 mod interrupt;
+#[cfg(target_os = "none")]
+mod switch;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}

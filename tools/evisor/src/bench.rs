@@ -27,6 +27,8 @@ use crate::workspace;
 
 /// The deployment that is measured where nothing else is said.
 pub const MANIFEST: &str = "manifests/bench.dts";
+/// The one whose vCPUs share a core.
+pub const SHARED: &str = "manifests/bench-shared.dts";
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Where the floor expects the guest (images/floor/src/start.rs).

@@ -22,6 +22,7 @@ use crate::passed;
 use crate::pi_cases;
 use crate::pins_cases;
 use crate::process::{say, show};
+use crate::shared_cores::{ON_A_GICV3, ON_SHARED_CORES};
 use crate::shared_lines::SHARED_LINES;
 use crate::test::Count;
 use crate::toolchain::Toolchain;
@@ -112,8 +113,9 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    let cases = CASES.iter().chain(VIRTUAL_PI).chain(absent_cases::CASES).chain(SHARED_LINES);
-    for case in cases {
+    let tables =
+        [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES, ON_A_GICV3];
+    for case in tables.into_iter().flatten() {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     console_cases::cases(count);
@@ -124,7 +126,7 @@ pub fn system(count: &mut Count) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
-    for case in ON_A_PI.iter().chain(VIRTUAL_PI).chain(pins_cases::ON_A_PI) {
+    for case in [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES].into_iter().flatten() {
         count.one(case.name, case.run(Board::Raspi4));
     }
     console_cases::on_a_pi(count);
@@ -140,12 +142,14 @@ pub fn budgets(count: &mut Count) -> Result<()> {
         say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
     }
     let machines = [
-        ("gic2", "a GICv2", Machine::for_bench(2)),
-        ("gic3", "a GICv3", Machine::for_bench(3)),
-        ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench()),
+        ("gic2", "a GICv2", Machine::for_bench(2), bench::MANIFEST),
+        ("gic3", "a GICv3", Machine::for_bench(3), bench::MANIFEST),
+        ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench(), bench::MANIFEST),
+        ("shared_gic2", "a shared core, GICv2", Machine::for_bench(2), bench::SHARED),
+        ("shared_gic3", "a shared core, GICv3", Machine::for_bench(3), bench::SHARED),
     ];
-    for (name, what, machine) in machines {
-        let figures = bench::measure(&machine, Path::new(bench::MANIFEST))?;
+    for (name, what, machine, manifest) in machines {
+        let figures = bench::measure(&machine, Path::new(manifest))?;
         let broken = budgets.broken(&figures, &compiler, name);
         let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
         count.one(&format!("events on {what}"), kept);

@@ -1,0 +1,318 @@
+//! A core that several vCPUs share: its scheduler says which one runs, until when.
+//!
+//! One of them is always *here*: its state is in the core's registers, whether it runs
+//! or not, and interrupts are taken in its name. That of the others is in memory. One is
+//! put here when it is to run, or to be started or changed; so nothing is switched while
+//! one alone has something to do.
+
+use crate::host::tick;
+use crate::run::{Held, Running};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use evisor_aarch64::switch::Switch;
+use evisor_aarch64::vcpu::VcpuBlock;
+use evisor_aarch64::{Kernel, timer};
+use evisor_contract::{NotifyPort, Power, VcpuControl, Words};
+use evisor_kernel::{Attention, BoundScheduler, Entry, Next, Seat, SharedCore, Vm};
+
+/// A core that is shared, as it was built.
+pub(crate) struct Shared {
+    scheduler: BoundScheduler,
+    state: &'static SharedCore,
+    timers: &'static dyn NotifyPort,
+}
+
+impl Shared {
+    /// The core of `scheduler`, if it has several members among the vCPUs of `vms`. From
+    /// now on those may be woken.
+    pub fn new(
+        scheduler: BoundScheduler,
+        timers: &'static dyn NotifyPort,
+        vms: &[Held],
+    ) -> Option<Self> {
+        let core = scheduler.core;
+        let vms = vms.iter().map(|held| held.bound.vm);
+        let members = vms.flat_map(|vm| vm.vcpus_on(core).map(move |index| (vm, index)));
+        let members: Vec<(&Vm, usize)> = members.collect();
+        if members.len() < 2 {
+            return None;
+        }
+        let state: &_ = Box::leak(Box::new(SharedCore::new(core, members.len())));
+        for (member, (vm, index)) in members.into_iter().enumerate() {
+            vm.share(index, state, member);
+        }
+        Some(Self { scheduler, state, timers })
+    }
+
+    /// Which core it is.
+    pub fn core(&self) -> usize {
+        self.scheduler.core
+    }
+
+    /// Runs its members on this core, which it is, set up for guests.
+    pub fn run(&self, running: &Running) -> ! {
+        let mut members: Vec<Member<'_>> = Vec::new();
+        for held in &running.vms {
+            let group = members.len();
+            for index in held.bound.vm.vcpus_on(self.core()) {
+                members.extend(Member::new(held, index, group));
+            }
+        }
+        let mut switch = Switch::new(self.core());
+        if let Some(first) = members.first_mut() {
+            switch.load(&mut first.block, first.held.bound.vm.offset(), false);
+        }
+        if let Some(tick) = tick() {
+            timer::set(timer::now() + tick);
+        }
+        let last = members.iter().map(|member| member.group).collect();
+        let (first, armed) = (u64::MAX, u64::MAX);
+        Core { running, shared: self, switch, members, here: 0, last, first, armed }.run()
+    }
+}
+
+/// One of its vCPUs.
+struct Member<'a> {
+    held: &'a Held,
+    index: usize,
+    seat: Seat,
+    /// The first member of its VM.
+    group: usize,
+    block: VcpuBlock,
+    state: State,
+    /// When its timer wakes it, if it waits and is not here.
+    deadline: u64,
+    /// Since when it can run.
+    since: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It can run, or has something to ask.
+    Ready,
+    /// In WFI.
+    Waits,
+    /// It is off, or another core is to make a change.
+    Parked,
+}
+
+impl<'a> Member<'a> {
+    fn new(held: &'a Held, index: usize, group: usize) -> Option<Self> {
+        let (mut block, seat) = held.take(index).zip(held.bound.vm.seat(index))?;
+        let private = held.bound.private.iter().fold(0, |all, intid| all | 1 << (intid & 31));
+        block.share(held.stage2, private);
+        let (deadline, since) = (u64::MAX, 0);
+        Some(Self { held, index, seat, group, block, state: State::Parked, deadline, since })
+    }
+
+    /// Whether it is to be woken, as far as it is not its being here that tells.
+    fn wakes(&self, now: u64) -> bool {
+        match self.state {
+            State::Ready => false,
+            State::Waits => self.deadline <= now || self.seat.is_wanted(),
+            State::Parked => self.held.bound.vm.is_asked(self.index),
+        }
+    }
+}
+
+/// The core at work.
+struct Core<'a> {
+    running: &'a Running,
+    shared: &'a Shared,
+    switch: Switch,
+    members: Vec<Member<'a>>,
+    /// Which one is here.
+    here: usize,
+    /// By the first member of each VM: which of them was here last.
+    last: Vec<usize>,
+    /// When the first of those that wait wakes, at the earliest.
+    first: u64,
+    /// What the core's own deadline was set to.
+    armed: u64,
+}
+
+impl Core<'_> {
+    fn run(mut self) -> ! {
+        let mut now = timer::now();
+        loop {
+            if self.shared.state.is_roused() || self.first <= now {
+                self.look(now);
+            }
+            let choice = self.shared.scheduler.port.choose(now);
+            now = match choice.member {
+                Some(member) => {
+                    self.put_here(member);
+                    self.arm(choice.until, now);
+                    self.go_on(member, now)
+                }
+                None => {
+                    self.arm(choice.until, now);
+                    self.idle()
+                }
+            };
+        }
+    }
+
+    /// Tells the scheduler who can run now.
+    #[inline(never)]
+    fn look(&mut self, now: u64) {
+        if self.shared.state.look() {
+            self.answer();
+        }
+        self.first = u64::MAX;
+        for (n, member) in self.members.iter_mut().enumerate() {
+            if member.wakes(now) {
+                member.state = State::Ready;
+                member.since = now;
+                self.shared.scheduler.port.wake(n, now);
+            } else if member.state == State::Waits {
+                self.first = self.first.min(member.deadline);
+            }
+        }
+    }
+
+    /// Has those look that somebody waits for, in turn, as another vCPU of their VM may
+    /// read until they did and leave them no time for it.
+    #[cold]
+    #[inline(never)]
+    fn answer(&mut self) {
+        const LOOK: u32 = Attention::REFRESH | Attention::ANSWER;
+        self.shared.state.answer();
+        for n in 0..self.members.len() {
+            let Some(member) = self.members.get(n) else { return };
+            let word = member.block.attention();
+            let asked = word.load(Ordering::SeqCst) & Attention::ANSWER != 0;
+            if !asked || member.state == State::Parked {
+                continue;
+            }
+            self.put_here(n);
+            word.fetch_and(!LOOK, Ordering::SeqCst);
+            if let Some(member) = self.members.get_mut(n) {
+                self.running.attend(member.block.vcpu(), Attention::REFRESH);
+            }
+        }
+    }
+
+    /// Puts `member` here.
+    #[inline(always)]
+    fn put_here(&mut self, member: usize) {
+        if member == self.here {
+            return;
+        }
+        if let Some(out) = self.members.get_mut(self.here) {
+            self.switch.save(&mut out.block);
+            out.deadline = out.block.deadline(out.held.bound.vm.offset());
+            if out.state == State::Waits {
+                self.first = self.first.min(out.deadline);
+            }
+        }
+        if let Some(next) = self.members.get_mut(member)
+            && let Some(last) = self.last.get_mut(next.group)
+        {
+            let flush = core::mem::replace(last, member) != member;
+            self.switch.load(&mut next.block, next.held.bound.vm.offset(), flush);
+            next.deadline = u64::MAX;
+            self.here = member;
+        }
+    }
+
+    /// Has the core come back at `until` or when the first of those that wait wakes; or
+    /// before: it is told when what was set comes, and sets the next then.
+    #[inline(always)]
+    fn arm(&mut self, until: u64, now: u64) {
+        let deadline = until.min(self.first);
+        let comes = self.armed > now && self.armed != u64::MAX;
+        if deadline != u64::MAX && !(comes && self.armed <= deadline) {
+            self.set(deadline);
+        }
+    }
+
+    #[inline(never)]
+    fn set(&mut self, deadline: u64) {
+        let Some(member) = self.members.get_mut(self.here) else { return };
+        self.armed = deadline;
+        let (timers, tag) = (self.shared.timers, self.shared.scheduler.timer);
+        let _: Words = timers.notify(tag, deadline, &mut member.block.vcpu().context);
+    }
+
+    /// Has `n`, which is here, go on. Gives the count after that.
+    #[inline(always)]
+    fn go_on(&mut self, n: usize, now: u64) -> u64 {
+        let Some(member) = self.members.get_mut(n) else { return now };
+        if !member.seat.goes_on() {
+            self.ask(n, now);
+            return timer::now();
+        }
+        let entered = self.shared.state.enter(n);
+        let waits = entered && member.block.run();
+        if entered {
+            self.shared.state.leave();
+        }
+        member.seat.came_out();
+        let end = timer::now();
+        member.seat.account(end.wrapping_sub(now), now.wrapping_sub(member.since));
+        member.since = end;
+        // Who wants something of it from here on, and finds that it is out, rouses the core.
+        if waits && !member.seat.is_wanted() && !self.switch.is_interrupted() {
+            member.state = State::Waits;
+            self.shared.scheduler.port.sleep(n, end);
+        }
+        end
+    }
+
+    /// Does what its VM says with `n`, which is here and does not just go on.
+    #[cold]
+    #[inline(never)]
+    fn ask(&mut self, n: usize, now: u64) {
+        let Some(member) = self.members.get_mut(n) else { return };
+        let (vm, index) = (member.held.bound.vm, member.index);
+        loop {
+            match vm.next(index) {
+                Next::Run => return member.seat.came_out(),
+                Next::Start(entry) => member.start(&self.switch, entry),
+                Next::Wait if vm.has_left(index) => {}
+                Next::Wait => {
+                    member.state = State::Parked;
+                    return self.shared.scheduler.port.sleep(n, now);
+                }
+                Next::Change(event) => {
+                    member.held.bound.settle(&mut member.block.vcpu().context);
+                    return member.held.change(self.running, event);
+                }
+            }
+        }
+    }
+
+    /// None of them can run: waits for an interrupt. Gives the count after that.
+    #[cold]
+    #[inline(never)]
+    fn idle(&mut self) -> u64 {
+        let Some(member) = self.members.get_mut(self.here) else { return timer::now() };
+        let off = member.held.bound.vm.power(member.index) == Power::Off;
+        let attention = member.block.idle_shared(off);
+        let leaves = attention != 0
+            && self.running.attend(member.block.vcpu(), attention)
+            && member.seat.is_changing();
+        let interrupted = member.state == State::Waits && self.switch.is_interrupted();
+        let now = timer::now();
+        if leaves || interrupted {
+            member.state = State::Ready;
+            member.since = now;
+            self.shared.scheduler.port.wake(self.here, now);
+        }
+        now
+    }
+}
+
+impl Member<'_> {
+    fn start(&mut self, switch: &Switch, entry: Entry) {
+        self.held.stage2.load();
+        switch.reset(&mut self.block, self.held.bound.vm.offset());
+        self.held.private_interrupts();
+        if self.index == 0 {
+            self.held.devices.vcpu_starts();
+        }
+        self.block.start(entry.pc, entry.x0, Attention::START);
+    }
+}

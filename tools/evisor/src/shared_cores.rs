@@ -1,0 +1,72 @@
+//! System tests of cores that several vCPUs share.
+
+use crate::case::Case;
+
+/// `serial` ends once it has echoed while `test-app` has the core half of the time.
+const BESIDE: &[&str] = &["serial: type, =eVisor hears", "hears=exit"];
+
+/// What is typed goes to the first VM.
+const LINUX: &[&str] = &[
+    "~ # =cat /proc/interrupts; nproc | sed 's/^/cores: /'",
+    "cores: 2=for n in 1 2 3 4 5; do sleep 0.1; done; \
+     (dd if=/dev/zero bs=64k count=500 | sha1sum) & dd if=/dev/zero bs=64k count=500 | sha1sum; \
+     wait; echo both $((20 + 22))",
+    "both 42=poweroff",
+];
+
+/// On either board.
+pub const ON_SHARED_CORES: &[Case] = &[
+    Case::new("two VMs by turns on one core", "tools/evisor/tests/guests/shared-apps.dts")
+        .sends(BESIDE)
+        .seconds(120)
+        .shows(&[
+            "serial: goodbye",
+            "PASS timer.",
+            " 0 failed",
+            "evisor: test-app: off, verdict 0",
+        ]),
+    Case::new("test-app with four vCPUs on two cores", "tools/evisor/tests/guests/shared-smp.dts")
+        .seconds(240)
+        .shows(&["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"]),
+    Case::new(
+        "Linux with two vCPUs on one core, beside another VM",
+        "tools/evisor/tests/guests/shared-linux.dts",
+    )
+    .sends(LINUX)
+    .until("evisor: linux: off, verdict 0")
+    .seconds(180)
+    .shows(&["arch_timer", "cores: 2", "both 42", "Power down"]),
+];
+
+/// On virt besides.
+pub const ON_A_GICV3: &[Case] = &[
+    Case::new(
+        "two VMs by turns on one core with a GICv3",
+        "tools/evisor/tests/guests/shared-apps.dts",
+    )
+    .options(&["--gic", "3"])
+    .sends(BESIDE)
+    .seconds(120)
+    .shows(&[
+        "serial: goodbye",
+        "PASS timer.",
+        " 0 failed",
+        "evisor: test-app: off, verdict 0",
+    ]),
+    Case::new(
+        "test-app with four vCPUs on two cores with a GICv3",
+        "tools/evisor/tests/guests/shared-smp.dts",
+    )
+    .options(&["--gic", "3"])
+    .seconds(240)
+    .shows(&["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"]),
+    Case::new(
+        "Linux with two vCPUs on one core of a GICv3, beside another VM",
+        "tools/evisor/tests/guests/shared-linux.dts",
+    )
+    .options(&["--gic", "3"])
+    .sends(LINUX)
+    .until("evisor: linux: off, verdict 0")
+    .seconds(180)
+    .shows(&["arch_timer", "cores: 2", "both 42", "Power down"]),
+];
