@@ -9,7 +9,7 @@ const BESIDE: &[&str] = &["serial: type, =eVisor hears", "hears=exit"];
 const LINUX: &[&str] = &[
     "~ # =cat /proc/interrupts; nproc | sed 's/^/cores: /'",
     "cores: 2=for n in 1 2 3 4 5; do sleep 0.1; done; \
-     (dd if=/dev/zero bs=64k count=500 | sha1sum) & dd if=/dev/zero bs=64k count=500 | sha1sum; \
+     (dd if=/dev/zero bs=64k count=50 | sha1sum) & dd if=/dev/zero bs=64k count=50 | sha1sum; \
      wait; echo both $((20 + 22))",
     "both 42=poweroff",
 ];
