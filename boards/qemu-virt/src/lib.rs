@@ -26,6 +26,7 @@ static QEMU_VIRT: Board = Board {
     is_drained: serial::is_drained,
     start_core: smc::start_core,
     disk: None,
+    gpio: None,
     power_off: smc::system_off,
     reset: smc::system_reset,
 };

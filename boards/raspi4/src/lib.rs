@@ -11,6 +11,7 @@ extern crate alloc;
 mod card;
 mod cores;
 mod mailbox;
+mod pins;
 mod power;
 mod serial;
 
@@ -28,6 +29,7 @@ static RASPI4: Board = Board {
     is_drained: serial::is_drained,
     start_core: cores::start,
     disk: Some(card::bring_up),
+    gpio: Some(pins::bring_up),
     power_off: power::off,
     reset: power::reset,
 };

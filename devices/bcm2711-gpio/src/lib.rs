@@ -1,21 +1,23 @@
-//! The general-purpose pins of a BCM2711. They lead nowhere: outputs are what the guest
-//! makes them, and inputs are what they are pulled to.
+//! The general-purpose pins of a BCM2711. They lead nowhere, but for those of the board that
+//! the manifest gives: outputs are what the guest makes them, and inputs are what they are
+//! pulled to.
 //!
 //! Every write is followed by a look at what the pins were and are now, from which events
-//! and interrupts come.
+//! and interrupts come. The board's pins have none.
 //!
 //! The README says what is left out.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod board;
 mod spec;
 mod state;
 #[cfg(test)]
 mod tests;
 
 use evisor_contract::{
-    Context, Line, Mmio, Needs, Parts, Reply, Rights, Width, WindowNeed, component,
+    Context, HostPins, Line, Mmio, Needs, Parts, Reply, Rights, Width, WindowNeed, component,
 };
 use spec::{ALL, INTERRUPTS, OUTPUT, PINS, PULL_UP, Register, detect};
 
@@ -26,10 +28,11 @@ component! {
         optional_lines: INTERRUPTS.len(),
         ..Needs::NONE
     },
-    properties: [],
-    build: |_node, grants| {
+    properties: ["evisor,pins"],
+    build: |node, grants| {
         let lines = core::array::from_fn(|index| grants.line(index).ok());
-        Ok(Parts::new(Gpio::new(lines)).mmio().done())
+        let board = board::pins(node, grants)?;
+        Ok(Parts::new(Gpio::new(lines, board)).mmio().done())
     },
     describe: |_node, _guest| Ok(()),
 }
@@ -52,10 +55,12 @@ struct Gpio {
     /// What inputs are, from `pulls`.
     pulled_up: u64,
     lines: [Option<Line>; INTERRUPTS.len()],
+    /// The pins that are the board's.
+    board: Option<HostPins>,
 }
 
 impl Gpio {
-    fn new(lines: [Option<Line>; INTERRUPTS.len()]) -> Self {
+    fn new(lines: [Option<Line>; INTERRUPTS.len()], board: Option<HostPins>) -> Self {
         let mut gpio = Self {
             functions: [0; 6],
             pulls: [0; 4],
@@ -65,12 +70,13 @@ impl Gpio {
             outputs: 0,
             pulled_up: 0,
             lines,
+            board,
         };
         gpio.power_on();
         gpio
     }
 
-    /// GPLEV: what the pins are.
+    /// What the pins are, if they lead nowhere.
     fn levels(&self) -> u64 {
         self.set & self.outputs | self.pulled_up & !self.outputs
     }
@@ -90,8 +96,9 @@ impl Gpio {
         let now = self.levels();
         let rising = self.detects(detect::RISING) | self.detects(detect::ASYNC_RISING);
         let falling = self.detects(detect::FALLING) | self.detects(detect::ASYNC_FALLING);
-        self.events |= !before & now & rising | before & !now & falling;
-        self.events |= now & self.detects(detect::HIGH) | !now & self.detects(detect::LOW);
+        let edges = !before & now & rising | before & !now & falling;
+        let levels = now & self.detects(detect::HIGH) | !now & self.detects(detect::LOW);
+        self.events |= (edges | levels) & !self.given();
     }
 
     /// An interrupt is up while one of its pins has an event.
@@ -108,7 +115,7 @@ impl Gpio {
         match register {
             Register::Function(index) => self.functions.get(index).copied().unwrap_or_default(),
             Register::Pull(index) => self.pulls.get(index).copied().unwrap_or_default(),
-            Register::Level(first) => half(self.levels(), first),
+            Register::Level(first) => half(self.seen(), first),
             Register::Events(first) => half(self.events, first),
             Register::Detect(kind, first) => half(self.detects(kind), first),
             Register::Set(_) | Register::Clear(_) | Register::Reserved => 0,
@@ -132,6 +139,7 @@ impl Gpio {
         if matches!(register, Register::Function(_) | Register::Pull(_)) {
             self.look();
         }
+        self.pass_on(register);
     }
 }
 

@@ -60,8 +60,10 @@ pub const FUNCTIONS: [u32; 6] =
 /// is 2), and all others are inputs, as after a reset.
 pub const FUNCTIONS_RESET: [u32; 6] = [0, 2 << 12 | 2 << 15, 0, 0, 0, 0];
 
-/// GPIO_PUP_PDN_CNTRL_REGn: it pulls up. 0 does not pull, 2 pulls down.
+/// GPIO_PUP_PDN_CNTRL_REGn: it pulls up. 0 does not pull.
 pub const PULL_UP: u32 = 1;
+/// It pulls down.
+pub const PULL_DOWN: u32 = 2;
 /// The pins that have a pull in each GPIO_PUP_PDN_CNTRL_REGn.
 pub const PULLS: [u32; 4] = [u32::MAX, u32::MAX, u32::MAX, 0x000f_ffff];
 /// After a reset.

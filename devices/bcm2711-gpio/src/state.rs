@@ -22,6 +22,7 @@ impl Gpio {
 impl Object for Gpio {
     fn reset(&mut self) {
         self.power_on();
+        self.show();
     }
 
     fn save(&self, to: &mut Save) {
@@ -41,6 +42,7 @@ impl Object for Gpio {
             *pins = within(from.double()?, ALL)?;
         }
         self.look();
+        self.show();
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! Checked against BCM2711 ARM Peripherals, chapter 5.
 
+use crate::board::listed;
 use crate::spec::{INTERRUPTS, PINS, Register, SIZE, detect};
 use evisor_contract::LineState;
-use evisor_testkit::{Event, Rig, Setup, refuses_foreign_state, save_and_restore};
+use evisor_testkit::{Event, GpioState, Rig, Setup, refuses_foreign_state, save_and_restore};
 
 const COMPATIBLE: &str = "brcm,bcm2711-gpio";
 
@@ -232,4 +233,135 @@ fn pins_that_are_not_there_are_refused() {
         assert!(rig.restore(&broken).is_err(), "byte {at}");
     }
     assert_eq!((state.len(), rig.restore(&state)), (last, Ok(())));
+}
+
+/// Those of the board that the VM has in what follows.
+const GIVEN: [u32; 3] = [4, 17, 42];
+const GIVEN_BITS: u64 = 1 << 4 | 1 << 17 | 1 << 42;
+
+fn setup_with(pins: &[u32]) -> Setup {
+    let cells = pins.iter().flat_map(|pin| pin.to_be_bytes()).collect();
+    Setup { properties: vec![("evisor,pins", cells)], ..Setup::default() }
+}
+
+fn rig_with_pins() -> Rig {
+    Rig::with(COMPATIBLE, &setup_with(&GIVEN))
+}
+
+/// Whatever is written: the board's other pins are left alone.
+#[test]
+fn only_the_given_pins_are_touched() {
+    let mut rig = rig_with_pins();
+    assert_eq!(rig.gpio().state(), GpioState::default(), "not before the VM starts");
+    rig.reset();
+    for offset in (0..SIZE).step_by(4) {
+        for value in [0xffff_ffff, 0, 0x5555_5555, 0x2492_4924, 0x0924_9249] {
+            rig.write32(offset, value);
+            let GpioState { outputs, driven, up, down, touched, .. } = rig.gpio().state();
+            let all = outputs | driven | up | down | touched;
+            assert_eq!(all & !GIVEN_BITS, 0, "{offset:#x} {value:#x}");
+        }
+    }
+    assert_eq!(rig.gpio().state().touched, GIVEN_BITS);
+}
+
+#[test]
+fn the_boards_outputs_are_what_was_set() {
+    for pin in GIVEN.map(u64::from) {
+        let mut rig = rig_with_pins();
+        let bit = 1 << pin;
+        write(&mut rig, GPSET0, pin);
+        assert_eq!(rig.gpio().state().outputs, 0, "{pin} is an input");
+        output(&mut rig, pin);
+        let GpioState { outputs, driven, .. } = rig.gpio().state();
+        assert_eq!((outputs, driven), (bit, bit), "{pin} was set as an input");
+        assert!(read(&mut rig, GPLEV0, pin));
+        write(&mut rig, GPCLR0, pin);
+        assert_eq!((rig.gpio().state().driven, read(&mut rig, GPLEV0, pin)), (0, false), "{pin}");
+    }
+}
+
+#[test]
+fn the_boards_inputs_are_what_comes_in() {
+    let mut rig = rig_with_pins();
+    assert!(!read(&mut rig, GPLEV0, 4), "pulled up here, low there");
+    rig.gpio().set_inputs(u64::MAX);
+    let mut without = self::rig();
+    for pin in 0..u64::from(PINS) {
+        let expected = GIVEN_BITS >> pin & 1 != 0 || read(&mut without, GPLEV0, pin);
+        assert_eq!(read(&mut rig, GPLEV0, pin), expected, "{pin}");
+    }
+}
+
+#[test]
+fn the_boards_pulls_are_passed_on() {
+    for (pull, up, down) in [(0, 0, 0), (1, 1 << 17, 0), (2, 0, 1 << 17), (3, 0, 0)] {
+        let mut rig = rig_with_pins();
+        rig.write32(PULL0 + 4, pull << 2);
+        let state = rig.gpio().state();
+        assert_eq!((state.up, state.down), (up, down), "{pull}");
+    }
+}
+
+/// An alternate function is kept here, and there the pin is an input.
+#[test]
+fn alternate_functions_do_not_reach_the_board() {
+    for function in [0, 2, 3, 4, 5, 6, 7] {
+        let mut rig = rig_with_pins();
+        output(&mut rig, 17);
+        assert_eq!(rig.gpio().state().outputs, 1 << 17);
+        rig.write32(4, function << 21);
+        assert_eq!((rig.read32(4), rig.gpio().state().outputs), (function << 21, 0));
+    }
+}
+
+#[test]
+fn the_boards_pins_have_no_events() {
+    let mut rig = rig_with_pins();
+    for register in [GPREN0, GPFEN0, GPHEN0, GPLEN0, GPAREN0, GPAFEN0] {
+        for pin in [17, 18] {
+            write(&mut rig, register, pin);
+        }
+    }
+    output(&mut rig, 17);
+    write(&mut rig, GPSET0, 17);
+    assert_eq!(rig.read32(GPEDS0), 1 << 18, "that is low, and leads nowhere");
+}
+
+/// §5.2: pulls as after a reset of the chip.
+#[test]
+fn a_reset_makes_the_boards_pins_inputs() {
+    let mut rig = rig_with_pins();
+    for pin in [4, 17, 42] {
+        output(&mut rig, pin);
+        write(&mut rig, GPSET0, pin);
+    }
+    assert_eq!(rig.gpio().state().driven, GIVEN_BITS);
+    rig.reset();
+    let (up, down, touched) = (1 << 4, 1 << 17 | 1 << 42, GIVEN_BITS);
+    assert_eq!(rig.gpio().state(), GpioState { up, down, touched, ..GpioState::default() });
+}
+
+#[test]
+fn a_restored_state_is_shown_on_the_board() {
+    let mut rig = rig_with_pins();
+    output(&mut rig, 17);
+    write(&mut rig, GPSET0, 17);
+    rig.write32(PULL0 + 4, 1 << 2);
+    let state = rig.save();
+    let mut other = rig_with_pins();
+    other.restore(&state).unwrap();
+    let GpioState { outputs, driven, up, .. } = other.gpio().state();
+    assert_eq!((outputs, driven, up), (1 << 17, 1 << 17, 1 << 17 | 1 << 4));
+    save_and_restore(COMPATIBLE, &setup_with(&GIVEN));
+}
+
+#[test]
+fn lists_of_pins() {
+    assert_eq!(listed(&[0, 0, 0, 17, 0, 0, 0, 57]), Ok(1 << 17 | 1 << 57));
+    let bad: [&[u8]; 5] = [&[], &[0, 0, 17], &[0, 0, 0, 58], &[0xff; 4], &[0, 0, 0, 4, 0, 0, 0, 4]];
+    for list in bad {
+        let problem = listed(list).unwrap_err().into_problem();
+        assert_eq!(problem.property.as_deref(), Some("evisor,pins"), "{list:?}");
+    }
 }

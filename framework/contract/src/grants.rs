@@ -7,7 +7,7 @@ use crate::backing::Backing;
 use crate::block::{BlockBuffer, BlockPort, HostDisk};
 use crate::capability::{Capability, Rights};
 use crate::context::{Bytes, Context, Effect};
-use crate::host_device::{HostMailbox, HostWindow};
+use crate::host_device::{HostMailbox, HostPins, HostWindow};
 use crate::memory::Memory;
 use crate::node::BuildError;
 use crate::port::NotifyPort;
@@ -131,6 +131,7 @@ impl Line {
     /// Sets a level line. To say again what was said last is harmless.
     #[inline(always)]
     pub fn set(&self, up: bool, cx: &mut Context) {
+        self.0.to.set_level(up);
         self.0.send(u64::from(up), cx);
     }
 
@@ -423,10 +424,11 @@ pub trait Grants {
         Err(BuildError::new("gets no memory here", DEFECT))
     }
 
-    /// The blocks that `evisor,block` names.
+    /// The blocks that `evisor,block` names; a port of no blocks if the node has none,
+    /// for a slot without a medium.
     ///
     /// # Errors
-    /// It names none, or the store has no such part.
+    /// It names no store, or the store has no such part.
     fn block(&mut self) -> Result<BlockPort, BuildError> {
         Err(BuildError::new("gets no blocks here", DEFECT))
     }
@@ -447,6 +449,16 @@ pub trait Grants {
     /// It is taken.
     fn host_disk(&mut self) -> Result<Option<Box<dyn HostDisk>>, BuildError> {
         Ok(None)
+    }
+
+    /// The general-purpose pins of the board that have a bit in `pins`. Who has some is
+    /// reset when its VM stops, too.
+    ///
+    /// # Errors
+    /// The board has none to give, it needs one of them itself, or another node has one.
+    fn host_pins(&mut self, pins: u64) -> Result<HostPins, BuildError> {
+        let _ = pins;
+        Err(BuildError::new("gets no pins here", DEFECT))
     }
 
     /// The registers behind the node's window number `window`: of the device of the

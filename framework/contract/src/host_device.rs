@@ -56,3 +56,57 @@ pub enum MailboxError {
     /// The firmware refused the whole, or did not answer within a second.
     Failed,
 }
+
+/// The board's general-purpose pins, a bit each: a leaf, driven by the board, and shared by
+/// all that were granted some of them. Each call changes the pins that it names, and no
+/// other.
+pub trait HostGpio: Sync {
+    /// The pins that VMs can be given: none that the board needs.
+    fn free(&self) -> u64;
+    /// Those of `pins` that are in `outputs` become outputs, the others inputs.
+    fn set_outputs(&self, pins: u64, outputs: u64);
+    /// Those of `pins` that are in `up` or `down` are pulled there, the others nowhere.
+    fn set_pulls(&self, pins: u64, up: u64, down: u64);
+    /// What outputs are, and what inputs will be when they become outputs.
+    fn drive(&self, high: u64, low: u64);
+    /// What all of them are.
+    fn levels(&self) -> u64;
+}
+
+/// Some of the board's pins, whose only owner this is: it reaches no others.
+pub struct HostPins {
+    gpio: &'static dyn HostGpio,
+    pins: u64,
+}
+
+impl HostPins {
+    /// The kernel makes it when it binds a component.
+    pub const fn new(gpio: &'static dyn HostGpio, pins: u64) -> Self {
+        Self { gpio, pins }
+    }
+
+    /// Which they are.
+    pub const fn pins(&self) -> u64 {
+        self.pins
+    }
+
+    /// See [`HostGpio::set_outputs`].
+    pub fn set_outputs(&self, pins: u64, outputs: u64) {
+        self.gpio.set_outputs(pins & self.pins, outputs);
+    }
+
+    /// See [`HostGpio::set_pulls`].
+    pub fn set_pulls(&self, pins: u64, up: u64, down: u64) {
+        self.gpio.set_pulls(pins & self.pins, up, down);
+    }
+
+    /// See [`HostGpio::drive`].
+    pub fn drive(&self, high: u64, low: u64) {
+        self.gpio.drive(high & self.pins, low & self.pins);
+    }
+
+    /// What they are; the others come as low.
+    pub fn levels(&self) -> u64 {
+        self.gpio.levels() & self.pins
+    }
+}

@@ -55,7 +55,8 @@ pub use grants::{
     Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
 };
 pub use host_device::{
-    HostMailbox, HostRegisters, HostWindow, MAILBOX_WORDS, MailboxError, MailboxTicket,
+    HostGpio, HostMailbox, HostPins, HostRegisters, HostWindow, MAILBOX_WORDS, MailboxError,
+    MailboxTicket,
 };
 pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use evisor_contract::{
-    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
+    Entropy, HostDisk, HostGpio, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
     VirtualInterface,
 };
 
@@ -43,6 +43,10 @@ pub trait Host: Sync {
     }
     /// The property mailbox of the board's firmware.
     fn mailbox(&self) -> Option<&'static dyn HostMailbox> {
+        None
+    }
+    /// The board's pins; `None` if it has none to give, or a VM has them as a device.
+    fn gpio(&self) -> Option<&'static dyn HostGpio> {
         None
     }
     /// Registers of a device that a VM is given, `size` bytes at `physical`; `None` if

@@ -11,7 +11,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use evisor_contract::{
-    BuildError, Capability, HostWindow, LineState, NotifyPort, ObjectPort, Rights,
+    BuildError, Capability, HostPins, HostWindow, LineState, NotifyPort, ObjectPort, Rights,
 };
 use evisor_manifest::{HostDevicePlan, ManifestError, ObjectPlan};
 use evisor_router::SpaceBuilder;
@@ -85,6 +85,8 @@ pub(crate) struct Granted {
     pub direct: Vec<usize>,
     /// Its lines that the device drives.
     lines: Vec<usize>,
+    /// It has pins of the board.
+    pins: bool,
 }
 
 fn device(plan: &ObjectPlan) -> Result<&HostDevicePlan, BuildError> {
@@ -126,6 +128,30 @@ pub(crate) fn line(binder: &mut Binder<'_>, index: usize) -> Result<(), BuildErr
     Ok(())
 }
 
+/// See [`evisor_contract::Grants::host_pins`].
+#[cold]
+pub(crate) fn pins(binder: &mut Binder<'_>, pins: u64) -> Result<HostPins, BuildError> {
+    let error = |problem: String, remedy| BuildError::property("evisor,pins", problem, remedy);
+    let gpio = binder.common.host.gpio().ok_or_else(|| {
+        error(
+            "the board has no pins to give".to_string(),
+            "leave it out; a VM that has the whole GPIO leaves none either",
+        )
+    })?;
+    let own = pins & !gpio.free();
+    if own != 0 {
+        let problem = format!("pin {} is the board's own", own.trailing_zeros());
+        return Err(error(problem, "give the VM another pin"));
+    }
+    if let Some((taken, owner)) = binder.common.pins.iter().find(|(taken, _)| taken & pins != 0) {
+        let problem = format!("pin {} is given to {owner}", (taken & pins).trailing_zeros());
+        return Err(error(problem, "give it to one of the two"));
+    }
+    binder.common.pins.push((pins, binder.plan.path.clone()));
+    binder.passed.pins = true;
+    Ok(HostPins::new(gpio, pins))
+}
+
 /// What the object that was built gives its VM of the board.
 pub(crate) fn of(
     binder: &Binder<'_>,
@@ -133,6 +159,9 @@ pub(crate) fn of(
 ) -> Result<Passed, BuildError> {
     match &binder.plan.host {
         Some(host) => of_device(binder, host, object),
+        None if binder.passed.pins => {
+            Ok(Passed { objects: Vec::from([object]), ..Passed::default() })
+        }
         None => Ok(Passed::default()),
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use evisor_contract::{HostDisk, HostMailbox, HostSerial};
+use evisor_contract::{HostDisk, HostGpio, HostMailbox, HostSerial};
 use evisor_fdt::Tree;
 use evisor_manifest::GicVersion;
 use evisor_sd::SdError;
@@ -22,6 +22,9 @@ pub type Disk = (Box<dyn CardDisk>, u32);
 
 /// How a board brings up its card.
 pub type BringUpDisk = fn(&Tree<'_>) -> Result<Disk, SdError>;
+
+/// How a board brings up its pins. `None`: its tree does not have them.
+pub type BringUpGpio = fn(&Tree<'_>) -> Option<&'static dyn HostGpio>;
 
 /// One kind of machine.
 pub struct Board {
@@ -44,6 +47,9 @@ pub struct Board {
     /// called once, and only where the manifest wants one. Interrupts are on; until
     /// the INTID is enabled nobody sees them. `None`: the board has no place for one.
     pub disk: Option<BringUpDisk>,
+    /// Brings up the pins that VMs can be given: called once, and only where the manifest
+    /// gives some. `None`: the board has none.
+    pub gpio: Option<BringUpGpio>,
     /// Turns the machine off. Comes back only if that is not possible.
     pub power_off: fn(),
     /// Resets the machine. Comes back only if that is not possible.

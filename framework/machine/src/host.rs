@@ -2,16 +2,17 @@
 
 use crate::board::{Board, Disk, Hardware};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use evisor_aarch64::{driven, gic, passed, random, registers, timer, vcpu};
 use evisor_contract::{
-    Entropy, HostDisk, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
+    Entropy, HostDisk, HostGpio, HostMailbox, HostRegisters, HostSerial, Register, SystemInterface,
     VirtualInterface,
 };
 use evisor_fdt::{Region, Tree};
 use evisor_kernel::Host;
 use evisor_sd::SdError;
 use log::warn;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// The machine that eVisor runs on.
 pub(crate) struct Machine {
@@ -21,6 +22,9 @@ pub(crate) struct Machine {
     serial: Mutex<Option<(Box<dyn HostSerial>, u32)>>,
     maintenance: Option<u32>,
     mailbox: Option<&'static dyn HostMailbox>,
+    gpio: Once<Option<&'static dyn HostGpio>>,
+    /// The registers that VMs were given.
+    given: Mutex<Vec<Region>>,
     unix_seconds: u64,
     started: u64,
 }
@@ -56,6 +60,8 @@ impl Machine {
             serial: Mutex::new(hardware.serial),
             maintenance: hardware.maintenance,
             mailbox: hardware.mailbox,
+            gpio: Once::new(),
+            given: Mutex::new(Vec::new()),
             unix_seconds: hardware.unix_seconds,
             started: timer::now(),
         }))
@@ -154,17 +160,29 @@ impl Host for Machine {
         self.mailbox
     }
 
+    /// Not if a VM has them as a device.
+    fn gpio(&self) -> Option<&'static dyn HostGpio> {
+        *self.gpio.call_once(|| {
+            let gpio = self.board.gpio?(self.tree)?;
+            let given = self.given.lock().iter().any(is_driven);
+            (!given).then_some(gpio)
+        })
+    }
+
     /// Those that eVisor began to drive since the manifest was read, too: a card's,
     /// where the manifest has its own.
     fn registers(&self, physical: u64, size: u64) -> Option<Box<dyn HostRegisters>> {
         let asked = Region { address: physical, size };
-        let driven = driven().into_iter().any(|(address, size)| {
-            let own = Region { address, size };
-            own.overlaps(&asked)
-        });
-        if driven {
+        if is_driven(&asked) {
             return None;
         }
+        self.given.lock().push(asked);
         passed::registers(physical, size).ok()
     }
+}
+
+/// Whether eVisor drives registers there itself.
+fn is_driven(region: &Region) -> bool {
+    let own = |(address, size)| Region { address, size };
+    driven().into_iter().map(own).any(|own| own.overlaps(region))
 }

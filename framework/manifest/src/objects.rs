@@ -33,7 +33,7 @@ pub(crate) struct Contents<'t> {
 /// Nodes that only describe, and carry no authority.
 const DESCRIPTIONS: [&str; 1] = ["fixed-clock"];
 /// Nodes that the reader understands by itself, by name.
-const STANDARD: [&str; 4] = ["chosen", "aliases", "reserved-memory", "cpus"];
+const STANDARD: [&str; 5] = ["chosen", "aliases", "reserved-memory", "cpus", "thermal-zones"];
 
 impl<'t> Contents<'t> {
     /// Sorts the children of `node`, the VM's or a bus's.

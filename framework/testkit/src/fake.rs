@@ -2,12 +2,13 @@
 
 use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
+use crate::gpio::GpioEnd;
 use crate::mailbox::MailboxEnd;
 use crate::ram::FakeRam;
 use evisor_contract::{
     Backing, BlockPort, BlockRequest, BuildError, Capability, Clock, ConsolePort, Context,
-    Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostSerial, HostWindow, Line,
-    LineState, Memory, NotifyPort, Power, Register, Reply, Rights, Share, SystemInterface,
+    Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow,
+    Line, LineState, Memory, NotifyPort, Power, Register, Reply, Rights, Share, SystemInterface,
     VcpuControl, VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
@@ -341,6 +342,7 @@ pub(crate) struct World {
     pub(crate) disk: Option<DiskEnd>,
     pub(crate) mailbox: Option<MailboxEnd>,
     pub(crate) device: DeviceEnd,
+    pub(crate) gpio: GpioEnd,
     blocks: u64,
     read_only: bool,
     direct: bool,
@@ -385,6 +387,7 @@ impl World {
             disk: setup.disk.map(DiskEnd::new),
             mailbox: setup.mailbox.then(MailboxEnd::default),
             device: DeviceEnd::default(),
+            gpio: GpioEnd::default(),
             blocks: setup.blocks,
             read_only: setup.read_only,
             direct: setup.direct,
@@ -533,6 +536,11 @@ impl Grants for World {
 
     fn members(&self) -> &[Share] {
         &self.members
+    }
+
+    fn host_pins(&mut self, pins: u64) -> Result<HostPins, BuildError> {
+        let gpio: &'static GpioEnd = Box::leak(Box::new(self.gpio.clone()));
+        Ok(HostPins::new(gpio, pins))
     }
 
     fn host_mailbox(&self) -> Option<&'static dyn HostMailbox> {

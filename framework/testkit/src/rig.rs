@@ -3,6 +3,7 @@
 use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
 use crate::fake::{Event, FakeMemory, SerialEnd, World, WorldSetup, lock};
+use crate::gpio::GpioEnd;
 use crate::mailbox::MailboxEnd;
 use crate::ram::FakeRam;
 use evisor_contract::{
@@ -290,6 +291,11 @@ impl Rig {
     /// The device of the board that it stands for.
     pub fn device(&self) -> DeviceEnd {
         self.world.device.clone()
+    }
+
+    /// The board's pins.
+    pub fn gpio(&self) -> GpioEnd {
+        self.world.gpio.clone()
     }
 
     /// Lets `counts` of the clock pass, and the deadline with them. What the store

@@ -43,6 +43,7 @@ mod hosted {
     use evisor::{LEFT_OUT, link};
     use evisor_contract::components;
     use evisor_fdt::{Aligned, Tree};
+    use evisor_gpio::FREE_ON_RASPBERRY_PI_4;
     use evisor_image::{Refusal, Stopped, unpack};
     use evisor_kernel::{Bundle, bind};
     use evisor_manifest::{
@@ -122,7 +123,8 @@ mod hosted {
             trees.insert(vm.name.clone(), tree);
             check_packed(bundle, vm).map_err(|error| vec![*error])?;
         }
-        bind(&deployment, PretendedHost::new(board.gic)).map_err(|error| vec![*error])?;
+        let pins = (board.name == "raspi4").then_some(FREE_ON_RASPBERRY_PI_4);
+        bind(&deployment, PretendedHost::new(board.gic, pins)).map_err(|error| vec![*error])?;
         Ok(Right { deployment, trees })
     }
 

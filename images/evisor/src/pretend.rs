@@ -1,8 +1,8 @@
 //! A machine that is not there, for binding a deployment on a workstation.
 
 use evisor_contract::{
-    Entropy, HostRegister, HostRegisters, HostSerial, Register, SystemInterface, VirtualInterface,
-    Width,
+    Entropy, HostGpio, HostRegister, HostRegisters, HostSerial, Register, SystemInterface,
+    VirtualInterface, Width,
 };
 use evisor_kernel::Host;
 use evisor_manifest::GicVersion;
@@ -13,12 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// It has what every board has, and nothing happens on it.
 pub struct PretendedHost {
     gic: Option<GicVersion>,
+    /// Its pins that VMs can be given.
+    pins: Option<&'static NoPins>,
     serial_taken: AtomicBool,
 }
 
 impl PretendedHost {
-    pub fn new(gic: Option<GicVersion>) -> &'static Self {
-        Box::leak(Box::new(Self { gic, serial_taken: AtomicBool::new(false) }))
+    pub fn new(gic: Option<GicVersion>, pins: Option<u64>) -> &'static Self {
+        let pins = pins.map(|pins| &*Box::leak(Box::new(NoPins(pins))));
+        Box::leak(Box::new(Self { gic, pins, serial_taken: AtomicBool::new(false) }))
     }
 }
 
@@ -45,6 +48,20 @@ impl HostRegisters for NoDevice {
     }
     fn write(&mut self, _: u64, _: Width, _: u64) -> bool {
         false
+    }
+}
+
+struct NoPins(u64);
+
+impl HostGpio for NoPins {
+    fn free(&self) -> u64 {
+        self.0
+    }
+    fn set_outputs(&self, _: u64, _: u64) {}
+    fn set_pulls(&self, _: u64, _: u64, _: u64) {}
+    fn drive(&self, _: u64, _: u64) {}
+    fn levels(&self) -> u64 {
+        0
     }
 }
 
@@ -95,6 +112,9 @@ impl Host for PretendedHost {
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         let taken = self.serial_taken.swap(true, Ordering::Relaxed);
         (!taken).then(|| (Box::new(Silence) as Box<dyn HostSerial>, 33))
+    }
+    fn gpio(&self) -> Option<&'static dyn HostGpio> {
+        self.pins.map(|pins| pins as &dyn HostGpio)
     }
     fn registers(&self, _: u64, _: u64) -> Option<Box<dyn HostRegisters>> {
         Some(Box::new(NoDevice))

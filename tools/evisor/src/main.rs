@@ -1,6 +1,7 @@
 //! The host command: builds a deployment, boots it in QEMU, checks and measures
 //! it. On a bare machine it installs what is missing, saying what.
 
+mod absent_cases;
 mod archive;
 mod bench;
 mod boots;
@@ -40,11 +41,13 @@ mod outside;
 mod packages;
 mod passed;
 mod pi_cases;
+mod pins_cases;
 mod process;
 mod root_file_system;
 mod run;
 mod script;
 mod sdcard;
+mod shared_lines;
 mod source;
 mod sources;
 mod steps;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::absent_cases;
 use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
@@ -18,7 +19,9 @@ use crate::native;
 use crate::packages::Package;
 use crate::passed;
 use crate::pi_cases;
+use crate::pins_cases;
 use crate::process::{say, show};
+use crate::shared_lines::SHARED_LINES;
 use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::virtual_pi::VIRTUAL_PI;
@@ -108,7 +111,8 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES.iter().chain(VIRTUAL_PI) {
+    let cases = CASES.iter().chain(VIRTUAL_PI).chain(absent_cases::CASES).chain(SHARED_LINES);
+    for case in cases {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     native::cases(count);
@@ -118,7 +122,7 @@ pub fn system(count: &mut Count) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
-    for case in ON_A_PI.iter().chain(VIRTUAL_PI) {
+    for case in ON_A_PI.iter().chain(VIRTUAL_PI).chain(pins_cases::ON_A_PI) {
         count.one(case.name, case.run(Board::Raspi4));
     }
     pi_cases::cases(count)?;

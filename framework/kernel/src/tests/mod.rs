@@ -1,7 +1,9 @@
 //! The kernel on a machine that is not there.
 
 mod bundle;
+mod lines;
 mod passed;
+mod pins;
 mod timers;
 mod vm;
 
@@ -10,7 +12,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_contract::{
-    Entropy, HostRegisters, HostSerial, Register, SystemInterface, VirtualInterface, Width,
+    Entropy, HostGpio, HostRegisters, HostSerial, Register, SystemInterface, VirtualInterface,
+    Width,
 };
 use spin::Mutex;
 
@@ -22,6 +25,8 @@ pub struct Fake {
     /// 0: it needs none.
     pub tick: AtomicU64,
     pub kicked: Mutex<Vec<usize>>,
+    /// It has pins, of which all but 14 and 15 are free.
+    pub has_pins: bool,
 }
 
 impl Fake {
@@ -41,6 +46,20 @@ impl HostRegisters for Nothing {
     }
     fn write(&mut self, _: u64, _: Width, _: u64) -> bool {
         true
+    }
+}
+
+struct Pins;
+
+impl HostGpio for Pins {
+    fn free(&self) -> u64 {
+        !(3 << 14)
+    }
+    fn set_outputs(&self, _: u64, _: u64) {}
+    fn set_pulls(&self, _: u64, _: u64, _: u64) {}
+    fn drive(&self, _: u64, _: u64) {}
+    fn levels(&self) -> u64 {
+        u64::MAX
     }
 }
 
@@ -83,6 +102,9 @@ impl Host for Fake {
     }
     fn take_serial(&self) -> Option<(Box<dyn HostSerial>, u32)> {
         None
+    }
+    fn gpio(&self) -> Option<&'static dyn HostGpio> {
+        self.has_pins.then_some(&Pins)
     }
     fn registers(&self, physical: u64, _: u64) -> Option<Box<dyn HostRegisters>> {
         (physical != DRIVEN).then(|| Box::new(Nothing) as Box<dyn HostRegisters>)

@@ -71,7 +71,7 @@ static DEVICE: Declaration = Declaration {
     describe: |_, _| Ok(()),
 };
 
-fn object(name: &str, declaration: &'static Declaration) -> ObjectPlan {
+pub fn object(name: &str, declaration: &'static Declaration) -> ObjectPlan {
     ObjectPlan {
         path: alloc::format!("/vm/{name}"),
         name: name.to_string(),
@@ -96,7 +96,7 @@ fn device(physical: u64, intid: u32) -> ObjectPlan {
             WindowPlan { ipa: 0x1000, size: 0x1000, access },
             WindowPlan { ipa: 0x3010, size: 0x20, access },
         ]),
-        lines: Vec::from([LinePlan { controller: 0, intid: 40, level: false }]),
+        lines: Vec::from([LinePlan { controller: 0, intid: 40, level: false, shared: false }]),
         host: Some(HostDevicePlan {
             path: String::from("/device"),
             known: true,
@@ -110,11 +110,11 @@ fn device(physical: u64, intid: u32) -> ObjectPlan {
     }
 }
 
-fn bound(devices: Vec<ObjectPlan>) -> Result<crate::Bound, Box<ManifestError>> {
-    let controller = object("controller", &CONTROLLER);
-    let vm = VmPlan {
-        name: String::from("vm"),
-        path: String::from("/vm"),
+/// A VM with these objects and nothing else.
+pub fn vm(name: &str, objects: Vec<ObjectPlan>) -> VmPlan {
+    VmPlan {
+        name: name.to_string(),
+        path: alloc::format!("/{name}"),
         cpus: Vec::new(),
         memory: Vec::new(),
         image: ImagePlan { file: String::new(), packed: false, parts: Vec::new(), entry_ipa: 0 },
@@ -124,17 +124,25 @@ fn bound(devices: Vec<ObjectPlan>) -> Result<crate::Bound, Box<ManifestError>> {
         bootargs: String::new(),
         on_crash: Outcome::Stop,
         on_reset: Outcome::Stop,
-        objects: [controller].into_iter().chain(devices).collect(),
-    };
-    bind(
-        &Deployment {
-            version: 1,
-            root_objects: Vec::new(),
-            vms: Vec::from([vm]),
-            schedulers: Vec::new(),
-        },
-        Fake::new(),
-    )
+        objects,
+    }
+}
+
+/// VMs, and nothing that serves all of them.
+pub fn deployment(vms: Vec<VmPlan>) -> Deployment {
+    Deployment { version: 1, root_objects: Vec::new(), vms, schedulers: Vec::new() }
+}
+
+fn bound(devices: Vec<ObjectPlan>) -> Result<crate::Bound, Box<ManifestError>> {
+    bound_with(object("controller", &CONTROLLER), devices)
+}
+
+pub fn bound_with(
+    controller: ObjectPlan,
+    devices: Vec<ObjectPlan>,
+) -> Result<crate::Bound, Box<ManifestError>> {
+    let vm = vm("vm", [controller].into_iter().chain(devices).collect());
+    bind(&deployment(Vec::from([vm])), Fake::new())
 }
 
 #[test]
