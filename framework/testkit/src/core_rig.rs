@@ -109,6 +109,7 @@ impl CoreRig {
 
     /// Time passes up to `count`, and the scheduler is not asked, however late it is.
     pub fn pass_to(&mut self, count: u64) {
+        assert!(count >= self.now, "time never runs backwards");
         let span = Span { member: self.choice.member, from: self.now, to: count };
         self.now = count;
         if span.from == span.to {
@@ -123,7 +124,7 @@ impl CoreRig {
     /// Time passes up to `count`, and the scheduler is asked whenever it said so.
     pub fn run_to(&mut self, count: u64) {
         while self.choice.until <= count {
-            self.pass_to(self.choice.until);
+            self.pass_to(self.choice.until.max(self.now));
             self.choose();
         }
         self.pass_to(count);
