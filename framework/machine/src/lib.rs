@@ -14,6 +14,7 @@ mod board;
 mod card;
 mod devices;
 mod host;
+mod lives;
 mod load;
 mod report;
 mod run;

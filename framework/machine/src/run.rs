@@ -2,25 +2,26 @@
 
 use crate::devices::Devices;
 use crate::host::tick;
+use crate::lives::UNSTARTED;
 use crate::load::PlacedVm;
 use crate::report::{self, refuse_for};
-use crate::start::{reset_board, stop};
+use crate::start::stop;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
-use evisor_contract::{Context, Power, VcpuControl, VmEvent, Words, tag};
+use evisor_contract::{Context, Power, VcpuControl, Words, tag};
 use evisor_kernel::{Attention, BoundVm, Bundle, Next};
-use evisor_manifest::{Outcome, VmPlan};
+use evisor_manifest::VmPlan;
 use evisor_router::Space;
-use log::{error, info};
+use log::error;
 use spin::{Mutex, Once};
 
 /// All that runs, for every core to find.
-struct Running {
+pub(crate) struct Running {
     root: &'static Space,
-    bundle: &'static Bundle<'static>,
+    pub bundle: &'static Bundle<'static>,
     vms: Vec<Held>,
     /// How many VMs are not off for good.
     left: AtomicUsize,
@@ -34,13 +35,13 @@ struct Running {
 const DRAIN_MILLISECONDS: u64 = 750;
 
 /// A VM that runs.
-struct Held {
-    bound: BoundVm,
-    devices: Devices,
-    plan: &'static VmPlan,
+pub(crate) struct Held {
+    pub bound: BoundVm,
+    pub devices: Devices,
+    pub plan: &'static VmPlan,
     stage2: Root,
     /// Its memory: for whoever makes a change while its vCPUs are parked.
-    placed: Mutex<PlacedVm>,
+    pub placed: Mutex<PlacedVm>,
     /// Its vCPUs, until the core of each takes its own.
     vcpus: Vec<Mutex<Option<VcpuBlock>>>,
     /// How it ended, once it is off for good.
@@ -62,7 +63,7 @@ impl Running {
     /// Has the consoles send what waits in them, if no VM but one is left: by what they
     /// do when the line has room. What is typed meanwhile is for nobody.
     #[cold]
-    fn drain(&self) {
+    pub fn drain(&self) {
         let line = report::board().zip(self.serial);
         let Some((board, intid)) = line.filter(|_| self.left.load(Ordering::SeqCst) <= 1) else {
             return;
@@ -81,7 +82,7 @@ impl Running {
 
     /// `held` is off for good. The last one ends all, with the first verdict that
     /// says that something went wrong.
-    fn ended(&self, held: &Held, verdict: u8) {
+    pub fn ended(&self, held: &Held, verdict: u8) {
         held.ended.call_once(|| verdict);
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.drain();
@@ -202,11 +203,6 @@ pub(crate) fn run_core(core: usize) -> ! {
     }
 }
 
-/// The verdict of a VM that crashed and stays down, whatever it said before.
-const CRASHED: u8 = 102;
-/// The verdict of one that was left out, or whose memory could not be filled.
-const UNSTARTED: u8 = 1;
-
 impl Held {
     /// This core's own interrupts: nothing is left of them, and they may come.
     fn private_interrupts(&self) {
@@ -214,51 +210,5 @@ impl Held {
             gic::clear(intid as usize);
             gic::enable(intid as usize, false);
         }
-    }
-
-    /// Fills its memory and starts its first vCPU. All are parked.
-    fn start(&self, running: &Running) {
-        match self.placed.lock().fill(running.bundle, &self.bound) {
-            Ok(entry) => {
-                let began = timer::nanoseconds(self.bound.vm.offset());
-                let name = &self.plan.name;
-                info!("{name}: starts; its time is the machine's less {began} ns");
-                self.devices.starts();
-                self.bound.vm.changed(Some(entry));
-            }
-            // Why was said there.
-            Err(_) => running.ended(self, UNSTARTED),
-        }
-    }
-
-    /// Makes the change that it asked for. All its vCPUs are parked.
-    fn change(&self, running: &Running, event: VmEvent) {
-        let (name, vm) = (&self.plan.name, self.bound.vm);
-        self.devices.quiet();
-        let crashed = vm.take_crash();
-        let outcome = match event {
-            _ if crashed => self.plan.on_crash,
-            VmEvent::Reset => self.plan.on_reset,
-            VmEvent::Off | VmEvent::Verdict(_) => Outcome::Stop,
-        };
-        let why = if crashed { " after its crash" } else { "" };
-        match outcome {
-            Outcome::Restart => {
-                info!("{name}: restarts{why}");
-                return self.start(running);
-            }
-            Outcome::ResetBoard => {
-                running.drain();
-                info!("{name}: resets the board{why}");
-                reset_board();
-                error!("the board cannot be reset");
-            }
-            Outcome::Stop => {}
-        }
-        let verdict = if crashed { CRASHED } else { vm.verdict() };
-        running.drain();
-        info!("{name}: off, verdict {verdict}");
-        vm.changed(None);
-        running.ended(self, verdict);
     }
 }
