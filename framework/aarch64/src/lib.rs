@@ -36,6 +36,7 @@ pub mod smc;
 pub mod spin_table;
 pub mod stage2;
 pub mod timer;
+pub mod trace;
 mod translate;
 pub mod vcpu;
 mod vector;

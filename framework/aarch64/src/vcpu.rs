@@ -7,7 +7,8 @@
 )]
 
 use crate::gic::{self, Acknowledged, Version};
-use crate::{exit, inject, map, registers};
+use crate::trace::{Cursor, Exit, PLAIN_ACCESS, Ring};
+use crate::{exit, inject, map, registers, trace};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTV_CTL_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
 };
@@ -30,6 +31,9 @@ pub struct Vcpu {
     pub(crate) elr: u64,
     /// And in which state.
     pub(crate) spsr: u64,
+    /// Where its next exit is put down; and what vectors.s finds beside that.
+    cursor: Cursor,
+    plain_access: u64,
     /// The effects of its traps, and what the kernel wants of it.
     pub context: Context,
     pub(crate) caches: Caches,
@@ -44,6 +48,8 @@ pub struct Vcpu {
     pub(crate) refused: u64,
     /// Where `enter_guest` keeps the core's own stack pointer.
     home: u64,
+    /// Its last exits.
+    ring: Ring,
 }
 
 const STACK: usize = 12 << 10;
@@ -55,6 +61,9 @@ global_asm!(
     include_str!("vectors.s"),
     pending = const offset_of!(Vcpu, context),
     elr = const offset_of!(Vcpu, elr),
+    cursor = const offset_of!(Vcpu, cursor),
+    wrap = const trace::WRAP,
+    serror = const trace::SERROR,
     absent = const Status::Absent as u64,
     held = const (Status::Held as u64).trailing_zeros(),
 );
@@ -92,10 +101,14 @@ impl VcpuBlock {
             handle_alloc_error(layout);
         }
         map::guard(block as u64);
+        // SAFETY: 1. inside the block.
+        let at = unsafe { block.add(PAGE + STACK) }.cast::<Vcpu>();
         let vcpu = Vcpu {
             x: [0; 32],
             elr: 0,
             spsr: 0,
+            cursor: Cursor::at(at as u64 + offset_of!(Vcpu, ring) as u64),
+            plain_access: PLAIN_ACCESS,
             context: Context::of_vm(vm, index).on_core(core),
             caches,
             space,
@@ -104,10 +117,9 @@ impl VcpuBlock {
             acknowledged: Acknowledged::NONE,
             refused: 0,
             home: 0,
+            ring: Ring::EMPTY,
         };
         const { assert!(size_of::<Vcpu>() <= PAGE) };
-        // SAFETY: 1. inside the block.
-        let at = unsafe { block.add(PAGE + STACK) }.cast::<Vcpu>();
         // SAFETY: 1. the last page of the block is there, aligned and ours.
         unsafe { at.write(vcpu) };
         Some(Self { vcpu: at })
@@ -166,6 +178,11 @@ impl Vcpu {
     /// Where the guest is: for the record of a crash.
     pub fn registers(&self) -> (&[u64; 32], u64, u64) {
         (&self.x, self.elr, self.spsr)
+    }
+
+    /// Its last exits, the oldest first.
+    pub fn exits(&self) -> impl Iterator<Item = Exit> {
+        self.ring.exits(self.cursor)
     }
 
     /// How many of its accesses were refused.
