@@ -42,5 +42,5 @@ pub mod vcpu;
 mod vector;
 
 pub use entry::{Boot, Range, halt};
-pub use exit::{Crash, Kernel, set_kernel};
+pub use exit::{Crash, Kernel, Trap, set_kernel};
 pub use map::{Ram, device, driven, window};

@@ -46,6 +46,8 @@ pub struct Vcpu {
     pub(crate) acknowledged: Acknowledged,
     /// Loads and stores refused, unknown registers, unsupported calls.
     pub(crate) refused: u64,
+    /// One of them ends the guest.
+    pub(crate) refusal_is_fatal: bool,
     /// Where `enter_guest` keeps the core's own stack pointer.
     home: u64,
     /// Its last exits.
@@ -116,6 +118,7 @@ impl VcpuBlock {
             affinity,
             acknowledged: Acknowledged::NONE,
             refused: 0,
+            refusal_is_fatal: false,
             home: 0,
             ring: Ring::EMPTY,
         };
@@ -129,6 +132,11 @@ impl VcpuBlock {
     pub fn vcpu(&mut self) -> &mut Vcpu {
         // SAFETY: 1. written by `new`, and borrowed as long as the block is.
         unsafe { &mut *self.vcpu }
+    }
+
+    /// From now on a load, store, fetch or instruction that is refused is a crash.
+    pub fn crash_when_refused(&mut self) {
+        self.vcpu().refusal_is_fatal = true;
     }
 
     /// What any core may set to get the vCPU's attention.
@@ -175,9 +183,9 @@ impl VcpuBlock {
 }
 
 impl Vcpu {
-    /// Where the guest is: for the record of a crash.
-    pub fn registers(&self) -> (&[u64; 32], u64, u64) {
-        (&self.x, self.elr, self.spsr)
+    /// x0 to x30, and 0: for the record of a crash.
+    pub fn registers(&self) -> &[u64; 32] {
+        &self.x
     }
 
     /// Its last exits, the oldest first.

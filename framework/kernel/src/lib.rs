@@ -25,6 +25,7 @@ mod host;
 mod memory;
 mod newc;
 mod passed;
+mod restarts;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -37,5 +38,6 @@ pub use extents::subtract;
 pub use host::Host;
 pub use memory::{MemorySlot, Storage};
 pub use passed::{Passed, PassedInterrupt, PassedWindow};
+pub use restarts::Restarts;
 pub use timers::{MAX_CORES, Timers};
 pub use vm::{Attention, Entry, Next, Vm};

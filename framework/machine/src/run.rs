@@ -1,8 +1,10 @@
 //! Running VMs on the cores, and carrying out what they ask for.
 
+use crate::crash::CrashRecord;
 use crate::devices::Devices;
+use crate::fill::{ALONE, Progress};
 use crate::host::tick;
-use crate::lives::UNSTARTED;
+use crate::lives::{Lives, UNSTARTED};
 use crate::load::PlacedVm;
 use crate::report::{self, refuse_for};
 use crate::start::stop;
@@ -10,7 +12,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
-use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
+use evisor_aarch64::{Crash, Kernel, Trap, gic, halt, set_kernel, timer};
 use evisor_contract::{Context, Power, VcpuControl, Words, tag};
 use evisor_kernel::{Attention, BoundVm, Bundle, Next};
 use evisor_manifest::VmPlan;
@@ -29,6 +31,8 @@ pub(crate) struct Running {
     lost: bool,
     /// The INTID of the consoles' serial line.
     serial: Option<u32>,
+    /// How much memory of the board is nobody's, in bytes.
+    pub free: u64,
 }
 
 /// How long the consoles may take for what they keep: twice 4 KiB at 115200 baud.
@@ -46,6 +50,9 @@ pub(crate) struct Held {
     vcpus: Vec<Mutex<Option<VcpuBlock>>>,
     /// How it ended, once it is off for good.
     ended: Once<u8>,
+    pub lives: Lives,
+    /// Its last crash: for the monitor.
+    pub last_crash: Mutex<Option<CrashRecord>>,
 }
 
 static RUNNING: Once<Running> = Once::new();
@@ -118,16 +125,11 @@ impl Kernel for Running {
         leaves
     }
 
-    fn crash(&self, vcpu: &mut Vcpu, crash: Crash) {
+    fn crash(&self, vcpu: &mut Vcpu, crash: Crash, trap: Trap) {
         let Some(held) = self.of(vcpu) else { return };
-        let (name, number) = (&held.plan.name, vcpu.context.vcpu());
-        let (x, elr, spsr) = vcpu.registers();
-        error!("{name}: vCPU {number} crashed: {crash}, at {elr:#x}, PSTATE {spsr:#x}");
-        for (number, value) in x.iter().take(31).enumerate() {
-            error!("{name}:   x{number} = {value:#x}");
-        }
+        held.record(vcpu, crash, trap);
         held.bound.vm.crashed();
-        vcpu.context.attention.fetch_or(Attention::LEAVE, core::sync::atomic::Ordering::Relaxed);
+        vcpu.context.attention.fetch_or(Attention::LEAVE, Ordering::Relaxed);
     }
 }
 
@@ -142,26 +144,30 @@ pub(crate) fn run(
     vms: Vec<Placed>,
     lost: bool,
     serial: Option<u32>,
+    free: u64,
     start_others: impl FnOnce() -> bool,
 ) -> ! {
     let held = |(bound, placed, devices, vcpus): Placed| Held {
         bound,
         devices,
         plan: placed.plan,
+        lives: Lives::new(&placed.plan.lives),
         stage2: placed.stage2.root(),
         placed: Mutex::new(placed),
         vcpus: vcpus.into_iter().map(|vcpu| Mutex::new(Some(vcpu))).collect(),
         ended: Once::new(),
+        last_crash: Mutex::new(None),
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
-    let running = RUNNING.call_once(|| Running { root, bundle, vms, left, lost, serial });
+    let running = RUNNING.call_once(|| Running { root, bundle, vms, left, lost, serial, free });
     set_kernel(running);
     if !start_others() {
         stop(1);
     }
     for held in &running.vms {
         held.start(running);
+        held.finish(running);
     }
     run_core(0)
 }
@@ -198,12 +204,18 @@ pub(crate) fn run_core(core: usize) -> ! {
             Next::Change(event) => {
                 held.bound.settle(&mut block.vcpu().context);
                 held.change(running, event);
+                held.finish(running);
             }
         }
     }
 }
 
 impl Held {
+    /// Does all of the change that was begun: this core has nothing else to do.
+    fn finish(&self, running: &Running) {
+        while self.go_on(running, ALONE) == Progress::More {}
+    }
+
     /// This core's own interrupts: nothing is left of them, and they may come.
     fn private_interrupts(&self) {
         for &intid in &self.bound.private {

@@ -102,13 +102,13 @@ fn deploy(
     let deployment = &*Box::leak(Box::new(read(manifest, &around)?));
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
-    let vms =
+    let (vms, free) =
         load::place(deployment, manifest, bound.root, bound.vms, &bound.storage, bundle, memory)?;
     for intid in bound.interrupts {
         gic::enable(intid as usize, false);
     }
     let used = deployment.vms.iter().map(|vm| vm.cpus.len()).sum();
-    run::run(bound.root, bundle, vms, !lost.is_empty(), serial, || {
+    run::run(bound.root, bundle, vms, !lost.is_empty(), serial, free, || {
         let others = cores.iter().enumerate().take(used).skip(1);
         let lost = others.filter(|&(core, &affinity)| !start_core(board, core, affinity));
         lost.count() == 0

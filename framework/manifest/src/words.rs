@@ -21,6 +21,8 @@ pub(crate) const FILE: &str = "evisor,file";
 pub(crate) const CONSOLE: &str = "evisor,console";
 pub(crate) const ON_CRASH: &str = "evisor,on-crash";
 pub(crate) const ON_RESET: &str = "evisor,on-reset";
+pub(crate) const ON_REFUSED: &str = "evisor,on-refused";
+pub(crate) const RESTART_LIMIT: &str = "evisor,restart-limit";
 pub(crate) const RIGHTS: &str = "evisor,rights";
 pub(crate) const READ_ONLY: &str = "evisor,read-only";
 

@@ -32,5 +32,5 @@ pub use cache::Cache;
 pub use deliver::{Delivery, deliver};
 pub use interrupts::{INTIDS, Interrupts, InterruptsBuilder};
 pub use invoke::{call, read, read_register, write, write_register};
-pub use space::{Caches, Space, SpaceBuilder};
+pub use space::{Caches, Space, SpaceBuilder, Uses};
 pub use table::{Overlap, Route, Table, TableBuilder};

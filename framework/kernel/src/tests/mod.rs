@@ -2,6 +2,7 @@
 
 mod bundle;
 mod passed;
+mod restarts;
 mod timers;
 mod vm;
 
