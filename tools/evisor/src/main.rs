@@ -27,6 +27,7 @@ mod image;
 mod include;
 mod initramfs;
 mod linux;
+mod lives;
 mod machine;
 mod manifest;
 mod minimal;
