@@ -29,8 +29,35 @@ pub trait Kernel: Sync {
     /// it. True if the vCPU is to leave its guest.
     fn attend(&self, vcpu: &mut Vcpu, attention: u32) -> bool;
 
-    /// The guest cannot go on.
-    fn crash(&self, vcpu: &mut Vcpu, crash: Crash);
+    /// The guest cannot go on, and came to EL2 by `trap`.
+    fn crash(&self, vcpu: &mut Vcpu, crash: Crash, trap: Trap);
+}
+
+/// How a guest came to EL2: the registers of EL2 that say so.
+#[derive(Clone, Copy, Debug)]
+pub struct Trap {
+    /// ELR_EL2: the instruction, guest-virtual.
+    pub elr: u64,
+    /// SPSR_EL2: PSTATE there.
+    pub spsr: u64,
+    /// ESR_EL2.
+    pub esr: u64,
+    /// FAR_EL2; of an abort, the address, guest-virtual.
+    pub far: u64,
+    /// HPFAR_EL2; of a translation fault at stage 2, the page, guest-physical.
+    pub hpfar: u64,
+}
+
+impl Trap {
+    fn now() -> Self {
+        Self {
+            elr: ELR_EL2.get(),
+            spsr: SPSR_EL2.get(),
+            esr: ESR_EL2.get(),
+            far: FAR_EL2.get(),
+            hpfar: HPFAR_EL2.get(),
+        }
+    }
 }
 
 /// Why a guest cannot go on.
@@ -46,6 +73,13 @@ pub enum Crash {
         /// Where the vector is, guest-virtual.
         vector: u64,
     },
+    /// A load, store or fetch was refused, and the manifest has that end it.
+    Access {
+        /// Where, guest-physical, if that is known.
+        ipa: Option<u64>,
+    },
+    /// An instruction that nobody answers, and the manifest has that end it.
+    Instruction,
 }
 
 impl fmt::Display for Crash {
@@ -53,6 +87,9 @@ impl fmt::Display for Crash {
         match self {
             Self::SError { esr } => write!(f, "SError, ESR {esr:#x}"),
             Self::VectorUnmapped { vector } => write!(f, "no memory at its vectors, {vector:#x}"),
+            Self::Access { ipa: Some(ipa) } => write!(f, "an access to {ipa:#x} was refused"),
+            Self::Access { ipa: None } => f.write_str("an access was refused"),
+            Self::Instruction => f.write_str("an instruction was refused"),
         }
     }
 }
@@ -266,7 +303,7 @@ extern "C" fn exit_serror(vcpu: &mut Vcpu) {
 
 fn crash(vcpu: &mut Vcpu, crash: Crash) {
     if let Some(kernel) = KERNEL.get() {
-        kernel.crash(vcpu, crash);
+        kernel.crash(vcpu, crash, Trap::now());
     }
 }
 
@@ -319,11 +356,18 @@ pub(crate) fn advance() {
 
 pub(crate) fn refuse_memory(vcpu: &mut Vcpu, esr: u64) {
     vcpu.refused += 1;
+    if vcpu.refusal_is_fatal {
+        let ipa = routable(esr).then(fault_ipa);
+        return crash(vcpu, Crash::Access { ipa });
+    }
     inject::external_abort(esr);
 }
 
 fn refuse_instruction(vcpu: &mut Vcpu, esr: u64) {
     vcpu.refused += 1;
+    if vcpu.refusal_is_fatal {
+        return crash(vcpu, Crash::Instruction);
+    }
     inject::undefined(esr);
 }
 

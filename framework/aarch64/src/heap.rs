@@ -29,21 +29,33 @@ struct Blocks {
     /// The first free block of each size, by its logarithm; each holds the next
     /// one's address, and the last one 0.
     free: [usize; SIZES],
+    /// How many bytes are given out.
+    used: usize,
 }
 
 #[global_allocator]
-static HEAP: Heap = Heap(Mutex::new(Blocks { start: 0, end: 0, free: [0; SIZES] }));
+static HEAP: Heap = Heap(Mutex::new(Blocks { start: 0, end: 0, free: [0; SIZES], used: 0 }));
 
 /// Gives the allocator the region that the linker script keeps for it. Once,
 /// before anything allocates.
 pub fn init() {
+    let mut blocks = HEAP.0.lock();
+    (blocks.start, blocks.end) = region();
+}
+
+/// How many bytes are not given out. Not all of them can be had in one piece.
+pub fn free() -> u64 {
+    let (start, end) = region();
+    (end - start - HEAP.0.lock().used) as u64
+}
+
+/// The region that the linker script keeps.
+fn region() -> (usize, usize) {
     unsafe extern "C" {
         static mut __heap_start: u8;
         static mut __heap_end: u8;
     }
-    let mut blocks = HEAP.0.lock();
-    blocks.start = &raw mut __heap_start as usize;
-    blocks.end = &raw mut __heap_end as usize;
+    (&raw mut __heap_start as usize, &raw mut __heap_end as usize)
 }
 
 /// The size of the block for `layout`; nothing for what is absurdly large.
@@ -54,6 +66,12 @@ fn block(layout: Layout) -> Option<usize> {
 
 impl Blocks {
     fn take(&mut self, size: usize) -> Option<usize> {
+        let taken = self.find(size)?;
+        self.used += size;
+        Some(taken)
+    }
+
+    fn find(&mut self, size: usize) -> Option<usize> {
         let list = self.free.get_mut(size.trailing_zeros() as usize)?;
         if *list != 0 {
             let taken = *list;
@@ -76,6 +94,7 @@ impl Blocks {
     }
 
     fn give_back(&mut self, at: usize, size: usize) {
+        self.used -= size;
         if let Some(list) = self.free.get_mut(size.trailing_zeros() as usize) {
             // SAFETY: 1. the block is nobody's any more, and holds an address.
             unsafe { *(at as *mut usize) = *list };

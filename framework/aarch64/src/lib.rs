@@ -38,10 +38,11 @@ pub mod spin_table;
 pub mod stage2;
 pub mod switch;
 pub mod timer;
+pub mod trace;
 mod translate;
 pub mod vcpu;
 mod vector;
 
 pub use entry::{Boot, Range, halt};
-pub use exit::{Crash, Kernel, set_kernel};
+pub use exit::{Crash, Kernel, Trap, set_kernel};
 pub use map::{Ram, device, driven, window};

@@ -10,7 +10,8 @@ use crate::floating::FloatingPoint;
 use crate::gic::{self, Acknowledged, Version};
 use crate::stage2::Root;
 use crate::switch::Saved;
-use crate::{exit, inject, map, registers};
+use crate::trace::{Cursor, Exit, PLAIN_ACCESS, Ring};
+use crate::{exit, inject, map, registers, trace};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTV_CTL_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
 };
@@ -35,6 +36,9 @@ pub struct Vcpu {
     pub(crate) elr: u64,
     /// And in which state.
     pub(crate) spsr: u64,
+    /// Where its next exit is put down; and what vectors.s finds beside that.
+    cursor: Cursor,
+    plain_access: u64,
     /// The effects of its traps, and what the kernel wants of it.
     pub context: Context,
     pub(crate) caches: Caches,
@@ -47,11 +51,15 @@ pub struct Vcpu {
     pub(crate) acknowledged: Acknowledged,
     /// Loads and stores refused, unknown registers, unsupported calls.
     pub(crate) refused: u64,
+    /// One of them ends the guest.
+    pub(crate) refusal_is_fatal: bool,
     /// Where `enter_guest` keeps the core's own stack pointer.
     home: u64,
     /// Its floating point, if it shares its core and so long as it is not in the
     /// registers; else null.
     pub(crate) floating_point: *mut FloatingPoint,
+    /// Its last exits.
+    ring: Ring,
 }
 
 const STACK: usize = 12 << 10;
@@ -63,6 +71,9 @@ global_asm!(
     include_str!("vectors.s"),
     pending = const offset_of!(Vcpu, context),
     elr = const offset_of!(Vcpu, elr),
+    cursor = const offset_of!(Vcpu, cursor),
+    wrap = const trace::WRAP,
+    serror = const trace::SERROR,
     absent = const Status::Absent as u64,
     held = const (Status::Held as u64).trailing_zeros(),
     waits = const WAITS,
@@ -102,10 +113,14 @@ impl VcpuBlock {
             handle_alloc_error(layout);
         }
         map::guard(block as u64);
+        // SAFETY: 1. inside the block.
+        let at = unsafe { block.add(PAGE + STACK) }.cast::<Vcpu>();
         let vcpu = Vcpu {
             x: [0; 32],
             elr: 0,
             spsr: 0,
+            cursor: Cursor::at(at as u64 + offset_of!(Vcpu, ring) as u64),
+            plain_access: PLAIN_ACCESS,
             context: Context::of_vm(vm, index).on_core(core),
             caches,
             space,
@@ -113,12 +128,12 @@ impl VcpuBlock {
             affinity,
             acknowledged: Acknowledged::NONE,
             refused: 0,
+            refusal_is_fatal: false,
             home: 0,
             floating_point: null_mut(),
+            ring: Ring::EMPTY,
         };
         const { assert!(size_of::<Vcpu>() <= PAGE) };
-        // SAFETY: 1. inside the block.
-        let at = unsafe { block.add(PAGE + STACK) }.cast::<Vcpu>();
         // SAFETY: 1. the last page of the block is there, aligned and ours.
         unsafe { at.write(vcpu) };
         Some(Self { vcpu: at, saved: None })
@@ -150,6 +165,11 @@ impl VcpuBlock {
     pub fn vcpu(&mut self) -> &mut Vcpu {
         // SAFETY: 1. written by `new`, and borrowed as long as the block is.
         unsafe { &mut *self.vcpu }
+    }
+
+    /// From now on a load, store, fetch or instruction that is refused is a crash.
+    pub fn crash_when_refused(&mut self) {
+        self.vcpu().refusal_is_fatal = true;
     }
 
     /// What any core may set to get the vCPU's attention.
@@ -214,9 +234,14 @@ impl VcpuBlock {
 const WAITS: u64 = 2;
 
 impl Vcpu {
-    /// Where the guest is: for the record of a crash.
-    pub fn registers(&self) -> (&[u64; 32], u64, u64) {
-        (&self.x, self.elr, self.spsr)
+    /// x0 to x30, and 0: for the record of a crash.
+    pub fn registers(&self) -> &[u64; 32] {
+        &self.x
+    }
+
+    /// Its last exits, the oldest first.
+    pub fn exits(&self) -> impl Iterator<Item = Exit> {
+        self.ring.exits(self.cursor)
     }
 
     /// How many of its accesses were refused.

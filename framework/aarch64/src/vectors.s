@@ -51,6 +51,24 @@
     ldp     x27, x28, [sp, #216]
 .endm
 
+// Behind the instruction that trapped.
+.macro advance
+    mrs     x0, elr_el2
+    add     x0, x0, #4
+    msr     elr_el2, x0
+.endm
+
+// Back to the guest, unless something is left to do.
+.macro leave
+    ldr     x0, [sp, #{pending}]
+    cbnz    x0, work
+    restore
+    eret
+    // What follows is not speculated into (straight-line speculation).
+    dsb     nsh
+    isb
+.endm
+
 // A vector slot has room for 32 instructions; one that overflowed would move the
 // next one. `.org` refuses to go backwards.
 .macro slot table, at
@@ -83,17 +101,43 @@
     b       el2_fault
 .endm
 
-.macro synchronous table, at, decode
+// To what the exception class in w2 is for; x0, x1 and x3 as `trace` left them.
+.macro lower_sync
+    cmp     w2, #0x18                   // MSR, MRS or SYS from AArch64
+    b.hi    lower_abort
+    b.lo    lower_call
+    b       lower_register
+.endm
+
+// Puts the exit into the ring of the last ones: what it was, and where. The
+// cursor is the address of the oldest; clearing one bit takes it back to the start.
+// Leaves x0, and x3 = what is behind the cursor (`trace.rs`).
+// `what` is ESR_EL2, or nothing for an interrupt.
+.macro trace what
+    mrs     x4, elr_el2
+    ldp     x2, x3, [sp, #{cursor}]
+    stp     \what, x4, [x2], #16
+    and     x2, x2, #{wrap}
+    str     x2, [sp, #{cursor}]
+.endm
+
+.macro synchronous table, at, shared
     slot    \table, \at
     save
     mrs     x1, esr_el2
+    trace   x1
     lsr     w2, w1, #26
-    b       \decode
+.if \shared
+    b       shared_sync
+.else
+    lower_sync
+.endif
 .endm
 
 .macro interrupt table, at, version
     slot    \table, \at
     save
+    trace   xzr
     mov     x0, sp
     bl      exit_interrupt_\version
     tbnz    x0, #{held}, resume         // a guest will deactivate it itself
@@ -103,16 +147,16 @@
 .macro serror table, at
     slot    \table, \at
     save
-    spill
-    mov     x0, sp
-    bl      exit_serror
-    b       resume_all
+    mrs     x1, esr_el2
+    orr     x1, x1, #{serror}
+    trace   x1
+    b       lower_serror
 .endm
 
 // One table for each version of the GIC, so that no interrupt asks which it is; and
 // for a core that several vCPUs share, so that no other core's trap asks whether it is
 // one.
-.macro vectors name, version, decode
+.macro vectors name, version, shared
 .balign 2048
 .global \name
 \name:
@@ -127,13 +171,13 @@
     fatal       \name, 0x300, 6
     fatal       \name, 0x380, 7
     // From a guest in AArch64: IRQ and FIQ alike.
-    synchronous \name, 0x400, \decode
+    synchronous \name, 0x400, \shared
     interrupt   \name, 0x480, \version
     interrupt   \name, 0x500, \version
     serror      \name, 0x580
     // From a guest in AArch32: HCR_EL2.RW is set and EL0 may not enter it, or it
     // may: the same answers.
-    synchronous \name, 0x600, \decode
+    synchronous \name, 0x600, \shared
     interrupt   \name, 0x680, \version
     interrupt   \name, 0x700, \version
     serror      \name, 0x780
@@ -141,10 +185,10 @@
 .endm
 
 .section .text.vectors, "ax"
-    vectors vectors_v2, v2, lower_sync
-    vectors vectors_v3, v3, lower_sync
-    vectors shared_vectors_v2, v2, shared_sync
-    vectors shared_vectors_v3, v3, shared_sync
+    vectors vectors_v2, v2, 0
+    vectors vectors_v3, v3, 0
+    vectors shared_vectors_v2, v2, 1
+    vectors shared_vectors_v3, v3, 1
 
 // What a core that is shared wants to know of: WFI, and floating point whose values
 // are elsewhere. x1 = ESR_EL2, w2 = its exception class.
@@ -152,31 +196,27 @@ shared_sync:
     cmp     w2, #0x01                   // WFI; WFE does not trap
     b.eq    shared_wait
     cmp     w2, #0x07                   // floating point (CPTR_EL2.TFP)
-    b.ne    lower_sync
+    b.ne    1f
     mov     x0, sp
     bl      exit_floating_point
     b       resume
+1:  lower_sync
 shared_wait:
     mrs     x0, elr_el2
     add     x0, x0, #4
     msr     elr_el2, x0
     mov     x0, #{waits}
-    tbz     w1, #1, leave               // TI
+    tbz     w1, #1, leave_guest         // TI
     mov     x0, #1                      // WFIT: nobody keeps its deadline, so it is over
-    b       leave
+    b       leave_guest
 
-// x1 = ESR_EL2, w2 = its exception class.
-lower_sync:
-    cmp     w2, #0x24                   // Data Abort from a lower level
-    b.ne    2f
-    // One compare: 32-bit instruction, valid syndrome, no sign extension, no
-    // external abort, cache maintenance or stage 1 walk, translation fault.
-    mov     w2, #0x27bc
-    movk    w2, #0xff20, lsl #16
-    and     w2, w1, w2
-    mov     w3, #0x0004
-    movk    w3, #0x9300, lsl #16
-    cmp     w2, w3
+// x1 = ESR_EL2, x3 = the mask and what it leaves of such a syndrome (`trace.rs`).
+lower_abort:
+    // One compare: Data Abort from a lower level, 32-bit instruction, valid syndrome,
+    // no sign extension, no external abort, cache maintenance or stage 1 walk,
+    // translation fault.
+    and     w2, w1, w3
+    cmp     x2, x3, lsr #32
     b.ne    3f
     ubfx    w2, w1, #16, #5             // SRT
     sub     w3, w2, #19
@@ -190,21 +230,24 @@ lower_sync:
     ubfx    x2, x2, #16, #5
     str     x1, [sp, x2, lsl #3]
     str     xzr, [sp, #248]             // slot 31 is XZR's
-    b       advance
+    advance
+    leave
 store:
     bl      exit_write
     cbnz    x0, 4f
-    b       advance
+    advance
+    leave
 
-2:  cmp     w2, #0x16                   // HVC from AArch64
-    b.ne    6f
-    tst     w1, #0xffff                 // SMCCC calls have immediate 0 (DEN 0028 2.9)
+// x0 is still the guest's, x1 = ESR_EL2.
+lower_call:
+    mov     w3, #0x5a000000             // HVC from AArch64, and the immediate 0 that
+    cmp     w1, w3                      // SMCCC calls have (DEN 0028 2.9)
     b.ne    3f
     mov     x1, sp
     bl      exit_call
     cbnz    x0, 5f
     str     x1, [sp]
-    b       resume
+    leave
 
 3:  mov     x0, #0                      // all that is rare, not tried yet
 4:  spill                               // or refused, x0 = the status
@@ -219,8 +262,7 @@ store:
     str     x1, [sp]
     b       resume
 
-6:  cmp     w2, #0x18                   // MSR, MRS or SYS from AArch64
-    b.ne    3b
+lower_register:
     ubfx    w2, w1, #5, #5              // Rt
     sub     w3, w2, #19
     cmp     w3, #9
@@ -233,11 +275,19 @@ store:
     ubfx    x2, x2, #5, #5
     str     x1, [sp, x2, lsl #3]
     str     xzr, [sp, #248]
-    b       advance
+    advance
+    leave
 register_write:
     bl      exit_write_register
     cbnz    x0, 4b
-    b       advance
+    advance
+    leave
+
+lower_serror:
+    spill
+    mov     x0, sp
+    bl      exit_serror
+    b       resume_all
 
 // The same with x19-x28 in the frame, since one of them is the operand. What
 // writes leaves them as they are, so that only a load takes them back.
@@ -251,9 +301,7 @@ abort_spilled:
     ubfx    x2, x2, #16, #5
 loaded:
     str     x1, [sp, x2, lsl #3]
-    mrs     x0, elr_el2
-    add     x0, x0, #4
-    msr     elr_el2, x0
+    advance
 resume_all:
     unspill
     b       resume
@@ -279,24 +327,14 @@ interrupt_done_\version:
     interrupt_done v2
     interrupt_done v3
 
-advance:
-    mrs     x0, elr_el2
-    add     x0, x0, #4
-    msr     elr_el2, x0
 resume:
-    ldr     x0, [sp, #{pending}]
-    cbnz    x0, work
-    restore
-    eret
-    // What follows is not speculated into (straight-line speculation).
-    dsb     nsh
-    isb
+    leave
 
 work:
     mov     x0, sp
     bl      exit_work
     cbz     x0, resume
-leave:
+leave_guest:
     // Leave the guest: all of it goes to the frame, and the core's own stack
     // comes back where `enter_guest` left it.
     spill

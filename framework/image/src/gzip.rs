@@ -8,8 +8,9 @@ use crate::Refusal;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use crc::{CRC_32_ISO_HDLC, Crc};
+use crc::{CRC_32_ISO_HDLC, Crc, Digest};
 use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 /// The identification and the one method that there is (§2.3.1).
@@ -26,7 +27,7 @@ const NAME: u8 = 1 << 3;
 const COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0xe0;
 
-const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 const BROKEN: Refusal = broken("is a broken gzip file");
 const CUT: Refusal = broken("is a gzip file that is cut off");
@@ -67,13 +68,62 @@ pub(crate) fn length(file: &[u8]) -> Result<u64, Refusal> {
 /// The first `most` bytes, or all of them if there are fewer.
 pub(crate) fn head(file: &[u8], most: usize) -> Result<Vec<u8>, Refusal> {
     let mut head = Vec::with_capacity(most);
-    let stopped = inflate(deflated(file)?, |_, piece| {
+    let mut inflating = Inflating::new(deflated(file)?);
+    while head.len() < most && !inflating.ended {
+        let (_, piece) = inflating.step(usize::MAX)?;
         head.extend(piece.iter().take(most - head.len()));
-        if head.len() < most { Ok(()) } else { Err(()) }
-    });
-    match stopped {
-        Err(Stopped::Refused(refusal)) => Err(refusal),
-        _ => Ok(head),
+    }
+    Ok(head)
+}
+
+/// A file that is being unpacked, piece by piece, so that something else can be done
+/// between two.
+pub struct Unpacking<'a> {
+    inflating: Inflating<'a>,
+    digest: Digest<'static, u32>,
+    checksum: u32,
+    length: u64,
+}
+
+impl<'a> Unpacking<'a> {
+    /// `file` is one that [`inspect`](crate::inspect) found to be compressed.
+    ///
+    /// # Errors
+    /// The file is not sound.
+    pub fn new(file: &'a [u8]) -> Result<Self, Refusal> {
+        let (checksum, length) = trailer(file).ok_or(CUT)?;
+        let inflating = Inflating::new(deflated(file)?);
+        Ok(Self { inflating, digest: CRC.digest(), checksum, length: u64::from(length) })
+    }
+
+    /// The next piece, with its offset: what at most `input` more bytes of the file come
+    /// to, and up to 32 KiB. It can be empty. `None` behind the last one. Never more than
+    /// the length that the file says it has.
+    ///
+    /// # Errors
+    /// The file is not sound: of another length, or another checksum. What came before is
+    /// worthless.
+    pub fn next_piece(&mut self, input: usize) -> Result<Option<(u64, &[u8])>, Refusal> {
+        const LENGTH: Refusal = broken("is a gzip file of another length than it says");
+        if self.inflating.ended {
+            let digest = core::mem::replace(&mut self.digest, CRC.digest());
+            return match () {
+                () if self.inflating.input.len() != TRAILER => {
+                    Err(broken("is a gzip file with something behind its end"))
+                }
+                () if self.inflating.done != self.length => Err(LENGTH),
+                () if digest.finalize() != self.checksum => {
+                    Err(broken("is a gzip file with a wrong checksum"))
+                }
+                () => Ok(None),
+            };
+        }
+        let (offset, piece) = self.inflating.step(input)?;
+        if offset + piece.len() as u64 > self.length {
+            return Err(LENGTH);
+        }
+        self.digest.update(piece);
+        Ok(Some((offset, piece)))
     }
 }
 
@@ -88,30 +138,11 @@ pub fn unpack<E>(
     file: &[u8],
     mut take: impl FnMut(u64, &[u8]) -> Result<(), E>,
 ) -> Result<(), Stopped<E>> {
-    const LENGTH: Refusal = broken("is a gzip file of another length than it says");
-    let (checksum, length) = trailer(file).ok_or(CUT)?;
-    let (mut digest, mut done) = (CRC.digest(), 0);
-    let checked = |offset: u64, piece: &[u8]| {
-        done = offset + piece.len() as u64;
-        if done > u64::from(length) {
-            return Err(Stopped::Refused(LENGTH));
-        }
-        digest.update(piece);
-        take(offset, piece).map_err(Stopped::ByTaker)
-    };
-    let left = match inflate(deflated(file)?, checked) {
-        Ok(left) => left,
-        Err(Stopped::Refused(refusal)) => return Err(refusal.into()),
-        Err(Stopped::ByTaker(stopped)) => return Err(stopped),
-    };
-    match () {
-        () if left != TRAILER => Err(broken("is a gzip file with something behind its end").into()),
-        () if done != u64::from(length) => Err(LENGTH.into()),
-        () if digest.finalize() != checksum => {
-            Err(broken("is a gzip file with a wrong checksum").into())
-        }
-        () => Ok(()),
+    let mut unpacking = Unpacking::new(file)?;
+    while let Some((offset, piece)) = unpacking.next_piece(usize::MAX)? {
+        take(offset, piece).map_err(Stopped::ByTaker)?;
     }
+    Ok(())
 }
 
 /// Checksum and length, from the file's end.
@@ -141,29 +172,40 @@ fn deflated(file: &[u8]) -> Result<&[u8], Refusal> {
     if flags & HEADER_CRC != 0 { rest.get(2..).ok_or(CUT) } else { Ok(rest) }
 }
 
-/// Unpacks deflate's stream at the start of `input`; gives how many bytes follow
-/// it.
-fn inflate<E>(
-    mut input: &[u8],
-    mut take: impl FnMut(u64, &[u8]) -> Result<(), E>,
-) -> Result<usize, Stopped<E>> {
-    let mut state = Box::<DecompressorOxide>::default();
-    let mut window = vec![0; WINDOW];
-    let (mut at, mut done) = (0, 0);
-    loop {
-        let (status, read, written) = decompress(&mut state, input, &mut window, at, 0);
-        input = input.get(read..).unwrap_or_default();
-        let piece = window.get(at..at + written).unwrap_or_default();
-        if !piece.is_empty() {
-            take(done, piece).map_err(Stopped::ByTaker)?;
-        }
-        done += piece.len() as u64;
-        at = (at + written) % WINDOW;
+/// Deflate's stream at the start of `input`, being unpacked.
+struct Inflating<'a> {
+    /// What was not read yet; at the end, what follows the stream.
+    input: &'a [u8],
+    state: Box<DecompressorOxide>,
+    window: Vec<u8>,
+    /// How many bytes came out.
+    done: u64,
+    ended: bool,
+}
+
+impl<'a> Inflating<'a> {
+    fn new(input: &'a [u8]) -> Self {
+        Self { input, state: Box::default(), window: vec![0; WINDOW], done: 0, ended: false }
+    }
+
+    /// What at most `input` more bytes come to, and its offset.
+    fn step(&mut self, input: usize) -> Result<(u64, &[u8]), Refusal> {
+        let (given, more) = match self.input.get(..input) {
+            Some(given) => (given, TINFL_FLAG_HAS_MORE_INPUT),
+            None => (self.input, 0),
+        };
+        let (at, offset) = ((self.done % WINDOW as u64) as usize, self.done);
+        let (status, read, written) =
+            decompress(&mut self.state, given, &mut self.window, at, more);
+        self.input = self.input.get(read..).unwrap_or_default();
+        self.done += written as u64;
         match status {
-            TINFLStatus::Done => return Ok(input.len()),
+            TINFLStatus::Done => self.ended = true,
             TINFLStatus::HasMoreOutput if written > 0 => {}
-            TINFLStatus::FailedCannotMakeProgress => return Err(CUT.into()),
-            _ => return Err(BROKEN.into()),
+            TINFLStatus::NeedsMoreInput if read > 0 => {}
+            TINFLStatus::FailedCannotMakeProgress => return Err(CUT),
+            _ => return Err(BROKEN),
         }
+        Ok((offset, self.window.get(at..at + written).unwrap_or_default()))
     }
 }

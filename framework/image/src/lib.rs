@@ -18,7 +18,7 @@ mod gzip;
 mod linux;
 
 pub use executable::MAX_SEGMENTS;
-pub use gzip::{Stopped, unpack};
+pub use gzip::{Stopped, Unpacking, unpack};
 
 use alloc::vec::Vec;
 

@@ -11,7 +11,7 @@
 
 mod support;
 
-use evisor_image::{Image, Kind, MAX_SEGMENTS, Segment, Stopped, inspect, unpack};
+use evisor_image::{Image, Kind, MAX_SEGMENTS, Segment, Stopped, Unpacking, inspect, unpack};
 use support::{elf, gzip, gzip_with, linux, sound_elf};
 
 fn kind(file: &[u8]) -> Kind {
@@ -119,8 +119,28 @@ fn compressed_files_are_seen_through() {
     assert_eq!(kind(&gzip(&sound_elf())), kind(&sound_elf()));
 }
 
-/// Unpacks all of a file.
+/// Unpacks all of a file, for which it makes no difference how much at a time.
 fn unpacked(file: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let whole = unpacked_at_once(file);
+    for input in [1, 7, 64] {
+        assert_eq!(unpacked_in_pieces(file, input), whole);
+    }
+    whole
+}
+
+fn unpacked_in_pieces(file: &[u8], input: usize) -> Result<Vec<u8>, &'static str> {
+    let mut unpacking = Unpacking::new(file).map_err(|refusal| refusal.problem)?;
+    let mut bytes = Vec::new();
+    while let Some((offset, piece)) =
+        unpacking.next_piece(input).map_err(|refusal| refusal.problem)?
+    {
+        assert_eq!(offset, bytes.len() as u64);
+        bytes.extend(piece);
+    }
+    Ok(bytes)
+}
+
+fn unpacked_at_once(file: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut bytes = Vec::new();
     let taken = unpack(file, |offset, piece| {
         assert_eq!(offset, bytes.len() as u64);

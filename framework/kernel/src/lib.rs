@@ -25,6 +25,7 @@ mod host;
 mod memory;
 mod newc;
 mod passed;
+mod restarts;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use extents::subtract;
 pub use host::Host;
 pub use memory::{MemorySlot, Storage};
 pub use passed::{Passed, PassedInterrupt, PassedWindow};
+pub use restarts::Restarts;
 pub use shared::SharedCore;
 pub use timers::{MAX_CORES, Timers};
 pub use vm::{Attention, Entry, Next, Seat, Vm};

@@ -7,10 +7,9 @@ use alloc::vec::Vec;
 use evisor_aarch64::layout::SLICE;
 use evisor_aarch64::stage2::Stage2;
 use evisor_aarch64::vcpu::VcpuBlock;
-use evisor_aarch64::{Ram, granted, maintenance};
+use evisor_aarch64::{Ram, granted};
 use evisor_fdt::Tree;
-use evisor_image::{Refusal, Stopped, unpack};
-use evisor_kernel::{BoundVm, Bundle, Entry, Storage};
+use evisor_kernel::{BoundVm, Bundle, Storage};
 use evisor_manifest::{Deployment, VmPlan, guest_tree};
 use evisor_router::Space;
 
@@ -21,16 +20,16 @@ pub(crate) struct PlacedVm {
     pub memory: Vec<Ram>,
     pub stage2: Stage2,
     /// Its device tree.
-    tree: Vec<u8>,
+    pub tree: &'static [u8],
     /// Whether it ran: its memory holds what it wrote.
-    used: bool,
+    pub used: bool,
 }
 
 /// GICV's CPU interface as guests see it (IHI 0048B.b §5.5): two pages.
 const GICV_SIZE: u64 = 0x2000;
 
 /// Gives what serves all VMs its memory, and every VM its own, and builds the VMs'
-/// stage 2.
+/// stage 2; and says how many bytes are left.
 pub(crate) fn place(
     deployment: &'static Deployment,
     manifest: &Tree<'_>,
@@ -39,7 +38,7 @@ pub(crate) fn place(
     storage: &[Storage],
     bundle: &Bundle<'_>,
     mut free: Vec<Ram>,
-) -> Result<Vec<Placed>, Refused> {
+) -> Result<(Vec<Placed>, u64), Refused> {
     for own in storage {
         let content = own.image.as_deref().and_then(|name| bundle.file(name)).unwrap_or_default();
         let memory = take(&mut free, &own.path, own.size)?.give(content);
@@ -53,7 +52,7 @@ pub(crate) fn place(
         };
         placed.push(place_vm(plan, root, bound, tree, bundle, &mut free)?);
     }
-    Ok(placed)
+    Ok((placed, free.iter().map(Ram::size).sum()))
 }
 
 fn place_vm(
@@ -92,17 +91,20 @@ fn place_vm(
         let ram = ram.stand_behind(&mut stage2, behind.ipa, content.unwrap_or_default());
         behind.slot.fill(ram.map_err(tables)?);
     }
-    let vcpus = (0..)
+    let mut vcpus = (0..)
         .zip(&plan.cpus)
         .filter_map(|(n, cpu)| {
             let core = bound.vm.core_of(usize::from(n)) as u16;
             VcpuBlock::new(bound.vm.id, n, core, cpu.affinity, bound.space, root)
         })
         .collect::<Vec<_>>();
+    if plan.lives.refusal_is_fatal {
+        vcpus.iter_mut().for_each(VcpuBlock::crash_when_refused);
+    }
     for (index, vcpu) in vcpus.iter().enumerate() {
         bound.vm.connect(index, vcpu.attention());
     }
-    Ok((bound, PlacedVm { plan, memory, stage2, tree, used: false }, devices, vcpus))
+    Ok((bound, PlacedVm { plan, memory, stage2, tree: tree.leak(), used: false }, devices, vcpus))
 }
 
 /// Takes `size` bytes for the node at `path` out of the first range that has
@@ -119,94 +121,4 @@ fn take(free: &mut Vec<Ram>, path: &str, size: u64) -> Result<Ram, Refused> {
     })?;
     free.extend(rest);
     Ok(taken)
-}
-
-impl PlacedVm {
-    /// Puts everything into the VM's memory as it is at its start, and its objects
-    /// to their state after power-on. Its vCPUs are parked. Gives where the first
-    /// one starts.
-    pub fn fill(&mut self, bundle: &Bundle<'_>, bound: &BoundVm) -> Result<Entry, Refused> {
-        let plan = self.plan;
-        // What it left behind is not for whoever starts now. At its first start it
-        // left nothing, and nobody has had the memory since the board came up; but
-        // what it cannot write is zero, or what is put there.
-        let used = core::mem::replace(&mut self.used, true);
-        for (region, ram) in plan.memory.iter().zip(&mut self.memory) {
-            if used || !region.writable {
-                ram.zero(0, region.size).map_err(|error| refuse_for(&error))?;
-            }
-        }
-        self.put_image(bundle.file(&plan.image.file).unwrap_or_default())?;
-        for file in plan.initrd.iter().chain(&plan.files) {
-            self.put(file.ipa, bundle.file(&file.file).unwrap_or_default())?;
-        }
-        if let Some(place) = plan.device_tree {
-            let tree = core::mem::take(&mut self.tree);
-            let put = self.put(place.ipa, &tree);
-            self.tree = tree;
-            put?;
-        }
-        // At the first start too: flash shows its memory, which was placed since it was
-        // built, and a device of the board is as the firmware left it.
-        for object in &bound.objects {
-            object.with(&mut |object| object.reset());
-        }
-        maintenance::invalidate_instructions();
-        let x0 = plan.device_tree.map_or(0, |place| place.ipa);
-        Ok(Entry { pc: plan.image.entry_ipa, x0 })
-    }
-
-    fn put_image(&mut self, file: &[u8]) -> Result<(), Refused> {
-        let VmPlan { image, path, .. } = self.plan;
-        let put = match image.packed {
-            true => unpack(file, |offset, piece| self.put_piece(offset, piece)),
-            false => self.put_piece(0, file).map_err(Stopped::ByTaker),
-        };
-        put.map_err(|stopped| match stopped {
-            Stopped::ByTaker(refused) => refused,
-            Stopped::Refused(Refusal { problem, remedy }) => {
-                refuse(format_args!("{path}: evisor,image: \"{}\" {problem}; {remedy}", image.file))
-            }
-        })?;
-        for part in &image.parts {
-            let (ram, offset) = self.at(part.ipa)?;
-            ram.zero(offset + part.bytes, part.zeros).map_err(|error| refuse_for(&error))?;
-        }
-        Ok(())
-    }
-
-    /// Copies what is loaded of a piece of the image, from `offset` in it.
-    fn put_piece(&mut self, offset: u64, piece: &[u8]) -> Result<(), Refused> {
-        for part in &self.plan.image.parts {
-            // What the two have in common, in the part and in the piece.
-            let (skipped, from) =
-                (offset.saturating_sub(part.offset), part.offset.saturating_sub(offset));
-            let left = part.bytes.saturating_sub(skipped);
-            let bytes = piece.get(from as usize..).unwrap_or_default();
-            let bytes = bytes.get(..left as usize).unwrap_or(bytes);
-            if !bytes.is_empty() {
-                self.put(part.ipa + skipped, bytes)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies `bytes` to guest-physical `ipa`.
-    fn put(&mut self, ipa: u64, bytes: &[u8]) -> Result<(), Refused> {
-        let (ram, offset) = self.at(ipa)?;
-        ram.write(offset, bytes).map_err(|error| refuse_for(&error))
-    }
-
-    /// The memory at guest-physical `ipa`; the reader has checked that there is
-    /// some.
-    fn at(&mut self, ipa: u64) -> Result<(&mut Ram, u64), Refused> {
-        let regions = self.plan.memory.iter().zip(&mut self.memory);
-        let mut found = regions.filter_map(|(region, ram)| {
-            let offset = ipa.checked_sub(region.ipa)?;
-            (offset < region.size).then_some((ram, offset))
-        });
-        found
-            .next()
-            .ok_or_else(|| refuse(format_args!("{}: no memory at {ipa:#x}", self.plan.path)))
-    }
 }

@@ -1,27 +1,30 @@
 //! Running VMs on the cores, and carrying out what they ask for.
 
+use crate::crash::CrashRecord;
 use crate::devices::Devices;
+use crate::fill::{ALONE, Progress};
 use crate::host::tick;
+use crate::lives::{Lives, UNSTARTED};
 use crate::load::PlacedVm;
 use crate::report::{self, refuse_for};
 use crate::shared::Shared;
-use crate::start::{reset_board, stop};
+use crate::start::stop;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
-use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
-use evisor_contract::{Context, NotifyPort, Power, VcpuControl, VmEvent, Words, tag};
+use evisor_aarch64::{Crash, Kernel, Trap, gic, halt, set_kernel, timer};
+use evisor_contract::{Context, NotifyPort, Power, VcpuControl, Words, tag};
 use evisor_kernel::{Attention, BoundScheduler, BoundVm, Bundle, Next};
-use evisor_manifest::{Outcome, VmPlan};
+use evisor_manifest::VmPlan;
 use evisor_router::Space;
-use log::{error, info};
+use log::error;
 use spin::{Mutex, Once};
 
 /// All that runs, for every core to find.
 pub(crate) struct Running {
     root: &'static Space,
-    bundle: &'static Bundle<'static>,
+    pub bundle: &'static Bundle<'static>,
     pub vms: Vec<Held>,
     /// The cores that have several vCPUs.
     shared: Vec<Shared>,
@@ -31,6 +34,8 @@ pub(crate) struct Running {
     lost: bool,
     /// The INTID of the consoles' serial line.
     serial: Option<u32>,
+    /// How much memory of the board is nobody's, in bytes.
+    pub free: u64,
 }
 
 /// How long the consoles may take for what they keep: twice 4 KiB at 115200 baud.
@@ -40,14 +45,17 @@ const DRAIN_MILLISECONDS: u64 = 750;
 pub(crate) struct Held {
     pub bound: BoundVm,
     pub devices: Devices,
-    plan: &'static VmPlan,
+    pub plan: &'static VmPlan,
     pub stage2: Root,
     /// Its memory: for whoever makes a change while its vCPUs are parked.
-    placed: Mutex<PlacedVm>,
+    pub placed: Mutex<PlacedVm>,
     /// Its vCPUs, until the core of each takes its own.
     vcpus: Vec<Mutex<Option<VcpuBlock>>>,
     /// How it ended, once it is off for good.
     ended: Once<u8>,
+    pub lives: Lives,
+    /// Its last crash: for the monitor.
+    pub last_crash: Mutex<Option<CrashRecord>>,
 }
 
 static RUNNING: Once<Running> = Once::new();
@@ -65,7 +73,7 @@ impl Running {
     /// Has the consoles send what waits in them, if no VM but one is left: by what they
     /// do when the line has room. What is typed meanwhile is for nobody.
     #[cold]
-    fn drain(&self) {
+    pub fn drain(&self) {
         let line = report::board().zip(self.serial);
         let Some((board, intid)) = line.filter(|_| self.left.load(Ordering::SeqCst) <= 1) else {
             return;
@@ -84,7 +92,7 @@ impl Running {
 
     /// `held` is off for good. The last one ends all, with the first verdict that
     /// says that something went wrong.
-    fn ended(&self, held: &Held, verdict: u8) {
+    pub fn ended(&self, held: &Held, verdict: u8) {
         held.ended.call_once(|| verdict);
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.drain();
@@ -122,53 +130,61 @@ impl Kernel for Running {
         leaves
     }
 
-    fn crash(&self, vcpu: &mut Vcpu, crash: Crash) {
+    fn crash(&self, vcpu: &mut Vcpu, crash: Crash, trap: Trap) {
         let Some(held) = self.of(vcpu) else { return };
-        let (name, number) = (&held.plan.name, vcpu.context.vcpu());
-        let (x, elr, spsr) = vcpu.registers();
-        error!("{name}: vCPU {number} crashed: {crash}, at {elr:#x}, PSTATE {spsr:#x}");
-        for (number, value) in x.iter().take(31).enumerate() {
-            error!("{name}:   x{number} = {value:#x}");
-        }
+        held.record(vcpu, crash, trap);
         held.bound.vm.crashed();
-        vcpu.context.attention.fetch_or(Attention::LEAVE, core::sync::atomic::Ordering::Relaxed);
+        vcpu.context.attention.fetch_or(Attention::LEAVE, Ordering::Relaxed);
     }
 }
 
 /// A VM that was put together: what it is, where it is, what runs it.
 pub(crate) type Placed = (BoundVm, PlacedVm, Devices, Vec<VcpuBlock>);
 
+/// What does not belong to one VM.
+pub(crate) struct Around {
+    pub root: &'static Space,
+    pub bundle: &'static Bundle<'static>,
+    /// Some VMs were left out.
+    pub lost: bool,
+    /// The INTID of the consoles' serial line.
+    pub serial: Option<u32>,
+    /// How much memory of the board is nobody's, in bytes.
+    pub free: u64,
+    pub schedulers: Vec<BoundScheduler>,
+    /// What sets the cores' deadlines.
+    pub timers: &'static dyn NotifyPort,
+}
+
 /// Fills the VMs' memory, one after the other, and takes this core, the first, into
-/// its VM. `lost`: some VMs were left out. The other cores are brought there by `start_others`, which says whether they came.
-pub(crate) fn run(
-    root: &'static Space,
-    bundle: &'static Bundle<'static>,
-    vms: Vec<Placed>,
-    lost: bool,
-    serial: Option<u32>,
-    (schedulers, timers): (Vec<BoundScheduler>, &'static dyn NotifyPort),
-    start_others: impl FnOnce() -> bool,
-) -> ! {
+/// its VM. The other cores are brought there by `start_others`, which says whether they
+/// came.
+pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() -> bool) -> ! {
+    let Around { root, bundle, lost, serial, free, schedulers, timers } = around;
     let held = |(bound, placed, devices, vcpus): Placed| Held {
         bound,
         devices,
         plan: placed.plan,
+        lives: Lives::new(&placed.plan.lives),
         stage2: placed.stage2.root(),
         placed: Mutex::new(placed),
         vcpus: vcpus.into_iter().map(|vcpu| Mutex::new(Some(vcpu))).collect(),
         ended: Once::new(),
+        last_crash: Mutex::new(None),
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
     let schedulers = schedulers.into_iter();
     let shared = schedulers.filter_map(|one| Shared::new(one, timers, &vms)).collect();
-    let running = RUNNING.call_once(|| Running { root, bundle, vms, shared, left, lost, serial });
+    let running = Running { root, bundle, vms, shared, left, lost, serial, free };
+    let running = RUNNING.call_once(|| running);
     set_kernel(running);
     if !start_others() {
         stop(1);
     }
     for held in &running.vms {
         held.start(running);
+        held.finish(running);
     }
     run_core(0)
 }
@@ -212,20 +228,21 @@ pub(crate) fn run_core(core: usize) -> ! {
             Next::Change(event) => {
                 held.bound.settle(&mut block.vcpu().context);
                 held.change(running, event);
+                held.finish(running);
             }
         }
     }
 }
 
-/// The verdict of a VM that crashed and stays down, whatever it said before.
-const CRASHED: u8 = 102;
-/// The verdict of one that was left out, or whose memory could not be filled.
-const UNSTARTED: u8 = 1;
-
 impl Held {
     /// Its vCPU `index`, for its core.
     pub fn take(&self, index: usize) -> Option<VcpuBlock> {
         self.vcpus.get(index).and_then(|vcpu| vcpu.lock().take())
+    }
+
+    /// Does all of the change that was begun: this core has nothing else to do.
+    fn finish(&self, running: &Running) {
+        while self.go_on(running, ALONE) == Progress::More {}
     }
 
     /// This core's own interrupts: nothing is left of them, and they may come.
@@ -234,51 +251,5 @@ impl Held {
             gic::clear(intid as usize);
             gic::enable(intid as usize, false);
         }
-    }
-
-    /// Fills its memory and starts its first vCPU. All are parked.
-    fn start(&self, running: &Running) {
-        match self.placed.lock().fill(running.bundle, &self.bound) {
-            Ok(entry) => {
-                let began = timer::nanoseconds(self.bound.vm.offset());
-                let name = &self.plan.name;
-                info!("{name}: starts; its time is the machine's less {began} ns");
-                self.devices.starts();
-                self.bound.vm.changed(Some(entry));
-            }
-            // Why was said there.
-            Err(_) => running.ended(self, UNSTARTED),
-        }
-    }
-
-    /// Makes the change that it asked for. All its vCPUs are parked.
-    pub fn change(&self, running: &Running, event: VmEvent) {
-        let (name, vm) = (&self.plan.name, self.bound.vm);
-        self.devices.quiet();
-        let crashed = vm.take_crash();
-        let outcome = match event {
-            _ if crashed => self.plan.on_crash,
-            VmEvent::Reset => self.plan.on_reset,
-            VmEvent::Off | VmEvent::Verdict(_) => Outcome::Stop,
-        };
-        let why = if crashed { " after its crash" } else { "" };
-        match outcome {
-            Outcome::Restart => {
-                info!("{name}: restarts{why}");
-                return self.start(running);
-            }
-            Outcome::ResetBoard => {
-                running.drain();
-                info!("{name}: resets the board{why}");
-                reset_board();
-                error!("the board cannot be reset");
-            }
-            Outcome::Stop => {}
-        }
-        let verdict = if crashed { CRASHED } else { vm.verdict() };
-        running.drain();
-        info!("{name}: off, verdict {verdict}");
-        vm.changed(None);
-        running.ended(self, verdict);
     }
 }

@@ -5,6 +5,7 @@
 //! put here when it is to run, or to be started or changed; so nothing is switched while
 //! one alone has something to do.
 
+use crate::fill::Progress;
 use crate::host::tick;
 use crate::run::{Held, Running};
 use alloc::boxed::Box;
@@ -13,7 +14,7 @@ use core::sync::atomic::Ordering;
 use evisor_aarch64::switch::Switch;
 use evisor_aarch64::vcpu::VcpuBlock;
 use evisor_aarch64::{Kernel, timer};
-use evisor_contract::{NotifyPort, Power, VcpuControl, Words};
+use evisor_contract::{Choice, NotifyPort, Power, VcpuControl, Words};
 use evisor_kernel::{Attention, BoundScheduler, Entry, Next, Seat, SharedCore, Vm};
 
 /// A core that is shared, as it was built.
@@ -68,7 +69,8 @@ impl Shared {
         }
         let last = members.iter().map(|member| member.group).collect();
         let (first, armed) = (u64::MAX, u64::MAX);
-        Core { running, shared: self, switch, members, here: 0, last, first, armed }.run()
+        let changes = Vec::with_capacity(members.len());
+        Core { running, shared: self, switch, members, here: 0, last, first, armed, changes }.run()
     }
 }
 
@@ -130,7 +132,14 @@ struct Core<'a> {
     first: u64,
     /// What the core's own deadline was set to.
     armed: u64,
+    /// The VMs whose change this core has in hand.
+    changes: Vec<&'a Held>,
 }
+
+/// How much memory a slice of a change zeroes or copies.
+const SLICE: u64 = 64 << 10;
+/// How long the others run after a slice, if they can, in times that it took.
+const OTHERS: u64 = 3;
 
 impl Core<'_> {
     fn run(mut self) -> ! {
@@ -139,7 +148,10 @@ impl Core<'_> {
             if self.shared.state.is_roused() || self.first <= now {
                 self.look(now);
             }
-            let choice = self.shared.scheduler.port.choose(now);
+            let mut choice = self.shared.scheduler.port.choose(now);
+            if !self.changes.is_empty() {
+                choice.until = self.change(choice, now);
+            }
             now = match choice.member {
                 Some(member) => {
                     self.put_here(member);
@@ -192,6 +204,21 @@ impl Core<'_> {
                 self.running.attend(member.block.vcpu(), Attention::REFRESH);
             }
         }
+    }
+
+    /// Does a slice of a VM's change. Gives when to come back, at the latest.
+    #[cold]
+    #[inline(never)]
+    fn change(&mut self, choice: Choice, now: u64) -> u64 {
+        if let Some(held) = self.changes.last()
+            && held.go_on(self.running, SLICE) == Progress::Done
+        {
+            self.changes.pop();
+        }
+        let end = timer::now();
+        // Nobody to run: at once, when interrupts were looked at.
+        let others = choice.member.map_or(0, |_| OTHERS * end.wrapping_sub(now));
+        choice.until.min(end.saturating_add(others))
     }
 
     /// Puts `member` here.
@@ -277,8 +304,10 @@ impl Core<'_> {
                     return self.shared.scheduler.port.sleep(n, now);
                 }
                 Next::Change(event) => {
-                    member.held.bound.settle(&mut member.block.vcpu().context);
-                    return member.held.change(self.running, event);
+                    let held = member.held;
+                    held.bound.settle(&mut member.block.vcpu().context);
+                    held.change(self.running, event);
+                    return self.changes.push(held);
                 }
             }
         }

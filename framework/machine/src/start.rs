@@ -3,6 +3,7 @@
 use crate::board::{BOARDS, Board};
 use crate::host::Machine;
 use crate::report::{Refused, refuse, refuse_for};
+use crate::run::Around;
 use crate::{card, load, report, run};
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -104,7 +105,7 @@ fn deploy(
     let deployment = &*Box::leak(Box::new(read(manifest, &around)?));
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
-    let vms =
+    let (vms, free) =
         load::place(deployment, manifest, bound.root, bound.vms, &bound.storage, bundle, memory)?;
     if let Some(intid) = serial {
         report::consoles_come_with(intid);
@@ -114,8 +115,16 @@ fn deploy(
     }
     let used =
         deployment.vms.iter().flat_map(|vm| &vm.cpus).fold(0, |all, cpu| all | 1 << cpu.core);
-    let schedulers = (bound.schedulers, bound.timers);
-    run::run(bound.root, bundle, vms, !lost.is_empty(), serial, schedulers, || {
+    let around = Around {
+        root: bound.root,
+        bundle,
+        lost: !lost.is_empty(),
+        serial,
+        free,
+        schedulers: bound.schedulers,
+        timers: bound.timers,
+    };
+    run::run(around, vms, || {
         let others = cores.iter().enumerate().skip(1).filter(|(core, _)| used >> core & 1 != 0);
         let lost = others.filter(|&(core, &affinity)| !start_core(board, core, affinity));
         lost.count() == 0

@@ -21,6 +21,7 @@ mod guest_tree;
 mod host_device;
 mod image;
 mod interrupts;
+mod lives;
 mod matching;
 mod objects;
 mod plan;
@@ -38,8 +39,8 @@ pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
-    BlockPlan, CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, MemoryPlan, ObjectPlan, Outcome,
-    PartPlan, SchedulerPlan, TreePlan, VmPlan, WindowPlan,
+    BlockPlan, CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, LivesPlan, MemoryPlan,
+    ObjectPlan, Outcome, PartPlan, RestartLimit, SchedulerPlan, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};

@@ -53,13 +53,33 @@ pub struct VmPlan {
     pub device_tree: Option<TreePlan>,
     /// What the manifest says in `bootargs`; it also is in the guest's tree.
     pub bootargs: String,
-    /// What follows when a vCPU does what it must not.
-    pub on_crash: Outcome,
-    /// What follows when it asks for a reset.
-    pub on_reset: Outcome,
+    /// What follows when it crashes or resets.
+    pub lives: LivesPlan,
     /// Its objects: interrupt controllers first, then in the order of the
     /// manifest.
     pub objects: Vec<ObjectPlan>,
+}
+
+/// What ends a VM's life, and what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LivesPlan {
+    /// What follows when a vCPU does what it must not.
+    pub on_crash: Outcome,
+    /// What follows when it asks for a reset, or its watchdog does.
+    pub on_reset: Outcome,
+    /// An access or an instruction that is refused is a crash.
+    pub refusal_is_fatal: bool,
+    /// How often it restarts, after a crash or a reset.
+    pub restart_limit: Option<RestartLimit>,
+}
+
+/// At most so many restarts in so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartLimit {
+    /// How many; at least one.
+    pub restarts: u32,
+    /// In how many seconds; at least one.
+    pub seconds: u32,
 }
 
 /// What becomes of a VM.

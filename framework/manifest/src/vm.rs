@@ -4,10 +4,10 @@ use crate::blocks::{self, Served};
 use crate::error::Faults;
 use crate::interrupts::Lines;
 use crate::objects::{self, Contents, Found};
-use crate::plan::{ObjectPlan, Outcome, VmPlan};
+use crate::plan::{ObjectPlan, VmPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{chosen, cpus, host_device, image, words};
+use crate::{chosen, cpus, host_device, image, lives, words};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use evisor_fdt::Node;
 /// What a console's node is compatible with.
 const CONSOLE: &str = "evisor,console";
 
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 15] = [
     words::IMAGE,
     words::LOAD_ADDRESS,
     words::ENTRY_ADDRESS,
@@ -26,6 +26,8 @@ const WORDS: [&str; 13] = [
     words::CONSOLE,
     words::ON_CRASH,
     words::ON_RESET,
+    words::ON_REFUSED,
+    words::RESTART_LIMIT,
     words::CORES,
     words::PRIORITY,
     words::BUDGET,
@@ -51,6 +53,7 @@ pub(crate) fn read<'t>(
     let objects = objects(faults, around, served, vm, contents, &mut space, vcpus);
     space.check_overlaps(faults);
     let boot = image::place(faults, around.files, vm, &memory, &nodes, &objects);
+    let lives = lives::read(faults, vm);
     VmPlan {
         name: vm.name().to_string(),
         path: vm.path(),
@@ -61,8 +64,7 @@ pub(crate) fn read<'t>(
         files: boot.files,
         device_tree: boot.device_tree,
         bootargs: chosen::read(faults, vm),
-        on_crash: outcome(faults, vm, words::ON_CRASH, Outcome::Stop),
-        on_reset: outcome(faults, vm, words::ON_RESET, Outcome::Restart),
+        lives,
         objects,
     }
 }
@@ -152,18 +154,4 @@ fn named_console<'t>(faults: &Faults, consoles: &Served<'t>, holder: Node<'t>) -
         faults.property(holder, words::CONSOLE, message, "point it at an \"evisor,console\"");
     }
     found.map(|(index, _)| *index)
-}
-
-fn outcome(faults: &Faults, vm: Node<'_>, name: &str, default: Outcome) -> Outcome {
-    match words::string(faults, vm, name) {
-        None => default,
-        Some("stop") => Outcome::Stop,
-        Some("restart") => Outcome::Restart,
-        Some("reset-board") => Outcome::ResetBoard,
-        Some(other) => {
-            let message = format!("\"{other}\" is not known here");
-            faults.property(vm, name, message, "write \"stop\", \"restart\" or \"reset-board\"");
-            default
-        }
-    }
 }

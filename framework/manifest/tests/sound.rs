@@ -14,8 +14,8 @@ mod support;
 use evisor_contract::Rights;
 use evisor_fdt::{Aligned, Tree};
 use evisor_manifest::{
-    Deployment, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan, ManifestError, Outcome,
-    Surroundings, guest_tree, read,
+    Deployment, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan, LivesPlan,
+    ManifestError, Outcome, Surroundings, guest_tree, read,
 };
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ fn summary(deployment: &Deployment) -> String {
         writeln!(text, "root {} by {}", object.path, object.declaration.name).unwrap();
     }
     for vm in &deployment.vms {
-        writeln!(text, "vm {} crash {:?} reset {:?}", vm.name, vm.on_crash, vm.on_reset).unwrap();
+        writeln!(text, "vm {} {:?}", vm.name, vm.lives).unwrap();
         writeln!(text, "  {:x?}\n  {:x?}", vm.image, vm.initrd).unwrap();
         writeln!(text, "  {:x?}, bootargs {:?}", vm.device_tree, vm.bootargs).unwrap();
         for cpu in &vm.cpus {
@@ -187,7 +187,13 @@ fn a_fragment_can_be_included_twice() {
 fn defaults_are_these() {
     let deployment = deployment(&compiled(&deployments().join("linux.dts")));
     let vm = &deployment.vms[0];
-    assert_eq!((vm.on_crash, vm.on_reset), (Outcome::Stop, Outcome::Restart));
+    let lives = LivesPlan {
+        on_crash: Outcome::Stop,
+        on_reset: Outcome::Restart,
+        refusal_is_fatal: false,
+        restart_limit: None,
+    };
+    assert_eq!(vm.lives, lives);
     let rights = Rights::all().difference(Rights::GRANT);
     assert!(vm.objects.iter().all(|object| object.rights == rights));
 }

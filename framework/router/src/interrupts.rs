@@ -70,6 +70,12 @@ impl Interrupts {
         }
     }
 
+    /// How often its capabilities were used.
+    pub(crate) fn uses(&self) -> u64 {
+        let routes = self.private.iter().chain(&self.shared);
+        routes.map(|route| route.capability.hits()).fold(0, u64::wrapping_add)
+    }
+
     pub(crate) fn quarantine(&self, port: *const ()) {
         for route in self.private.iter().chain(&self.shared) {
             if core::ptr::addr_eq(route.capability.port(), port) {

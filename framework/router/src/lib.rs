@@ -35,5 +35,5 @@ pub use deliver::{Delivery, deliver};
 pub use gate::Gate;
 pub use interrupts::{INTIDS, Interrupts, InterruptsBuilder};
 pub use invoke::{call, read, read_register, write, write_register};
-pub use space::{Caches, Space, SpaceBuilder};
+pub use space::{Caches, Space, SpaceBuilder, Uses};
 pub use table::{Overlap, Route, Table, TableBuilder};

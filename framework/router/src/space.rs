@@ -29,6 +29,30 @@ impl Space {
         self.calls.quarantine(port);
         self.interrupts.quarantine(port);
     }
+
+    /// How often its capabilities were used.
+    pub fn uses(&self) -> Uses {
+        Uses {
+            accesses: self.mmio.uses(),
+            registers: self.registers.uses(),
+            calls: self.calls.uses(),
+            interrupts: self.interrupts.uses(),
+        }
+    }
+}
+
+/// How often the capabilities of a space were used: what its holder's exits were for, but
+/// those that led nowhere. Two cores that use one at once may lose a count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Loads and stores.
+    pub accesses: u64,
+    /// Reads and writes of system registers.
+    pub registers: u64,
+    /// SMCCC calls.
+    pub calls: u64,
+    /// Physical interrupts that were its own.
+    pub interrupts: u64,
 }
 
 /// A space being put together.

@@ -63,6 +63,11 @@ impl<P: ?Sized> Table<P> {
         self.routes.iter().filter(|route| !route.capability.rights().is_empty())
     }
 
+    /// How often its capabilities were used.
+    pub(crate) fn uses(&self) -> u64 {
+        self.routes.iter().map(|route| route.capability.hits()).fold(0, u64::wrapping_add)
+    }
+
     /// Takes every right to the object at `port` away.
     #[inline(never)]
     pub(crate) fn quarantine(&self, port: *const ()) {

@@ -7,8 +7,8 @@ use evisor_contract::{
     Registers, Reply, Rights, Width,
 };
 use evisor_router::{
-    Cache, Caches, Delivery, SpaceBuilder, TableBuilder, call, deliver, read, read_register, write,
-    write_register,
+    Cache, Caches, Delivery, SpaceBuilder, TableBuilder, Uses, call, deliver, read, read_register,
+    write, write_register,
 };
 use proptest::prelude::*;
 
@@ -178,6 +178,8 @@ fn a_space_leads_to_each_facet_and_quarantine_ends_it() {
     assert_eq!(space.interrupts.notify_private(28, cx), Reply::ABSENT);
     assert_eq!(space.interrupts.notify_private(29, cx), Reply::ABSENT);
     assert_eq!(space.interrupts.notify_shared(5000, cx), Reply::ABSENT);
+    let uses = Uses { accesses: 0, registers: 1, calls: 1, interrupts: 1 };
+    assert_eq!(space.uses(), uses, "what led nowhere is not counted");
 
     space.quarantine(std::ptr::from_ref(parts.notify.unwrap()).cast());
     assert_eq!(call(&mut caches.calls, 0x8400_0001, &mut registers, cx), Reply::ABSENT);

@@ -43,7 +43,7 @@ pub struct Bench {
     #[arg(default_value = MANIFEST)]
     manifest: PathBuf,
     /// The board. On raspi4 the counter ticks once in 16 instructions, so that what is
-    /// measured from one deadline (vtimer, wfi_wake) comes out up to 16 low
+    /// measured from one deadline (vtimer, wfi_wake), or between two reads of it (eoi), comes out up to 16 off
     #[arg(long, value_enum, default_value_t = Board::QemuVirt, conflicts_with = "linux")]
     board: Board,
     /// Version of the interrupt controller

@@ -32,6 +32,7 @@ mod include;
 mod initramfs;
 mod kernel8;
 mod linux;
+mod lives;
 mod machine;
 mod manifest;
 mod minimal;

@@ -4,11 +4,11 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::say;
-use crate::{boots, card_cases, faults, fuzz, mutants, outside, steps, torture};
+use crate::{boots, card_cases, faults, fuzz, lives, mutants, outside, steps, torture};
 
 type Step = (&'static str, &'static str, fn(&Test, &mut Count) -> Result<()>);
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     ("format", "the source is formatted", |_, count| steps::format(count)),
     ("lint", "clippy has nothing to say", |_, count| steps::lint(count)),
     ("host", "the tests that run on this machine", |_, count| steps::host(count)),
@@ -16,6 +16,7 @@ const STEPS: [Step; 15] = [
     ("check", "each broken manifest gives its one error", |_, count| steps::check(count)),
     ("sdcard", "cards are what others' programs read", |_, count| card_cases::step(count)),
     ("system", "real guests, driven through their consoles", |_, count| steps::system(count)),
+    ("lives", "guests crashed in every way beside another one", |_, count| lives::cases(count)),
     ("raspi4", "the same on a Raspberry Pi 4, whatever its tree says", |_, count| {
         steps::raspi4(count)
     }),
@@ -36,7 +37,7 @@ const STEPS: [Step; 15] = [
 
 #[derive(Args)]
 pub struct Test {
-    /// Only these steps: format, lint, host, build, check, sdcard, system, raspi4, boots,
+    /// Only these steps: format, lint, host, build, check, sdcard, system, lives, raspi4, boots,
     /// torture, faults, mutants, outside, fuzz, budgets
     #[arg(value_name = "STEP", value_parser = STEPS.map(|(name, ..)| name))]
     steps: Vec<String>,

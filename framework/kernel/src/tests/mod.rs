@@ -4,6 +4,7 @@ mod bundle;
 mod lines;
 mod passed;
 mod pins;
+mod restarts;
 mod shared;
 mod timers;
 mod vm;

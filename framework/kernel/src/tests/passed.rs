@@ -10,8 +10,8 @@ use evisor_contract::{
     Status, Width, Words,
 };
 use evisor_manifest::{
-    Deployment, HostDevicePlan, HostInterrupt, HostWindowPlan, ImagePlan, LinePlan, ManifestError,
-    ObjectPlan, Outcome, VmPlan, WindowPlan,
+    Deployment, HostDevicePlan, HostInterrupt, HostWindowPlan, ImagePlan, LinePlan, LivesPlan,
+    ManifestError, ObjectPlan, Outcome, VmPlan, WindowPlan,
 };
 use spin::Mutex;
 
@@ -122,8 +122,12 @@ pub fn vm(name: &str, objects: Vec<ObjectPlan>) -> VmPlan {
         files: Vec::new(),
         device_tree: None,
         bootargs: String::new(),
-        on_crash: Outcome::Stop,
-        on_reset: Outcome::Stop,
+        lives: LivesPlan {
+            on_crash: Outcome::Stop,
+            on_reset: Outcome::Stop,
+            refusal_is_fatal: false,
+            restart_limit: None,
+        },
         objects,
     }
 }

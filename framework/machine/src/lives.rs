@@ -1,0 +1,157 @@
+//! The lives of VMs: starting, and what follows when one asks for a change or
+//! crashes.
+//!
+//! A change takes memory to be scrubbed or filled, GiBs perhaps. So it is a job that
+//! [`Held::change`] begins and [`Held::go_on`] does, slice by slice.
+
+use crate::fill::{Job, Progress};
+use crate::report::Refused;
+use crate::run::{Held, Running};
+use crate::start::reset_board;
+use core::sync::atomic::{AtomicU64, Ordering};
+use evisor_aarch64::{heap, timer};
+use evisor_contract::VmEvent;
+use evisor_kernel::Restarts;
+use evisor_manifest::{LivesPlan, Outcome};
+use log::{error, info};
+use spin::Mutex;
+
+/// The verdict of a VM that crashed and stays down, or started anew too often, whatever
+/// it said before.
+const CRASHED: u8 = 102;
+/// The verdict of one that was left out, or whose memory could not be filled.
+pub(crate) const UNSTARTED: u8 = 1;
+
+/// Where a VM is in its lives.
+pub(crate) struct Lives {
+    /// How often it may restart.
+    limit: Mutex<Restarts>,
+    /// How often it did.
+    restarts: AtomicU64,
+    /// What EL2's heap had free when it first started, in bytes.
+    free: AtomicU64,
+    /// The change that is under way.
+    change: Mutex<Option<Change>>,
+}
+
+/// A change that is under way.
+struct Change {
+    job: Job,
+    /// What follows the job: a start, or the end with a verdict.
+    then: Option<u8>,
+}
+
+impl Lives {
+    pub fn new(plan: &LivesPlan) -> Self {
+        Self {
+            limit: Mutex::new(Restarts::new(plan.restart_limit)),
+            restarts: AtomicU64::new(0),
+            free: AtomicU64::new(0),
+            change: Mutex::new(None),
+        }
+    }
+}
+
+impl Held {
+    /// Begins to fill its memory, for its first vCPU to start. All are parked.
+    pub fn start(&self, running: &Running) {
+        let job = Job::fill(&mut self.placed.lock(), running.bundle);
+        match job {
+            Ok(job) => self.begin(Change { job, then: None }),
+            // Why was said there.
+            Err(Refused) => running.ended(self, UNSTARTED),
+        }
+    }
+
+    fn begin(&self, change: Change) {
+        *self.lives.change.lock() = Some(change);
+    }
+
+    /// Does a slice of the change that was begun, of at most `bytes` of memory.
+    pub fn go_on(&self, running: &Running, bytes: u64) -> Progress {
+        let mut slot = self.lives.change.lock();
+        let Some(Change { job, then }) = &mut *slot else { return Progress::Done };
+        let then = *then;
+        let progress = job.step(&mut self.placed.lock(), bytes);
+        if let Ok(Progress::More) = progress {
+            return Progress::More;
+        }
+        *slot = None;
+        drop(slot);
+        match (progress, then) {
+            (Ok(_), None) => self.begins_to_run(),
+            (Ok(_), Some(verdict)) => self.ends(running, verdict),
+            (Err(Refused), _) => running.ended(self, UNSTARTED),
+        }
+        Progress::Done
+    }
+
+    fn begins_to_run(&self) {
+        let entry = self.placed.lock().ready(&self.bound);
+        let began = timer::nanoseconds(self.bound.vm.offset());
+        let name = &self.plan.name;
+        info!("{name}: starts; its time is the machine's less {began} ns");
+        let first = self.lives.restarts.load(Ordering::Relaxed) == 0;
+        if first {
+            self.lives.free.store(heap::free(), Ordering::Relaxed);
+        }
+        self.devices.starts();
+        self.bound.vm.changed(Some(entry));
+    }
+
+    /// It is off for good, and nothing is left of it.
+    fn ends(&self, running: &Running, verdict: u8) {
+        let name = &self.plan.name;
+        let restarts = self.lives.restarts.load(Ordering::Relaxed);
+        if restarts > 0 {
+            let (heap, before) = (heap::free(), self.lives.free.load(Ordering::Relaxed));
+            let ram = running.free;
+            info!(
+                "{name}: restarted {restarts} times; free before: heap {before}, RAM {ram}; now: heap {heap}, RAM {ram}"
+            );
+        }
+        running.ended(self, verdict);
+    }
+
+    /// Begins the change that it asked for. All its vCPUs are parked.
+    pub fn change(&self, running: &Running, event: VmEvent) {
+        let (name, vm) = (&self.plan.name, self.bound.vm);
+        self.devices.quiet();
+        let crashed = vm.take_crash();
+        let why = if crashed { " after its crash" } else { "" };
+        let outcome = match event {
+            _ if crashed => self.plan.lives.on_crash,
+            VmEvent::Reset => self.plan.lives.on_reset,
+            VmEvent::Off | VmEvent::Verdict(_) => Outcome::Stop,
+        };
+        let mut verdict = if crashed { CRASHED } else { vm.verdict() };
+        match outcome {
+            Outcome::Restart if self.may_restart() => {
+                info!("{name}: restarts{why}");
+                return self.start(running);
+            }
+            Outcome::Restart => {
+                error!("{name}: restarted too often, and stays down{why}");
+                verdict = CRASHED;
+            }
+            Outcome::ResetBoard => {
+                running.drain();
+                info!("{name}: resets the board{why}");
+                reset_board();
+                error!("the board cannot be reset");
+            }
+            Outcome::Stop => {}
+        }
+        running.drain();
+        info!("{name}: off, verdict {verdict}");
+        vm.changed(None);
+        let job = Job::scrub(&mut self.placed.lock());
+        self.begin(Change { job, then: Some(verdict) });
+    }
+
+    fn may_restart(&self) -> bool {
+        let may = self.lives.limit.lock().allow(timer::now(), timer::frequency());
+        self.lives.restarts.fetch_add(u64::from(may), Ordering::Relaxed);
+        may
+    }
+}
