@@ -13,7 +13,6 @@ extern crate alloc;
 mod tests;
 
 use alloc::format;
-use alloc::vec::Vec;
 use evisor_contract::{
     BuildError, Choice, Grants, Needs, Node, Object, Parts, Scheduler, component,
 };
@@ -34,24 +33,19 @@ const LEAST: u32 = 100;
 /// So many are looked through in bounded time.
 const MOST: usize = 64;
 
-/// A vCPU.
-#[derive(Clone, Copy, Default)]
-struct Member {
-    awake: bool,
-    /// Of those awake, the one with the lowest goes first.
-    turn: u64,
+struct RoundRobin {
+    /// Bit n: member n is awake.
+    awake: u64,
+    /// Who was chosen last.
+    last: u32,
+    /// When its slice ends; `u64::MAX` while nobody else waits.
+    end: u64,
+    /// How long a slice is, in counts.
+    slice: u64,
 }
 
-struct RoundRobin {
-    members: Vec<Member>,
-    /// In counts.
-    slice: u64,
-    /// The turn that nobody has yet.
-    next: u64,
-    chosen: Option<usize>,
-    /// Since when it runs with another one waiting.
-    began: Option<u64>,
-}
+/// Behind this one comes the first.
+const LAST: u32 = MOST as u32 - 1;
 
 fn build(node: &Node<'_>, grants: &dyn Grants) -> Result<RoundRobin, BuildError> {
     let micros = node.cell(SLICE)?.unwrap_or(USUAL);
@@ -65,55 +59,45 @@ fn build(node: &Node<'_>, grants: &dyn Grants) -> Result<RoundRobin, BuildError>
         return Err(BuildError::property("evisor,cores", problem, "spread them over more cores"));
     }
     let slice = u64::from(micros).saturating_mul(grants.clock().frequency()) / 1_000_000;
-    let members = (0..count).map(|_| Member::default()).collect();
-    Ok(RoundRobin { members, slice: slice.max(1), next: 0, chosen: None, began: None })
+    Ok(RoundRobin { awake: 0, last: LAST, end: u64::MAX, slice: slice.max(1) })
 }
 
 impl Object for RoundRobin {
     fn reset(&mut self) {
-        self.members.fill(Member::default());
-        (self.next, self.chosen, self.began) = (0, None, None);
+        *self = Self { awake: 0, last: LAST, end: u64::MAX, slice: self.slice };
     }
 }
 
 impl Scheduler for RoundRobin {
     fn wake(&mut self, member: usize, _now: u64) {
-        if self.members.get(member).is_some_and(|member| !member.awake) {
-            self.queue(member);
-        }
+        self.awake |= bit(member);
     }
 
     fn sleep(&mut self, member: usize, _now: u64) {
-        if let Some(member) = self.members.get_mut(member) {
-            member.awake = false;
-        }
+        self.awake &= !bit(member);
     }
 
     fn choose(&mut self, now: u64) -> Choice {
-        let end = self.began.map(|began| began.saturating_add(self.slice));
-        if let Some(chosen) = self.chosen.filter(|_| end.is_some_and(|end| end <= now)) {
-            if self.members.get(chosen).is_some_and(|member| member.awake) {
-                self.queue(chosen);
-            }
-            self.began = None;
+        if self.awake == 0 {
+            self.end = u64::MAX;
+            return Choice { member: None, until: u64::MAX };
         }
-        let awake = || self.members.iter().enumerate().filter(|(_, member)| member.awake);
-        let first = awake().min_by_key(|(_, member)| member.turn).map(|(index, _)| index);
-        let alone = awake().nth(1).is_none();
-        let goes_on = first == self.chosen;
-        self.began = self.began.filter(|_| goes_on).or(Some(now)).filter(|_| !alone);
-        self.chosen = first;
-        let until = self.began.map_or(u64::MAX, |began| began.saturating_add(self.slice));
-        Choice { member: first, until }
+        if self.awake >> self.last & 1 == 0 || self.end <= now {
+            let next = (self.last + 1) % MOST as u32;
+            let behind = self.awake.rotate_right(next).trailing_zeros();
+            self.last = (next + behind) % MOST as u32;
+            self.end = u64::MAX;
+        }
+        if self.awake.is_power_of_two() {
+            self.end = u64::MAX;
+        } else if self.end == u64::MAX {
+            self.end = now.saturating_add(self.slice);
+        }
+        Choice { member: Some(self.last as usize), until: self.end }
     }
 }
 
-impl RoundRobin {
-    /// `member` is awake, and all others go before it.
-    fn queue(&mut self, member: usize) {
-        if let Some(member) = self.members.get_mut(member) {
-            *member = Member { awake: true, turn: self.next };
-            self.next += 1;
-        }
-    }
+/// The bit of `member`: of none, if there is no such.
+fn bit(member: usize) -> u64 {
+    1u64.checked_shl(member as u32).unwrap_or(0)
 }

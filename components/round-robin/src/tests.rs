@@ -33,7 +33,7 @@ fn slices_by_turns() {
     core.run_to(1250);
     assert_eq!(core.choice(), to(1, 1300));
     assert_eq!(core.sleep(1), to(2, 1350), "who sleeps gives the rest of its slice away");
-    assert_eq!(core.wake(1), to(2, 1350), "and goes to the end");
+    assert_eq!(core.wake(1), to(2, 1350), "and waits until it is its turn");
     core.run_to(1350);
     assert_eq!(core.choice(), to(0, 1450));
     assert_eq!(core.sleep(1), to(0, 1450));
@@ -70,37 +70,57 @@ fn what_makes_no_sense_is_refused() {
     );
 }
 
-/// Who runs at each count: a queue, and a count of the slice that is left.
+/// Who runs at each count: members in a circle, and a count of the slice that is left.
 struct Model {
-    queue: Vec<usize>,
+    awake: Vec<bool>,
+    last: usize,
     left: u64,
 }
 
 impl Model {
+    fn new(members: usize) -> Self {
+        Self { awake: vec![false; members], last: members - 1, left: SLICE }
+    }
+
+    fn count(&self) -> usize {
+        self.awake.iter().filter(|awake| **awake).count()
+    }
+
     fn wake(&mut self, member: usize) {
-        if !self.queue.contains(&member) {
-            self.queue.push(member);
-            // Who was alone begins its slice.
-            if self.queue.len() == 2 {
-                self.left = SLICE;
-            }
+        // Who was alone begins its slice.
+        if !self.awake[member] && self.count() == 1 {
+            self.left = SLICE;
         }
+        self.awake[member] = true;
+        self.settle();
     }
 
     fn sleep(&mut self, member: usize) {
-        if self.queue.first() == Some(&member) {
-            self.left = SLICE;
+        self.awake[member] = false;
+        self.settle();
+    }
+
+    /// Goes on to who is next, if the last one sleeps.
+    fn settle(&mut self) {
+        if self.count() > 0 && !self.awake[self.last] {
+            self.turn();
         }
-        self.queue.retain(|other| *other != member);
+    }
+
+    fn turn(&mut self) {
+        self.left = SLICE;
+        self.last = (self.last + 1) % self.awake.len();
+        while !self.awake[self.last] {
+            self.last = (self.last + 1) % self.awake.len();
+        }
     }
 
     /// One count passes: who had it.
     fn step(&mut self) -> Option<usize> {
-        let who = self.queue.first().copied();
-        self.left = if self.queue.len() < 2 { SLICE } else { self.left - 1 };
+        let who = (self.count() > 0).then_some(self.last);
+        self.left = if self.count() < 2 { SLICE } else { self.left - 1 };
         if self.left == 0 {
-            self.left = SLICE;
-            self.queue.rotate_left(1);
+            self.turn();
         }
         who
     }
@@ -123,7 +143,7 @@ fn random_lives_are_as_in_the_model_with_and_without_a_tick() {
     for seed in 0..100 {
         let members = 1 + seed as usize % 5;
         let (mut tickless, mut ticking) = (core(members), core(members));
-        let mut model = Model { queue: Vec::new(), left: SLICE };
+        let mut model = Model::new(members);
         let mut expected = Vec::new();
         for (at, member, wakes) in lives(seed, members) {
             expected.extend((expected.len() as u64..at).map(|_| model.step()));
