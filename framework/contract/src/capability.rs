@@ -51,6 +51,8 @@ bitflags! {
 #[repr(C)]
 pub struct Capability<P: ?Sized + 'static> {
     rights: AtomicU32,
+    /// Of one to a level line: whether its holder last said that it is up.
+    level: AtomicU32,
     hits: AtomicU64,
     /// What is added to a name's distance from the start of its route: the
     /// window's place in the object.
@@ -61,7 +63,13 @@ pub struct Capability<P: ?Sized + 'static> {
 impl<P: ?Sized> Capability<P> {
     /// A capability to `port` through the window that starts at `window`.
     pub const fn new(port: &'static P, rights: Rights, window: u64) -> Self {
-        Self { rights: AtomicU32::new(rights.bits()), hits: AtomicU64::new(0), window, port }
+        Self {
+            rights: AtomicU32::new(rights.bits()),
+            level: AtomicU32::new(0),
+            hits: AtomicU64::new(0),
+            window,
+            port,
+        }
     }
 
     /// The rights that it has now.
@@ -80,6 +88,20 @@ impl<P: ?Sized> Capability<P> {
     /// capability; one that is inside the object already finishes.
     pub fn clear(&self, rights: Rights) {
         self.rights.fetch_and(!rights.bits(), Ordering::Release);
+    }
+
+    /// Of one to a level line: what its holder last said, 1 for up. Written under the
+    /// holder's lock, so it is in the order in which things happened there, which
+    /// notifications that several cores deliver need not be.
+    #[inline(always)]
+    pub(crate) fn level(&self) -> u64 {
+        u64::from(self.level.load(Ordering::Relaxed))
+    }
+
+    /// Remembers what the holder says of its level line.
+    #[inline(always)]
+    pub(crate) fn set_level(&self, up: bool) {
+        self.level.store(u32::from(up), Ordering::Relaxed);
     }
 
     /// Where the window starts in the object.

@@ -1,6 +1,7 @@
 //! What an object is called with besides the access itself.
 
 use crate::capability::{Capability, Rights};
+use crate::grants::LineState;
 use crate::port::NotifyPort;
 use core::sync::atomic::AtomicU32;
 
@@ -19,6 +20,23 @@ pub struct Effect {
     pub tag: u32,
     /// What it is told.
     pub value: u64,
+}
+
+impl Effect {
+    /// What the line is to be told after this was delivered, if its holder has said
+    /// something else of it meanwhile.
+    ///
+    /// Effects are delivered after the holder's lock was released: two cores that each
+    /// have one of the same line may deliver them in either order. Whoever is later
+    /// sees here what was said last, because the locks of the two objects are between
+    /// (what was said, before the first's delivery; this look, after the second's).
+    #[inline(always)]
+    pub fn overtaken(&self) -> Option<u64> {
+        if self.right != Rights::INTERRUPT || self.value > LineState::High.encode() {
+            return None;
+        }
+        Some(self.to.level()).filter(|level| *level != self.value)
+    }
 }
 
 /// Bytes that go with an effect: as many as the FIFO of a UART holds.

@@ -131,6 +131,7 @@ impl Line {
     /// Sets a level line. To say again what was said last is harmless.
     #[inline(always)]
     pub fn set(&self, up: bool, cx: &mut Context) {
+        self.0.to.set_level(up);
         self.0.send(u64::from(up), cx);
     }
 
@@ -440,10 +441,11 @@ pub trait Grants {
         Err(BuildError::new("gets no memory here", DEFECT))
     }
 
-    /// The blocks that `evisor,block` names.
+    /// The blocks that `evisor,block` names; a port of no blocks if the node has none,
+    /// for a slot without a medium.
     ///
     /// # Errors
-    /// It names none, or the store has no such part.
+    /// It names no store, or the store has no such part.
     fn block(&mut self) -> Result<BlockPort, BuildError> {
         Err(BuildError::new("gets no blocks here", DEFECT))
     }

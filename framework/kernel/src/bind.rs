@@ -1,7 +1,7 @@
 //! Binding: from a checked deployment to objects and spaces.
 
 use crate::backed::Behind;
-use crate::grants::{Binder, Common, Owner, leak};
+use crate::grants::{Binder, Common, Owner, SharedLine, leak};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::passed::{self, Passed};
@@ -187,16 +187,18 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         controller: None,
         waiting: Vec::new(),
         memory: None,
+        gates: Vec::new(),
         passed: Passed::default(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
     }
     under.kernels_own(common, plan)?;
+    let objects = under.objects();
     Ok(BoundVm {
         vm,
+        objects,
         space: under.space.finish(),
-        objects: under.built.iter().map(|parts| parts.object).collect(),
         direct: under.direct,
         backed: under.backed,
         memory: under.memory,
@@ -217,6 +219,7 @@ struct Under {
     controller: Option<&'static dyn NotifyPort>,
     waiting: Vec<&'static Capability<dyn NotifyPort>>,
     memory: Option<&'static MemorySlot>,
+    gates: Vec<SharedLine>,
     passed: Passed,
 }
 
@@ -229,8 +232,8 @@ impl Under {
         vm_plan: &VmPlan,
         plan: &ObjectPlan,
     ) -> Result<(), Box<ManifestError>> {
-        let (built, memory) = (&self.built, &mut self.memory);
-        let owner = Owner { vm, control, built, plan: vm_plan, memory };
+        let (built, memory, gates) = (&self.built, &mut self.memory, &mut self.gates);
+        let owner = Owner { vm, control, built, plan: vm_plan, memory, gates };
         let mut binder = Binder::new(common, Some(owner), plan);
         let parts = build(&mut binder)?;
         let waiting = connect(&mut binder, &parts)?;
@@ -252,6 +255,12 @@ impl Under {
         self.waiting.extend(waiting);
         self.built.push(parts);
         Ok(())
+    }
+
+    /// All of them, the gates of its lines too.
+    fn objects(&self) -> Vec<&'static dyn ObjectPort> {
+        let gates = self.gates.iter().map(|shared| &shared.gate);
+        self.built.iter().chain(gates).map(|parts| parts.object).collect()
     }
 
     fn private_line(

@@ -17,7 +17,8 @@ use evisor_contract::{
     Memory, Messages, NotifyPort, ObjectPort, Parts, Register, Rights, SystemInterface,
     VcpuControl, VirtualInterface, VmControl, tag,
 };
-use evisor_manifest::{ObjectPlan, VmPlan};
+use evisor_manifest::{LinePlan, ObjectPlan, VmPlan};
+use evisor_router::{Gate, nobody};
 
 /// What a guest is shown at once: a block of stage 2.
 const BLOCK: u64 = 2 << 20;
@@ -47,6 +48,47 @@ pub(crate) struct Owner<'a> {
     pub plan: &'a VmPlan,
     /// Where all of its objects find its memory, once one was granted that.
     pub memory: &'a mut Option<&'static MemorySlot>,
+    /// The gates in front of its lines that several objects share.
+    pub gates: &'a mut Vec<SharedLine>,
+}
+
+/// A line that several objects share, and the gate in front of it.
+pub(crate) struct SharedLine {
+    line: LinePlan,
+    pub gate: Parts,
+    /// How many of the gate's inputs are taken.
+    taken: u32,
+}
+
+impl Owner<'_> {
+    /// An input of the gate in front of `line`, which leads to `controller`.
+    #[cold]
+    fn input(
+        &mut self,
+        line: LinePlan,
+        controller: &'static dyn NotifyPort,
+        rights: Rights,
+    ) -> Result<Line, BuildError> {
+        let inputs = self.plan.sharers(line);
+        if !self.gates.iter().any(|shared| shared.line == line) {
+            let output = one_line(controller, Rights::INTERRUPT, line.intid);
+            let gate = Parts::new(Gate::new(output, inputs)).notify().done();
+            self.gates.push(SharedLine { line, gate, taken: 0 });
+        }
+        let shared = self.gates.iter_mut().find(|shared| shared.line == line);
+        let free = shared.filter(|shared| shared.taken < inputs);
+        let free = free.and_then(|shared| Some((shared.gate.notify?, &mut shared.taken)));
+        let twice =
+            || BuildError::new("asks for a line twice", "this is a defect of the component");
+        let (port, taken) = free.ok_or_else(twice)?;
+        *taken += 1;
+        Ok(one_line(port, rights, *taken - 1))
+    }
+}
+
+/// A window of one line onto what `port` leads to.
+fn one_line(port: &'static dyn NotifyPort, rights: Rights, line: u32) -> Line {
+    Line::new(leak(Capability::new(port, rights, u64::from(line))), line)
 }
 
 /// One object's grants, and what has to be done about them once it is built.
@@ -137,7 +179,11 @@ impl Grants for Binder<'_> {
     fn line(&mut self, index: usize) -> Result<Line, BuildError> {
         let (port, intid) = self.controller(index)?;
         let rights = self.plan.rights & Rights::INTERRUPT;
-        Ok(Line::new(leak(Capability::new(port, rights, u64::from(intid))), intid))
+        let line = self.plan.lines.get(index).filter(|line| line.shared);
+        match (line, &mut self.owner) {
+            (Some(line), Some(owner)) => owner.input(*line, port, rights),
+            _ => Ok(one_line(port, rights, intid)),
+        }
     }
 
     fn console(&mut self) -> Result<ConsolePort, BuildError> {
@@ -285,11 +331,15 @@ impl Grants for Binder<'_> {
                 "point it at an \"evisor,ram-disk\" or an \"evisor,sd-card\"",
             )
         };
-        let plan = self.plan.block.ok_or_else(none)?;
+        let buffer = &*Box::leak(Box::new(BlockBuffer::new()));
+        let Some(plan) = self.plan.block else {
+            let to = leak(Capability::new(nobody(), Rights::empty(), 0));
+            return Ok(BlockPort::new(to, 0, 0, true, buffer));
+        };
         let store = self.common.root.get(plan.store).and_then(|parts| parts.backend);
         let store = store.ok_or_else(none)?;
         let (to, port) = self.port(plan.store, tag::BLOCK_DONE).ok_or_else(none)?;
-        let (read_only, buffer) = (plan.read_only, &*Box::leak(Box::new(BlockBuffer::new())));
+        let read_only = plan.read_only;
         let blocks = store.open(port, &BlockOpening { part: plan.part, read_only, buffer })?;
         Ok(BlockPort::new(to, port, blocks, read_only, buffer))
     }

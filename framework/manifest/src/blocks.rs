@@ -16,22 +16,20 @@ use evisor_fdt::Node;
 /// What serves all VMs, with its index among the root's objects.
 pub(crate) type Served<'t> = [(usize, Node<'t>)];
 
-/// The part of a store that the object's node names, if the object stores blocks.
+/// The part of a store that the object's node names, if the object stores blocks: it
+/// has no medium where the node names none.
 pub(crate) fn read(faults: &Faults, served: &Served<'_>, object: &Found<'_>) -> Option<BlockPlan> {
     let node = object.node;
     if !object.declaration.needs.block {
         return None;
     }
-    let remedy = "write <&label>, or <&label 2> for a partition";
-    let Some(property) = node.property(words::BLOCK) else {
-        faults.property(node, words::BLOCK, "is missing", remedy);
-        return None;
-    };
+    let property = node.property(words::BLOCK)?;
     let cells: Vec<u32> = property.cells().into_iter().flatten().collect();
     let (phandle, part) = match cells.as_slice() {
         [phandle] => (*phandle, 0),
         [phandle, part] => (*phandle, *part),
         _ => {
+            let remedy = "write <&label>, or <&label 2> for a partition";
             faults.property(node, words::BLOCK, "is not a phandle and a part", remedy);
             return None;
         }

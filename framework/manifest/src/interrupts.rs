@@ -2,7 +2,7 @@
 
 use crate::error::Faults;
 use crate::objects::Found;
-use crate::plan::LinePlan;
+use crate::plan::{LinePlan, ObjectPlan};
 use crate::words;
 use alloc::format;
 use alloc::string::String;
@@ -15,6 +15,18 @@ const CELLS: usize = 3;
 const SPIS: u32 = 988;
 const PPIS: u32 = 16;
 
+/// How many devices one line can have: a gate has as many inputs.
+const SHARERS: usize = 64;
+
+/// A line that a node lists.
+#[derive(Clone, Copy)]
+struct Taken<'t> {
+    line: LinePlan,
+    node: Node<'t>,
+    /// A device of the board drives it.
+    host: bool,
+}
+
 /// The lines of a VM, as they are found.
 pub(crate) struct Lines<'f, 't> {
     faults: &'f Faults,
@@ -23,7 +35,9 @@ pub(crate) struct Lines<'f, 't> {
     controllers: Vec<(usize, Node<'t>)>,
     /// There may be more of them.
     incomplete: bool,
-    taken: Vec<(LinePlan, Node<'t>)>,
+    taken: Vec<Taken<'t>>,
+    /// Those that several objects have.
+    shared: Vec<LinePlan>,
 }
 
 impl<'f, 't> Lines<'f, 't> {
@@ -32,7 +46,7 @@ impl<'f, 't> Lines<'f, 't> {
         let is_controller = |object: &Found<'_>| object.declaration.needs.interrupt_controller;
         let controllers = objects.iter().enumerate().filter(|(_, object)| is_controller(object));
         let controllers = controllers.map(|(index, object)| (index, object.node)).collect();
-        Self { faults, vm, controllers, incomplete, taken: Vec::new() }
+        Self { faults, vm, controllers, incomplete, taken: Vec::new(), shared: Vec::new() }
     }
 
     /// The lines of an object, as many as it needs.
@@ -59,7 +73,8 @@ impl<'f, 't> Lines<'f, 't> {
         }
         let controller = if has == 0 { None } else { self.controller(node) };
         let Some(controller) = controller else { return Vec::new() };
-        interrupts.iter().filter_map(|cells| self.line(node, controller, *cells)).collect()
+        let line = |cells: &[u32; CELLS]| self.line(object, controller, *cells);
+        interrupts.iter().filter_map(line).collect()
     }
 
     fn cells(&self, node: Node<'_>) -> Vec<[u32; CELLS]> {
@@ -102,24 +117,63 @@ impl<'f, 't> Lines<'f, 't> {
         found.map(|(index, _)| *index)
     }
 
-    fn line(&mut self, node: Node<'t>, controller: usize, cells: [u32; CELLS]) -> Option<LinePlan> {
+    fn line(
+        &mut self,
+        object: &Found<'t>,
+        controller: usize,
+        cells: [u32; CELLS],
+    ) -> Option<LinePlan> {
+        let node = object.node;
         let line = match decode(cells) {
-            Ok((intid, level)) => LinePlan { controller, intid, level },
+            Ok((intid, level)) => LinePlan { controller, intid, level, shared: false },
             Err((message, remedy)) => {
                 self.faults.property(node, "interrupts", message, remedy);
                 return None;
             }
         };
-        let same = |(other, _): &&(LinePlan, Node<'_>)| {
-            (other.controller, other.intid) == (line.controller, line.intid)
-        };
-        if let Some((_, other)) = self.taken.iter().find(same) {
-            let message = format!("interrupt {} is taken by {}", name(cells), other.path());
-            self.faults.property(node, "interrupts", message, "give each a line of its own");
-        }
-        self.taken.push((line, node));
+        let taken = Taken { line, node, host: object.declaration.needs.host_device };
+        self.check_sharing(taken, &name(cells));
+        self.taken.push(taken);
         Some(line)
     }
+
+    /// A line has one owner, or several emulated devices that all raise it by level.
+    fn check_sharing(&mut self, new: Taken<'_>, name: &str) {
+        let mut others = self.taken.iter().filter(|other| same(other.line, new.line));
+        let Some(other) = others.next() else { return };
+        let (path, own) = (other.node.path(), "give each a line of its own");
+        let (message, remedy) = if new.line.intid < 32 || other.node == new.node {
+            (format!("interrupt {name} is taken by {path}"), own)
+        } else if new.host || other.host {
+            let whose = if new.host { "it" } else { "that" };
+            let message =
+                format!("shares interrupt {name} with {path}, and {whose} is the board's");
+            (message, "give the board's device a line of its own")
+        } else if new.line.level != other.line.level {
+            let how = if new.line.level { "edge" } else { "level" };
+            (format!("interrupt {name} comes by {how} at {path}"), "share it by level, or not")
+        } else if !new.line.level {
+            let message = format!("shares interrupt {name} with {path}, and it comes by edge");
+            (message, "give each a line of its own: a shared one comes by level")
+        } else if others.count() + 1 >= SHARERS {
+            (format!("interrupt {name} has {SHARERS} devices, of them {path}"), own)
+        } else {
+            return self.shared.push(new.line);
+        };
+        self.faults.property(new.node, "interrupts", message, remedy);
+    }
+
+    /// Marks the lines of `objects` that several have.
+    pub fn mark_shared(&self, objects: &mut [ObjectPlan]) {
+        for &one in &self.shared {
+            let lines = objects.iter_mut().flat_map(|object| &mut object.lines);
+            lines.filter(|line| same(**line, one)).for_each(|line| line.shared = true);
+        }
+    }
+}
+
+fn same(one: LinePlan, other: LinePlan) -> bool {
+    (one.controller, one.intid) == (other.controller, other.intid)
 }
 
 fn name([kind, number, _]: [u32; CELLS]) -> String {

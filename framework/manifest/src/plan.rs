@@ -211,6 +211,16 @@ pub struct LinePlan {
     pub intid: u32,
     /// Level-triggered; else by edge.
     pub level: bool,
+    /// Other objects of the VM have it too; it is up while one of them says so.
+    pub shared: bool,
+}
+
+impl VmPlan {
+    /// How many of its objects' lines are `line`.
+    pub fn sharers(&self, line: LinePlan) -> u32 {
+        let lines = self.objects.iter().flat_map(|object| &object.lines);
+        lines.map(|other| u32::from(*other == line)).sum()
+    }
 }
 
 impl ObjectPlan {

@@ -98,7 +98,9 @@ fn objects<'t>(
         let block = blocks::read(faults, served, object);
         ObjectPlan { console, host, image, block, ..plan }
     };
-    found.iter().map(&mut plan).collect()
+    let mut plans: Vec<_> = found.iter().map(&mut plan).collect();
+    lines.mark_shared(&mut plans);
+    plans
 }
 
 fn is_console(node: &Node<'_>) -> bool {

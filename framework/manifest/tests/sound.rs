@@ -66,11 +66,25 @@ fn summary(deployment: &Deployment) -> String {
             for line in &object.lines {
                 write!(text, ", line {} of {}", line.intid, line.controller).unwrap();
                 write!(text, " {}", if line.level { "level" } else { "edge" }).unwrap();
+                text += if line.shared { " shared" } else { "" };
             }
             text.push('\n');
         }
     }
     text
+}
+
+/// The kernel puts a gate in front; the guest sees what it is told.
+#[test]
+fn devices_may_share_a_line_by_level() {
+    let bytes = compiled(&tests().join("sound/shared.dts"));
+    let vm = &deployment(&bytes).vms[0];
+    let lines = vm.objects.iter().flat_map(|object| &object.lines);
+    let lines: Vec<_> = lines.map(|line| (line.intid, line.shared)).collect();
+    assert_eq!(lines, [(33, true), (34, false), (33, true), (33, true), (35, false), (52, false)]);
+    assert!(vm.objects.iter().all(|object| object.block.is_none()));
+    let guest = guest_tree(&Tree::new(bytes.bytes()).unwrap(), vm, None).unwrap();
+    insta::assert_snapshot!("guest-shared", text_of(&guest, "shared"));
 }
 
 #[test]

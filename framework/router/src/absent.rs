@@ -11,6 +11,11 @@ pub struct Absent;
 /// The one there is.
 pub static ABSENT: Absent = Absent;
 
+/// The way to nobody, for a capability that leads nowhere.
+pub fn nobody() -> &'static dyn NotifyPort {
+    &ABSENT
+}
+
 /// A kind of port, and its absent object.
 pub trait Port {
     /// What a route without a grant leads to.

@@ -19,18 +19,21 @@ const MOST: usize = 64;
 /// Delivers what waits in `cx`, in order, and what that leads to. Called with no
 /// object locked.
 ///
-/// An effect whose right was taken from its capability is dropped.
+/// An effect whose right was taken from its capability is dropped. A level line that
+/// another core told something older meanwhile, or that has changed since, is told
+/// again: when all cores are done, it is as its holder said last.
 #[inline]
 pub fn deliver(cx: &mut Context) -> Delivery {
     let mut left = MOST;
-    while let Some(effect) = cx.pop() {
-        if !effect.to.rights().contains(effect.right) {
-            continue;
-        }
-        let reply = effect.to.follow().notify(effect.tag, effect.value, cx);
-        left = left.wrapping_sub(1);
-        if reply.status() == Status::Failed || left == 0 {
-            return Delivery::Failed(effect.to);
+    while let Some(mut effect) = cx.pop() {
+        while effect.to.rights().contains(effect.right) {
+            let reply = effect.to.follow().notify(effect.tag, effect.value, cx);
+            left = left.wrapping_sub(1);
+            if reply.status() == Status::Failed || left == 0 {
+                return Delivery::Failed(effect.to);
+            }
+            let Some(level) = effect.overtaken() else { break };
+            effect.value = level;
         }
     }
     Delivery::Done

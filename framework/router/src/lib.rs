@@ -23,13 +23,16 @@ extern crate alloc;
 mod absent;
 mod cache;
 mod deliver;
+mod gate;
 mod interrupts;
 mod invoke;
 mod space;
 mod table;
 
+pub use absent::nobody;
 pub use cache::Cache;
 pub use deliver::{Delivery, deliver};
+pub use gate::Gate;
 pub use interrupts::{INTIDS, Interrupts, InterruptsBuilder};
 pub use invoke::{call, read, read_register, write, write_register};
 pub use space::{Caches, Space, SpaceBuilder};

@@ -49,6 +49,7 @@ mod root_file_system;
 mod run;
 mod script;
 mod sdcard;
+mod shared_lines;
 mod source;
 mod sources;
 mod steps;

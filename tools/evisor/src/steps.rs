@@ -22,6 +22,7 @@ use crate::passed;
 use crate::pi_cases;
 use crate::pins_cases;
 use crate::process::{say, show};
+use crate::shared_lines::SHARED_LINES;
 use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::virtual_pi::VIRTUAL_PI;
@@ -111,7 +112,8 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    for case in CASES.iter().chain(VIRTUAL_PI).chain(absent_cases::CASES) {
+    let cases = CASES.iter().chain(VIRTUAL_PI).chain(absent_cases::CASES).chain(SHARED_LINES);
+    for case in cases {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     console_cases::cases(count);

@@ -1,6 +1,7 @@
 //! The kernel on a machine that is not there.
 
 mod bundle;
+mod lines;
 mod passed;
 mod pins;
 mod timers;

@@ -96,7 +96,7 @@ fn device(physical: u64, intid: u32) -> ObjectPlan {
             WindowPlan { ipa: 0x1000, size: 0x1000, access },
             WindowPlan { ipa: 0x3010, size: 0x20, access },
         ]),
-        lines: Vec::from([LinePlan { controller: 0, intid: 40, level: false }]),
+        lines: Vec::from([LinePlan { controller: 0, intid: 40, level: false, shared: false }]),
         host: Some(HostDevicePlan {
             path: String::from("/device"),
             known: true,
@@ -134,7 +134,13 @@ pub fn deployment(vms: Vec<VmPlan>) -> Deployment {
 }
 
 fn bound(devices: Vec<ObjectPlan>) -> Result<crate::Bound, Box<ManifestError>> {
-    let controller = object("controller", &CONTROLLER);
+    bound_with(object("controller", &CONTROLLER), devices)
+}
+
+pub fn bound_with(
+    controller: ObjectPlan,
+    devices: Vec<ObjectPlan>,
+) -> Result<crate::Bound, Box<ManifestError>> {
     let vm = vm("vm", [controller].into_iter().chain(devices).collect());
     bind(&deployment(Vec::from([vm])), Fake::new())
 }

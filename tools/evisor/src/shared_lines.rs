@@ -1,0 +1,36 @@
+//! System tests of interrupts that devices of one VM share.
+
+use crate::case::Case;
+
+/// Both cards at once; then what went to the one is compared with what went to the
+/// other. Each host has its interrupts on the line that both have.
+const BOTH_CARDS: &str = "~ # =mkdir /tmp/a /tmp/b; for n in 0 1; do mke2fs -q /dev/mmcblk$n; done; \
+    mount /dev/mmcblk0 /tmp/a && mount /dev/mmcblk1 /tmp/b && \
+    dd if=/dev/urandom of=/root/data bs=1M count=8 2>/dev/null; \
+    for to in a b; do (cp /root/data /tmp/$to && sync && echo $to is 'filled') & done; wait; \
+    echo both 'filled'; df /tmp/a /tmp/b; grep -i mmc /proc/interrupts";
+
+/// Read back from the cards, not from memory, both at once.
+const READ_BACK: &str = "both filled[^~]*~ # =umount /tmp/a /tmp/b; \
+    mount /dev/mmcblk0 /tmp/a && mount /dev/mmcblk1 /tmp/b && \
+    for from in a b; do (cmp /root/data /tmp/$from/data && echo $from is 'kept') & done; wait; \
+    poweroff";
+
+pub const SHARED_LINES: &[Case] = &[Case::new(
+    "Linux in a virtual Pi with two cards, whose hosts share an interrupt",
+    "tools/evisor/tests/guests/virtual-pi-two-cards.dts",
+)
+.sends(&[BOTH_CARDS, READ_BACK])
+.seconds(300)
+.shows(&[
+    "mmc0: new ",
+    "mmc1: new ",
+    "158 Level     mmc",
+    "a is filled",
+    "b is filled",
+    "/dev/mmcblk0 ",
+    "/dev/mmcblk1 ",
+    "a is kept",
+    "b is kept",
+    "Power down",
+])];
