@@ -55,6 +55,8 @@ pub struct Needs {
     pub host_device: bool,
     /// It is a scheduler: `evisor,cores` lists the cores that one of it is built for.
     pub cores: bool,
+    /// It looks at VMs, and may change them: `evisor,vms` says which.
+    pub oversees: bool,
 }
 
 impl Needs {
@@ -72,6 +74,7 @@ impl Needs {
         storage: false,
         host_device: false,
         cores: false,
+        oversees: false,
     };
 }
 

@@ -4,6 +4,7 @@ use crate::backed::Behind;
 use crate::grants::{Binder, Common, Owner, SharedLine, leak};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
+use crate::overseer;
 use crate::passed::{self, Passed};
 use crate::timers::Timers;
 use crate::vm::{Vm, VmObject};
@@ -90,6 +91,7 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         storage: Vec::new(),
         disk_taken: false,
         pins: Vec::new(),
+        overseers: Vec::new(),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
@@ -106,7 +108,9 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     for bound in &vms {
         bound.passed.route(&mut root)?;
     }
-    Ok(Bound { root: root.finish(), interrupts, vms, storage: common.storage })
+    let root = root.finish();
+    overseer::tell(common.overseers, deployment, &vms, root);
+    Ok(Bound { root, interrupts, vms, storage: common.storage })
 }
 
 fn defect(path: &str, what: &str) -> Box<ManifestError> {

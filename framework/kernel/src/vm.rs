@@ -10,7 +10,9 @@ use crate::host::Host;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use evisor_contract::{Clock, Context, Notify, Object, Power, Reply, VcpuControl, VmEvent};
+use evisor_contract::{
+    Clock, Context, Notify, Object, Power, Reply, VcpuControl, VmEvent, VmState,
+};
 use spin::Once;
 
 /// Bits of [`Context::attention`].
@@ -35,6 +37,17 @@ struct Slot {
     entry: AtomicU64,
     argument: AtomicU64,
     attention: Once<&'static AtomicU32>,
+    seen: Seen,
+}
+
+/// What a vCPU's core put down of it when it last left its guest. A register each, and
+/// none says anything of the other.
+#[derive(Default)]
+struct Seen {
+    /// Whether there is anything.
+    once: AtomicBool,
+    pc: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// [`Slot::power`]: off; being told where to start; told; on.
@@ -106,6 +119,7 @@ impl Vm {
                 entry: AtomicU64::new(0),
                 argument: AtomicU64::new(0),
                 attention: Once::new(),
+                seen: Seen::default(),
             })
             .collect();
         Self {
@@ -176,6 +190,46 @@ impl Vm {
             if slot.in_guest.load(Ordering::SeqCst) {
                 self.host.kick(self.core_of(index));
             }
+        }
+    }
+
+    /// Its vCPU `index`, which is not in its guest, is at `pc`, and was refused so much.
+    /// Its core says so.
+    pub fn saw(&self, index: usize, pc: u64, refused: u64) {
+        let Some(slot) = self.slots.get(index) else { return };
+        slot.seen.pc.store(pc, Ordering::Relaxed);
+        slot.seen.refused.store(refused, Ordering::Relaxed);
+        slot.seen.once.store(true, Ordering::Release);
+    }
+
+    /// What was last said of vCPU `index` by [`saw`](Self::saw): nothing at first.
+    pub(crate) fn seen(&self, index: usize) -> (Option<u64>, u64) {
+        let Some(Slot { seen, .. }) = self.slots.get(index) else { return (None, 0) };
+        let once = seen.once.load(Ordering::Acquire);
+        let pc = once.then(|| seen.pc.load(Ordering::Relaxed));
+        (pc, seen.refused.load(Ordering::Relaxed))
+    }
+
+    /// Has its vCPUs leave their guests for a moment.
+    pub(crate) fn look(&self) {
+        for (index, slot) in self.slots.iter().enumerate() {
+            if slot.in_guest.load(Ordering::SeqCst) {
+                self.get_attention(index, Attention::LEAVE);
+            }
+        }
+    }
+
+    /// How many vCPUs it has.
+    pub(crate) fn vcpus(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Where it is in its life.
+    pub(crate) fn state(&self) -> VmState {
+        match self.wanted.load(Ordering::SeqCst) {
+            NOTHING => VmState::On,
+            OFF if self.changing.load(Ordering::SeqCst) => VmState::Off,
+            _ => VmState::Changing,
         }
     }
 

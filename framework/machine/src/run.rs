@@ -11,7 +11,7 @@ use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, gic, halt, set_kernel, timer};
 use evisor_contract::{Context, Power, VcpuControl, VmEvent, Words, tag};
-use evisor_kernel::{Attention, BoundVm, Bundle, Next};
+use evisor_kernel::{Attention, BoundVm, Bundle, Next, Vm};
 use evisor_manifest::{Outcome, VmPlan};
 use evisor_router::Space;
 use log::{error, info};
@@ -185,7 +185,10 @@ pub(crate) fn run_core(core: usize) -> ! {
     let vm = held.bound.vm;
     loop {
         match vm.next(index) {
-            Next::Run => block.run(),
+            Next::Run => {
+                block.run();
+                saw(vm, index, &mut block);
+            }
             Next::Start(entry) => {
                 held.stage2.load();
                 reset_el1(vm.offset());
@@ -194,6 +197,7 @@ pub(crate) fn run_core(core: usize) -> ! {
                     held.devices.vcpu_starts();
                 }
                 block.start(entry.pc, entry.x0, Attention::START);
+                saw(vm, index, &mut block);
             }
             Next::Wait => block.idle(),
             Next::Change(event) => {
@@ -202,6 +206,13 @@ pub(crate) fn run_core(core: usize) -> ! {
             }
         }
     }
+}
+
+/// Puts down where vCPU `index` is, which came out of its guest.
+fn saw(vm: &Vm, index: usize, block: &mut VcpuBlock) {
+    let vcpu = block.vcpu();
+    let (_, pc, _) = vcpu.registers();
+    vm.saw(index, pc, vcpu.refused());
 }
 
 /// The verdict of a VM that crashed and stays down, whatever it said before.

@@ -22,6 +22,7 @@ mod image;
 mod interrupts;
 mod matching;
 mod objects;
+mod overseers;
 mod plan;
 mod read;
 mod rights;

@@ -22,6 +22,7 @@ pub(crate) const CONSOLE: &str = "evisor,console";
 pub(crate) const ON_CRASH: &str = "evisor,on-crash";
 pub(crate) const ON_RESET: &str = "evisor,on-reset";
 pub(crate) const RIGHTS: &str = "evisor,rights";
+pub(crate) const VMS: &str = "evisor,vms";
 pub(crate) const READ_ONLY: &str = "evisor,read-only";
 
 /// Refuses every `evisor,*` property of `node` that is not in `known`.

@@ -25,6 +25,7 @@ mod disk;
 mod fake;
 mod gpio;
 mod guest_node;
+mod inspect;
 mod mailbox;
 mod ram;
 mod rig;
