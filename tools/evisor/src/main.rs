@@ -36,6 +36,7 @@ mod machine;
 mod manifest;
 mod minimal;
 mod modules;
+mod monitor_cases;
 mod mutants;
 mod native;
 mod new_device;

@@ -16,6 +16,7 @@ use crate::kernel8;
 use crate::linux;
 use crate::machine::{Board, Machine};
 use crate::minimal;
+use crate::monitor_cases;
 use crate::native;
 use crate::packages::Package;
 use crate::passed;
@@ -113,6 +114,7 @@ pub fn check(count: &mut Count) -> Result<()> {
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
     let cases = CASES.iter().chain(VIRTUAL_PI).chain(absent_cases::CASES).chain(SHARED_LINES);
+    let cases = cases.chain(monitor_cases::CASES);
     for case in cases {
         count.one(case.name, case.run(Board::QemuVirt));
     }
@@ -124,7 +126,9 @@ pub fn system(count: &mut Count) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
-    for case in ON_A_PI.iter().chain(VIRTUAL_PI).chain(pins_cases::ON_A_PI) {
+    for case in
+        ON_A_PI.iter().chain(VIRTUAL_PI).chain(pins_cases::ON_A_PI).chain(monitor_cases::CASES)
+    {
         count.one(case.name, case.run(Board::Raspi4));
     }
     console_cases::on_a_pi(count);

@@ -31,7 +31,7 @@ const fn device(windows: &'static [WindowNeed], lines: usize) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 16] = [
+pub static REGISTRY: [Declaration; 17] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -144,6 +144,13 @@ pub static REGISTRY: [Declaration; 16] = [
         &["evisor,console"],
         Needs { root: true, ..Needs::NONE },
         &["evisor,host-serial"],
+        |_, _| Ok(()),
+    ),
+    component(
+        "monitor",
+        &["evisor,monitor"],
+        Needs { root: true, console: true, oversees: true, ..Needs::NONE },
+        &[],
         |_, _| Ok(()),
     ),
     component(
