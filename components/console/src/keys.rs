@@ -3,9 +3,9 @@
 use crate::request::Noticed;
 use crate::text::{SANE, decimal};
 use crate::view::View;
-use crate::{Console, INPUTS};
+use crate::{Console, Holder, INPUTS};
 use evisor_contract::frames::{CONTROL, Control, Step, VERSION};
-use evisor_contract::{Bytes, Context};
+use evisor_contract::{Bytes, Context, tag};
 
 /// The keyboard's side.
 #[derive(Default)]
@@ -89,6 +89,7 @@ impl Console {
         } else {
             self.hand_on(typed, cx);
             self.command(byte);
+            self.announce(byte, cx);
             // What a command writes takes time: the next one has the next interrupt.
             typed.handed = INPUTS;
         }
@@ -165,6 +166,18 @@ impl Console {
 
     fn end_frames(&mut self) {
         self.view = if self.channels.len() > 1 { View::All } else { View::One };
+    }
+
+    /// The monitor hears that somebody came to it.
+    fn announce(&self, byte: u8, cx: &mut Context) {
+        let is_monitor = |holder: &&Holder| {
+            self.channels.get(holder.channel).is_some_and(|channel| channel.monitor)
+        };
+        if byte == b'm'
+            && let Some(holder) = self.holders.iter().flatten().find(is_monitor)
+        {
+            holder.tell(tag::CONSOLE_READY, 0, cx);
+        }
     }
 
     fn command(&mut self, byte: u8) {

@@ -70,7 +70,7 @@ const INPUTS: usize = 2;
 const OUTPUT_BYTES: usize = 64;
 
 /// How much of the queue of effects is left for the deadlines that one call asks for.
-const BESIDES: usize = 3;
+const BESIDES: usize = 4;
 const _: () = assert!(2 * INPUTS + BESIDES < EFFECTS && INPUTS * Bytes::MOST > 32);
 
 /// What the node says.

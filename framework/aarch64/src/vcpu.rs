@@ -239,6 +239,11 @@ impl Vcpu {
         &self.x
     }
 
+    /// Where its guest goes on, guest-virtual, while it is out of it.
+    pub fn pc(&self) -> u64 {
+        self.elr
+    }
+
     /// Its last exits, the oldest first.
     pub fn exits(&self) -> impl Iterator<Item = Exit> {
         self.ring.exits(self.cursor)

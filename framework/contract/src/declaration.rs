@@ -58,6 +58,8 @@ pub struct Needs {
     /// For a scheduler: the words about its members that it keeps to, of
     /// `evisor,priority`, `evisor,budget` and `evisor,period`; any other is an error.
     pub shares: &'static [&'static str],
+    /// It looks at VMs, and may change them: `evisor,vms` says which.
+    pub oversees: bool,
 }
 
 impl Needs {
@@ -76,6 +78,7 @@ impl Needs {
         host_device: false,
         cores: false,
         shares: &[],
+        oversees: false,
     };
 }
 

@@ -8,6 +8,7 @@ use crate::block::{BlockBuffer, BlockPort, HostDisk};
 use crate::capability::{Capability, Rights};
 use crate::context::{Bytes, Context, Effect};
 use crate::host_device::{HostMailbox, HostPins, HostWindow};
+use crate::inspect::Oversight;
 use crate::memory::Memory;
 use crate::node::BuildError;
 use crate::port::NotifyPort;
@@ -305,6 +306,21 @@ pub trait Messages: Sync {
     /// The next bytes of what waits, [`Bytes::MOST`] at most. Only whole lines wait, each
     /// with a line feed at its end; no piece has bytes of two.
     fn next(&self) -> Bytes;
+    /// Which of them are written.
+    fn level(&self) -> Level;
+    /// From now on those are written that are as grave as `level`, or graver.
+    fn set_level(&self, level: Level);
+}
+
+/// How grave a line of eVisor's own is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something is gone.
+    Error,
+    /// Something is not as it should be.
+    Warning,
+    /// What happens to VMs.
+    Info,
 }
 
 /// The half of the physical interrupt controller that serves virtual ones:
@@ -448,6 +464,15 @@ pub trait Grants {
     /// themselves.
     fn messages(&self) -> Option<&'static dyn Messages> {
         None
+    }
+
+    /// Those of the VMs that `evisor,vms` names, to look at; and, with the control right,
+    /// to change.
+    ///
+    /// # Errors
+    /// The declaration does not say that it oversees VMs.
+    fn oversight(&mut self) -> Result<Oversight, BuildError> {
+        Err(BuildError::new("oversees no VMs here", DEFECT))
     }
 
     /// A system register of the core that eVisor runs on, as EL2 reads it; for

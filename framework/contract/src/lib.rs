@@ -31,6 +31,7 @@ mod context;
 mod declaration;
 mod grants;
 mod host_device;
+mod inspect;
 mod memory;
 mod node;
 mod object;
@@ -51,12 +52,16 @@ pub use capability::{Capability, Rights};
 pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, WindowNeed};
 pub use grants::{
-    Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Line, LineState,
-    Messages, Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window,
+    Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Level, Line,
+    LineState, Messages, Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent,
+    Window,
 };
 pub use host_device::{
     HostGpio, HostMailbox, HostPins, HostRegisters, HostWindow, MAILBOX_WORDS, MailboxError,
     MailboxTicket,
+};
+pub use inspect::{
+    Inspect, MemoryFacts, Names, Oversight, RouteFacts, VcpuFacts, VmFacts, VmState,
 };
 pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};

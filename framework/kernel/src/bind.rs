@@ -4,6 +4,7 @@ use crate::backed::Behind;
 use crate::grants::{Binder, Common, Owner, SharedLine, leak};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
+use crate::overseer;
 use crate::passed::{self, Passed};
 use crate::timers::Timers;
 use crate::vm::{Vm, VmObject};
@@ -104,6 +105,7 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         storage: Vec::new(),
         disk_taken: false,
         pins: Vec::new(),
+        overseers: Vec::new(),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
@@ -124,7 +126,9 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     let schedulers = schedulers
         .map(|plan| scheduler(&mut common, deployment, plan))
         .collect::<Result<_, _>>()?;
-    let (root, storage) = (root.finish(), common.storage);
+    let root = root.finish();
+    overseer::tell(common.overseers, deployment, &vms, root);
+    let storage = common.storage;
     Ok(Bound { root, interrupts, vms, storage, schedulers, timers: timers_port })
 }
 

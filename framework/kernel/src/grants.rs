@@ -3,6 +3,7 @@
 use crate::backed::{Behind, Slot};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
+use crate::overseer::{Overseer, OverseerObject, Waiting};
 use crate::passed;
 use crate::timers::Timers;
 use crate::vm::Vm;
@@ -14,8 +15,8 @@ use core::ops::RangeInclusive;
 use evisor_contract::{
     Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
     Deadline, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow, Line,
-    Memory, Messages, NotifyPort, ObjectPort, Parts, Register, Rights, Share, SystemInterface,
-    VcpuControl, VirtualInterface, VmControl, tag,
+    Memory, Messages, NotifyPort, ObjectPort, Oversight, Parts, Register, Rights, Share,
+    SystemInterface, VcpuControl, VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{LinePlan, ObjectPlan, VmPlan};
 use evisor_router::{Gate, nobody};
@@ -37,6 +38,8 @@ pub(crate) struct Common {
     pub disk_taken: bool,
     /// The board's pins that have one, and whose they are.
     pub pins: Vec<(u64, String)>,
+    /// Who oversees VMs, and which.
+    pub overseers: Vec<Waiting>,
 }
 
 /// The VM whose object is being built.
@@ -321,7 +324,20 @@ impl Grants for Binder<'_> {
     }
 
     fn messages(&self) -> Option<&'static dyn Messages> {
-        self.common.host.messages()
+        // A VM's objects have no say in them.
+        self.common.host.messages().filter(|_| self.owner.is_none())
+    }
+
+    fn oversight(&mut self) -> Result<Oversight, BuildError> {
+        let vms = &self.plan.overseen;
+        let overseer = Overseer::new();
+        self.common.overseers.push((overseer, vms.clone()));
+        let port = Parts::new(OverseerObject(overseer)).notify().done().notify;
+        let deaf = || BuildError::new("cannot reach VMs", "this is a defect of eVisor");
+        let (port, rights) = (port.ok_or_else(deaf)?, self.plan.rights & Rights::CONTROL);
+        let to = leak(Capability::new(port, rights, 0));
+        let controls = (0..).zip(vms).map(|(number, _)| VmControl::new(to, number));
+        Ok(Oversight { inspect: overseer, controls: controls.collect() })
     }
 
     fn host_register(&self, register: Register) -> Option<u64> {

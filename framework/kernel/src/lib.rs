@@ -24,6 +24,7 @@ mod grants;
 mod host;
 mod memory;
 mod newc;
+mod overseer;
 mod passed;
 mod restarts;
 mod shared;

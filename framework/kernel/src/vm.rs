@@ -11,7 +11,9 @@ use crate::shared::SharedCore;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use evisor_contract::{Clock, Context, Notify, Object, Power, Reply, VcpuControl, VmEvent};
+use evisor_contract::{
+    Clock, Context, Notify, Object, Power, Reply, VcpuControl, VmEvent, VmState,
+};
 use spin::Once;
 
 /// Bits of [`Context::attention`].
@@ -45,6 +47,17 @@ struct Slot {
     /// its core.
     ran: AtomicU64,
     stolen: AtomicU64,
+    seen: Seen,
+}
+
+/// What a vCPU's core put down of it when it last left its guest. A register each, and
+/// none says anything of the other.
+#[derive(Default)]
+struct Seen {
+    /// Whether there is anything.
+    once: AtomicBool,
+    pc: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// [`Slot::power`]: off; being told where to start; told; on.
@@ -119,6 +132,7 @@ impl Vm {
                 shared: Once::new(),
                 ran: AtomicU64::new(0),
                 stolen: AtomicU64::new(0),
+                seen: Seen::default(),
             })
             .collect();
         Self {
@@ -222,6 +236,45 @@ impl Vm {
         match self.slots.get(index).and_then(|slot| slot.shared.get()) {
             Some(shared) => shared.rouse(self.host),
             None => self.host.kick(self.core_of(index)),
+        }
+    }
+
+    /// Its vCPU `index`, which is not in its guest, is at `pc`, and was refused so much.
+    /// Its core says so.
+    pub fn saw(&self, index: usize, pc: u64, refused: u64) {
+        if let Some(slot) = self.slots.get(index) {
+            slot.seen.put_down(pc, refused);
+        }
+    }
+
+    /// What was last said of vCPU `index` by [`saw`](Self::saw): nothing at first.
+    pub(crate) fn seen(&self, index: usize) -> (Option<u64>, u64) {
+        let Some(Slot { seen, .. }) = self.slots.get(index) else { return (None, 0) };
+        let once = seen.once.load(Ordering::Acquire);
+        let pc = once.then(|| seen.pc.load(Ordering::Relaxed));
+        (pc, seen.refused.load(Ordering::Relaxed))
+    }
+
+    /// Has its vCPUs leave their guests for a moment.
+    pub(crate) fn look(&self) {
+        for (index, slot) in self.slots.iter().enumerate() {
+            if slot.in_guest.load(Ordering::SeqCst) {
+                self.get_attention(index, Attention::LEAVE);
+            }
+        }
+    }
+
+    /// How many vCPUs it has.
+    pub(crate) fn vcpus(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Where it is in its life.
+    pub(crate) fn state(&self) -> VmState {
+        match self.wanted.load(Ordering::SeqCst) {
+            NOTHING => VmState::On,
+            OFF if self.changing.load(Ordering::SeqCst) => VmState::Off,
+            _ => VmState::Changing,
         }
     }
 
@@ -369,6 +422,12 @@ impl Seat {
         self.vm.wanted.load(Ordering::SeqCst) != NOTHING
     }
 
+    /// As [`Vm::saw`].
+    #[inline(always)]
+    pub fn saw(&self, pc: u64, refused: u64) {
+        self.slot.seen.put_down(pc, refused);
+    }
+
     /// It ran for `ran` counts, after it could have for `stolen` counts more. Nobody else
     /// says so.
     #[inline(always)]
@@ -378,6 +437,15 @@ impl Seat {
         };
         add(&self.slot.ran, ran);
         add(&self.slot.stolen, stolen);
+    }
+}
+
+impl Seen {
+    #[inline(always)]
+    fn put_down(&self, pc: u64, refused: u64) {
+        self.pc.store(pc, Ordering::Relaxed);
+        self.refused.store(refused, Ordering::Relaxed);
+        self.once.store(true, Ordering::Release);
     }
 }
 

@@ -9,7 +9,7 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use evisor_aarch64::fault::{Fault, set_report};
 use evisor_aarch64::gic;
-use evisor_contract::{Bytes, Messages};
+use evisor_contract::{Bytes, Level, Messages};
 use log::{LevelFilter, Log, Metadata, Record};
 use spin::{Mutex, Once};
 
@@ -119,6 +119,22 @@ impl Messages for Lines {
             }
         }
         bytes
+    }
+
+    fn level(&self) -> Level {
+        match log::max_level() {
+            LevelFilter::Off | LevelFilter::Error => Level::Error,
+            LevelFilter::Warn => Level::Warning,
+            _ => Level::Info,
+        }
+    }
+
+    fn set_level(&self, level: Level) {
+        log::set_max_level(match level {
+            Level::Error => LevelFilter::Error,
+            Level::Warning => LevelFilter::Warn,
+            Level::Info => LevelFilter::Info,
+        });
     }
 }
 

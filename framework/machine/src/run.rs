@@ -15,7 +15,7 @@ use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, Trap, gic, halt, set_kernel, timer};
 use evisor_contract::{Context, NotifyPort, Power, VcpuControl, Words, tag};
-use evisor_kernel::{Attention, BoundScheduler, BoundVm, Bundle, Next};
+use evisor_kernel::{Attention, BoundScheduler, BoundVm, Bundle, Next, Vm};
 use evisor_manifest::VmPlan;
 use evisor_router::Space;
 use log::error;
@@ -214,6 +214,7 @@ pub(crate) fn run_core(core: usize) -> ! {
         match vm.next(index) {
             Next::Run => {
                 block.run();
+                saw(vm, index, &mut block);
             }
             Next::Start(entry) => {
                 held.stage2.load();
@@ -223,6 +224,7 @@ pub(crate) fn run_core(core: usize) -> ! {
                     held.devices.vcpu_starts();
                 }
                 block.start(entry.pc, entry.x0, Attention::START);
+                saw(vm, index, &mut block);
             }
             Next::Wait => block.idle(),
             Next::Change(event) => {
@@ -232,6 +234,12 @@ pub(crate) fn run_core(core: usize) -> ! {
             }
         }
     }
+}
+
+/// Puts down where vCPU `index` is, which came out of its guest.
+fn saw(vm: &Vm, index: usize, block: &mut VcpuBlock) {
+    let vcpu = block.vcpu();
+    vm.saw(index, vcpu.pc(), vcpu.refused());
 }
 
 impl Held {

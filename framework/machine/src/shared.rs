@@ -276,6 +276,8 @@ impl Core<'_> {
         if entered {
             self.shared.state.leave();
         }
+        let vcpu = member.block.vcpu();
+        member.seat.saw(vcpu.pc(), vcpu.refused());
         member.seat.came_out();
         let end = timer::now();
         member.seat.account(end.wrapping_sub(now), now.wrapping_sub(member.since));

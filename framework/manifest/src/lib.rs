@@ -24,6 +24,7 @@ mod interrupts;
 mod lives;
 mod matching;
 mod objects;
+mod overseers;
 mod plan;
 mod read;
 mod rights;

@@ -96,6 +96,7 @@ pub(crate) fn plan<'t>(
         windows: windows.unwrap_or_default(),
         lines: Vec::new(),
         console: None,
+        overseen: Vec::new(),
         host: None,
         image: None,
         storage: None,
@@ -123,6 +124,9 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     let mut known = Vec::from([words::RIGHTS]);
     if declaration.needs.console {
         known.push(words::CONSOLE);
+    }
+    if declaration.needs.oversees {
+        known.push(words::VMS);
     }
     if declaration.needs.backing {
         known.push(words::IMAGE);

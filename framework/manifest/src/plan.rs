@@ -185,6 +185,8 @@ pub struct ObjectPlan {
     /// The console that it talks to: an index into
     /// [`Deployment::root_objects`].
     pub console: Option<usize>,
+    /// The VMs that it oversees: indices into [`Deployment::vms`].
+    pub overseen: Vec<usize>,
     /// The device of the board that it stands for.
     pub host: Option<HostDevicePlan>,
     /// The file of the bundle that is in the memory behind its first window, or in

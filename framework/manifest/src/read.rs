@@ -5,7 +5,7 @@ use crate::objects::{self, Found};
 use crate::plan::{Deployment, ObjectPlan, VmPlan};
 use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
-use crate::{VERSION, blocks, cores, host_device, matching, vm, words};
+use crate::{VERSION, blocks, cores, host_device, matching, overseers, vm, words};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -57,12 +57,18 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let nodes = nodes.into_iter().filter(|node| node.is_enabled() && !lost(node));
     let (vms, others): (Vec<_>, Vec<_>) = nodes.partition(|node| node.is_compatible(VM));
     let found = others.iter().filter_map(|node| root_object(faults, around, *node));
-    let (schedulers, found): (Vec<Found<'_>>, Vec<Found<'_>>) =
+    let (schedulers, mut found): (Vec<Found<'_>>, Vec<Found<'_>>) =
         found.partition(|object| object.declaration.needs.cores);
-    let root_objects: Vec<ObjectPlan> =
-        found.iter().map(|object| root_plan(faults, around, root, object)).collect();
+    // Who talks to a console is built after it.
+    found.sort_by_key(|object| object.declaration.needs.console);
     let served: Vec<_> =
         found.iter().enumerate().map(|(index, object)| (index, object.node)).collect();
+    let root_objects = found.iter().map(|object| ObjectPlan {
+        console: overseers::console(faults, &served, object),
+        overseen: overseers::read(faults, around, &vms, object),
+        ..root_plan(faults, around, root, object)
+    });
+    let root_objects: Vec<ObjectPlan> = root_objects.collect();
     check_names(faults, root);
     if vms.is_empty() && around.lost.is_empty() {
         let remedy = "add a node with compatible = \"evisor,vm\"";

@@ -109,7 +109,7 @@ fn objects<'t>(
     plans
 }
 
-fn is_console(node: &Node<'_>) -> bool {
+pub(crate) fn is_console(node: &Node<'_>) -> bool {
     node.is_compatible(CONSOLE)
 }
 
@@ -122,7 +122,7 @@ fn serves_a_vm(faults: &Faults, object: &Found<'_>) -> bool {
 }
 
 /// The console of a device: its own, the VM's, or the only one.
-fn console<'t>(
+pub(crate) fn console<'t>(
     faults: &Faults,
     consoles: &Served<'t>,
     default: Option<Option<usize>>,

@@ -76,6 +76,15 @@ impl Interrupts {
         routes.map(|route| route.capability.hits()).fold(0, u64::wrapping_add)
     }
 
+    /// What interrupt `intid` leads to, if it was granted.
+    pub fn capability(&self, intid: usize) -> Option<&Capability<dyn NotifyPort>> {
+        let route = match intid.checked_sub(PRIVATE) {
+            None => self.private.get(intid),
+            Some(at) => self.shared.get(at),
+        };
+        route.filter(|route| route.is_granted()).map(|route| &route.capability)
+    }
+
     pub(crate) fn quarantine(&self, port: *const ()) {
         for route in self.private.iter().chain(&self.shared) {
             if core::ptr::addr_eq(route.capability.port(), port) {

@@ -3,13 +3,15 @@
 use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
 use crate::gpio::GpioEnd;
+use crate::inspect::FakeInspect;
 use crate::mailbox::MailboxEnd;
 use crate::ram::FakeRam;
 use evisor_contract::{
     Backing, BlockPort, BlockRequest, BuildError, Bytes, Capability, Clock, ConsolePort, Context,
     Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow,
-    Line, LineState, Memory, Messages, NotifyPort, Power, Register, Reply, Rights, Share,
-    SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Width, Window, Words, tag,
+    Level, Line, LineState, Memory, Messages, NotifyPort, Oversight, Power, Register, Reply,
+    Rights, Share, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Width,
+    Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
@@ -37,6 +39,15 @@ pub enum Event {
     Deadline(Option<u64>),
     /// The VM was asked something.
     Vm(VmEvent),
+    /// One of the VMs that it oversees was asked something.
+    Overseen {
+        /// Which.
+        vm: u32,
+        /// What.
+        event: VmEvent,
+    },
+    /// The vCPUs of a VM that it oversees were asked to leave their guests.
+    Looked(usize),
     /// A vCPU was started.
     Started {
         /// Which.
@@ -78,6 +89,7 @@ enum Far {
     Console,
     Deadline,
     Vm,
+    Overseen,
     Store,
     Holder(u32),
 }
@@ -95,6 +107,10 @@ impl NotifyPort for Recorder {
             Far::Console => Event::Console(cx.bytes().to_vec()),
             Far::Deadline => Event::Deadline((value != u64::MAX).then_some(value)),
             Far::Vm => Event::Vm(VmEvent::decode(value).expect("a known event of the VM")),
+            Far::Overseen => {
+                let event = VmEvent::decode(value).expect("a known event of the VM");
+                Event::Overseen { vm: tag, event }
+            }
             Far::Store => Event::Block(BlockRequest::decode(value).expect("a known request")),
             Far::Holder(port) if tag == tag::CONSOLE_INPUT => {
                 Event::Input { port, bytes: cx.bytes().to_vec() }
@@ -263,6 +279,7 @@ impl HostSerial for SerialEnd {
 #[derive(Debug, Default)]
 pub struct FakeMessages {
     kept: AtomicBool,
+    level: Mutex<Option<Level>>,
     bytes: Mutex<VecDeque<u8>>,
 }
 
@@ -293,6 +310,12 @@ impl Messages for FakeMessages {
             }
         }
         bytes
+    }
+    fn level(&self) -> Level {
+        lock(&self.level).unwrap_or(Level::Info)
+    }
+    fn set_level(&self, level: Level) {
+        *lock(&self.level) = Some(level);
     }
 }
 
@@ -531,6 +554,14 @@ impl Grants for World {
 
     fn messages(&self) -> Option<&'static dyn Messages> {
         Some(self.messages)
+    }
+
+    fn oversight(&mut self) -> Result<Oversight, BuildError> {
+        let rights = if self.control { Rights::CONTROL } else { Rights::empty() };
+        let to = self.capability(Far::Overseen, rights);
+        let inspect = FakeInspect::new(Arc::clone(&self.log));
+        let controls = (0..FakeInspect::VMS).map(|vm| VmControl::new(to, vm)).collect();
+        Ok(Oversight { inspect, controls })
     }
 
     fn host_serial(&mut self) -> Result<Box<dyn HostSerial>, BuildError> {

@@ -27,6 +27,7 @@ mod disk;
 mod fake;
 mod gpio;
 mod guest_node;
+mod inspect;
 mod mailbox;
 mod ram;
 mod rig;

@@ -37,6 +37,7 @@ mod machine;
 mod manifest;
 mod minimal;
 mod modules;
+mod monitor_cases;
 mod mutants;
 mod native;
 mod new_device;

@@ -29,7 +29,8 @@ const FORWARDED: &str = "tools/evisor/tests/guests/gpio-forwarded.dts";
 
 /// Two guests on a Raspberry Pi, one of them with its PL011.
 const PI: Case = Case::new("a guest at the Pi's PL011", "tools/evisor/tests/guests/pi-serial.dts")
-    .sends(&["it comes back; =on the mini UART", "on the mini UART=exit"])
+    // What eVisor says of the other guest can cut one of the two in half.
+    .sends(&["it comes back; |ends it\r?\n=on the mini UART", "on the mini UART=exit"])
     .seconds(180)
     .shows(&["evisor: passed: off, verdict 0", "evisor: emulated: off, verdict 0"]);
 

@@ -2,12 +2,15 @@
 
 use crate::case::Case;
 
+/// A file system on each card, and 8 MiB for both.
+const PREPARE: &str = "~ # =mkdir /tmp/a /tmp/b; for n in 0 1; do mke2fs -q /dev/mmcblk$n; done; \
+    mount /dev/mmcblk0 /tmp/a && mount /dev/mmcblk1 /tmp/b && \
+    dd if=/dev/urandom of=/root/data bs=1M count=8 2>/dev/null; echo 'prepared'";
+
 /// Both cards at once; then what went to the one is compared with what went to the
 /// other. Each host has its interrupts on the line that both have.
-const BOTH_CARDS: &str = "~ # =mkdir /tmp/a /tmp/b; for n in 0 1; do mke2fs -q /dev/mmcblk$n; done; \
-    mount /dev/mmcblk0 /tmp/a && mount /dev/mmcblk1 /tmp/b && \
-    dd if=/dev/urandom of=/root/data bs=1M count=8 2>/dev/null; \
-    for to in a b; do (cp /root/data /tmp/$to && sync && echo $to is 'filled') & done; wait; \
+const BOTH_CARDS: &str = "[^']prepared[^~]*~ # =for to in a b; \
+    do (cp /root/data /tmp/$to && sync && echo $to is 'filled') & done; wait; \
     echo both 'filled'; df /tmp/a /tmp/b; grep -i mmc /proc/interrupts";
 
 /// Read back from the cards, not from memory, both at once.
@@ -20,7 +23,7 @@ pub const SHARED_LINES: &[Case] = &[Case::new(
     "Linux in a virtual Pi with two cards, whose hosts share an interrupt",
     "tools/evisor/tests/guests/virtual-pi-two-cards.dts",
 )
-.sends(&[BOTH_CARDS, READ_BACK])
+.sends(&[PREPARE, BOTH_CARDS, READ_BACK])
 .seconds(300)
 .shows(&[
     "mmc0: new ",

@@ -16,6 +16,7 @@ use crate::kernel8;
 use crate::linux;
 use crate::machine::{Board, Machine};
 use crate::minimal;
+use crate::monitor_cases;
 use crate::native;
 use crate::packages::Package;
 use crate::passed;
@@ -113,9 +114,8 @@ pub fn check(count: &mut Count) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
-    let tables =
-        [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES, ON_A_GICV3];
-    for case in tables.into_iter().flatten() {
+    let ours = [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
+    for case in ours.into_iter().chain([ON_A_GICV3, monitor_cases::CASES]).flatten() {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     console_cases::cases(count);
@@ -126,7 +126,8 @@ pub fn system(count: &mut Count) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
-    for case in [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES].into_iter().flatten() {
+    let ours = [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
+    for case in ours.into_iter().flatten() {
         count.one(case.name, case.run(Board::Raspi4));
     }
     console_cases::on_a_pi(count);

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod lines;
+mod overseer;
 mod passed;
 mod pins;
 mod restarts;

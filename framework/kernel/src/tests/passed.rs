@@ -80,6 +80,7 @@ pub fn object(name: &str, declaration: &'static Declaration) -> ObjectPlan {
         windows: Vec::new(),
         lines: Vec::new(),
         console: None,
+        overseen: Vec::new(),
         host: None,
         image: None,
         storage: None,

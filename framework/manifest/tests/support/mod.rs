@@ -35,7 +35,7 @@ const fn scheduler(shares: &'static [&'static str]) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 19] = [
+pub static REGISTRY: [Declaration; 20] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -159,6 +159,13 @@ pub static REGISTRY: [Declaration; 19] = [
         &["evisor,fixed-priority"],
         scheduler(&["evisor,priority", "evisor,budget", "evisor,period"]),
         &["evisor,slice"],
+        |_, _| Ok(()),
+    ),
+    component(
+        "monitor",
+        &["evisor,monitor"],
+        Needs { root: true, console: true, oversees: true, ..Needs::NONE },
+        &[],
         |_, _| Ok(()),
     ),
     component(

@@ -1,0 +1,239 @@
+//! What can be typed.
+
+use crate::Monitor;
+use crate::answer::{Answer, What};
+use crate::editor::{Key, Line};
+use evisor_contract::{Level, VmEvent, VmState};
+
+/// What stands behind a command's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    Nothing,
+    Vm,
+    /// A level, or nothing.
+    Level,
+}
+
+pub struct Command {
+    pub name: &'static str,
+    pub operand: Operand,
+    pub help: &'static str,
+    /// It takes the control right.
+    changes: bool,
+    run: fn(&mut Monitor, vm: usize),
+}
+
+const fn looks(
+    name: &'static str,
+    operand: Operand,
+    help: &'static str,
+    run: fn(&mut Monitor, usize),
+) -> Command {
+    Command { name, operand, help, changes: false, run }
+}
+
+const fn changes(
+    name: &'static str,
+    operand: Operand,
+    help: &'static str,
+    run: fn(&mut Monitor, usize),
+) -> Command {
+    Command { name, operand, help, changes: true, run }
+}
+
+pub const COMMANDS: [Command; 8] = [
+    looks("help", Operand::Nothing, "this", |m, _| m.answer_with(What::Help, 0)),
+    looks("vms", Operand::Nothing, "the VMs: state, vCPUs, memory, what was refused", |m, _| {
+        m.look(0..m.vm_count());
+        m.answer_with(What::Vms, 0);
+    }),
+    looks("vm", Operand::Vm, "its vCPUs: power, core, PC; its memory", |m, vm| {
+        m.look(vm..vm + 1);
+        m.answer_with(What::Vm, vm);
+    }),
+    looks("routes", Operand::Vm, "its capabilities: names, rights, uses, objects", |m, vm| {
+        m.answer_with(What::Routes, vm);
+    }),
+    looks("interrupts", Operand::Vm, "its physical interrupts, and how many came", |m, vm| {
+        m.answer_with(What::Interrupts, vm);
+    }),
+    changes("stop", Operand::Vm, "turns it off, for good", |m, vm| m.change(vm, VmEvent::Off)),
+    changes("reset", Operand::Vm, "what its manifest has for a reset", |m, vm| {
+        m.change(vm, VmEvent::Reset);
+    }),
+    changes("log", Operand::Level, "which of eVisor's own lines are written", |_, _| {}),
+];
+
+const LEVELS: [(&str, Level); 3] =
+    [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info)];
+
+/// How many words are listed at most.
+const LISTED: usize = 16;
+
+impl Monitor {
+    pub fn key(&mut self, byte: u8) {
+        match self.editor.take(byte) {
+            Key::Nothing => {}
+            Key::Typed(byte) => self.out.byte(byte),
+            Key::Erased => _ = self.out.put("\x08 \x08"),
+            Key::Changed => self.show_line(),
+            Key::Refused => self.out.byte(7),
+            Key::Complete => self.complete(),
+            Key::Left => {
+                self.out.put("^C\r\n");
+                self.prompt();
+            }
+            Key::Entered => {
+                self.out.end();
+                let line = self.editor.next();
+                self.carry_out(&line);
+                if self.answer.is_none() {
+                    self.prompt();
+                }
+            }
+        }
+    }
+
+    /// The line anew, where it is.
+    fn show_line(&mut self) {
+        self.out.put("\r\x1b[K");
+        self.prompt();
+        self.out.put(self.editor.line.text());
+    }
+
+    fn carry_out(&mut self, line: &Line) {
+        let mut words = line.text().split_ascii_whitespace();
+        let Some(name) = words.next() else { return };
+        let (operand, over) = (words.next(), words.next());
+        let name = if name == "?" { "help" } else { name };
+        let command = self.commands().find(|command| command.name == name);
+        let Some(command) = command else {
+            self.out.put("there is no command ").put(name).put("; help lists them").end();
+            return;
+        };
+        let vm = operand.and_then(|name| self.vm_called(name));
+        match (command.operand, operand) {
+            _ if over.is_some() => self.usage(command),
+            (Operand::Nothing, None) => (command.run)(self, 0),
+            (Operand::Vm, Some(name)) => match vm {
+                Some(vm) => (command.run)(self, vm),
+                None => self.out.put("there is no VM ").put(name).put("; vms lists them").end(),
+            },
+            (Operand::Level, level) => self.level(command, level),
+            _ => self.usage(command),
+        }
+    }
+
+    fn usage(&mut self, command: &Command) {
+        self.out.put("write it as: ").put(command.name).put(operand(command)).end();
+    }
+
+    /// Those that it has the rights for.
+    pub fn commands(&self) -> impl Iterator<Item = &'static Command> + use<> {
+        let controls = self.ends.oversight.controls.iter().any(|control| control.permitted());
+        let lines = self.ends.messages.is_some();
+        COMMANDS.iter().filter(move |command| {
+            (controls || !command.changes) && (lines || command.operand != Operand::Level)
+        })
+    }
+
+    pub fn vm_count(&self) -> usize {
+        self.ends.oversight.controls.len()
+    }
+
+    fn name_of(&self, vm: usize) -> Option<&'static str> {
+        self.ends.oversight.inspect.vm(vm).map(|facts| facts.name)
+    }
+
+    fn vm_called(&self, name: &str) -> Option<usize> {
+        (0..self.vm_count()).find(|vm| self.name_of(*vm) == Some(name))
+    }
+
+    fn answer_with(&mut self, what: What, vm: usize) {
+        self.answer = Some(Answer::new(what, vm));
+    }
+
+    /// The change is an effect: what comes of it, eVisor says.
+    fn change(&mut self, vm: usize, event: VmEvent) {
+        let Some(facts) = self.ends.oversight.inspect.vm(vm) else { return };
+        self.out.put(facts.name);
+        match facts.state {
+            VmState::On => {
+                self.wanted = Some((vm, event));
+                self.out
+                    .put(if event == VmEvent::Off { " is to stop" } else { " is to reset" })
+                    .end();
+            }
+            VmState::Changing => self.out.put(" changes already").end(),
+            VmState::Off => self.out.put(" is off").end(),
+        }
+    }
+
+    fn level(&mut self, command: &Command, word: Option<&str>) {
+        let Some(messages) = self.ends.messages else { return };
+        let named = |word: &str| LEVELS.into_iter().find(|(name, _)| *name == word);
+        match word.map(named) {
+            Some(Some((_, level))) => messages.set_level(level),
+            Some(None) => return self.usage(command),
+            None => {}
+        }
+        let level = messages.level();
+        let name = LEVELS.into_iter().find(|(_, other)| *other == level);
+        self.out.put(name.map_or("", |(name, _)| name)).end();
+    }
+
+    /// Word number `at` that could stand where the cursor is.
+    fn candidate(&self, first: Option<&str>, at: usize) -> Option<&'static str> {
+        let Some(first) = first else { return self.commands().nth(at).map(|one| one.name) };
+        let command = self.commands().find(|command| command.name == first)?;
+        match command.operand {
+            Operand::Nothing => None,
+            Operand::Vm => self.name_of(at),
+            Operand::Level => LEVELS.get(at).map(|(name, _)| *name),
+        }
+    }
+
+    fn complete(&mut self) {
+        let line = self.editor.line;
+        let (first, begun) = match line.text().split_once(' ') {
+            Some((first, rest)) => (Some(first), rest.trim_start()),
+            None => (None, line.text()),
+        };
+        let fitting = |monitor: &Self, at| {
+            let word = monitor.candidate(first, at)?;
+            Some(word.strip_prefix(begun).map(|rest| (word, rest)))
+        };
+        let all = || (0..).map_while(|at| fitting(self, at)).flatten();
+        let Some((_, shortest)) = all().next() else { return self.out.byte(7) };
+        // What all that fit go on with.
+        let common = all().fold(shortest, |common, (_, rest)| {
+            let same = common.bytes().zip(rest.bytes()).take_while(|(a, b)| a == b).count();
+            common.get(..same).unwrap_or_default()
+        });
+        let only = all().nth(1).is_none();
+        if only || !common.is_empty() {
+            let rest = common.bytes().chain(only.then_some(b' '));
+            rest.for_each(|byte| self.key(byte));
+            return;
+        }
+        let mut words = [""; LISTED];
+        words.iter_mut().zip(all()).for_each(|(slot, (word, _))| *slot = word);
+        self.out.end();
+        words
+            .iter()
+            .filter(|word| !word.is_empty())
+            .for_each(|word| _ = self.out.put(word).put(" "));
+        self.out.end();
+        self.prompt();
+        self.out.put(line.text());
+    }
+}
+
+/// What stands behind the command's name, as help shows it.
+pub fn operand(command: &Command) -> &'static str {
+    match command.operand {
+        Operand::Nothing => "",
+        Operand::Vm => " VM",
+        Operand::Level => " [error|warning|info]",
+    }
+}
