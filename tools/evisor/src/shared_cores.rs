@@ -28,15 +28,31 @@ pub const ON_SHARED_CORES: &[Case] = &[
     Case::new("test-app with four vCPUs on two cores", "tools/evisor/tests/guests/shared-smp.dts")
         .seconds(240)
         .shows(&["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"]),
-    Case::new(
-        "Linux with two vCPUs on one core, beside another VM",
-        "tools/evisor/tests/guests/shared-linux.dts",
-    )
-    .sends(LINUX)
-    .until("evisor: linux: off, verdict 0")
-    .seconds(180)
-    .shows(&["arch_timer", "cores: 2", "both 42", "Power down"]),
+    Case::new("Linux with two vCPUs on one core, beside another VM", "manifests/shared-core.dts")
+        .sends(LINUX)
+        .until("evisor: linux: off, verdict 0")
+        .seconds(180)
+        .shows(&["arch_timer", "cores: 2", "both 42", "Power down"]),
 ];
+
+/// Linux keeps both of its vCPUs busy; the other guest, which goes first, answers.
+const BUSY: &[&str] = &[
+    "@linux ~ # =(dd if=/dev/zero bs=64k count=500 | sha1sum) & \
+     (dd if=/dev/zero bs=64k count=500 | sha1sum) & echo bu'sy'",
+    "@linux busy=",
+    "@serial it comes back; =eVisor hears",
+    "@serial eVisor hears=exit",
+    "@linux =wait; poweroff",
+];
+
+pub const BY_PRIORITY: &[Case] = &[Case::new(
+    "a guest with a fifth of a core, which goes before Linux there",
+    "tools/evisor/tests/guests/priority.dts",
+)
+.options(&["--consoles"])
+.sends(BUSY)
+.seconds(180)
+.shows(&["serial: goodbye", "Power down", "evisor: linux: off, verdict 0"])];
 
 /// On virt besides.
 pub const ON_A_GICV3: &[Case] = &[
@@ -62,7 +78,7 @@ pub const ON_A_GICV3: &[Case] = &[
     .shows(&["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"]),
     Case::new(
         "Linux with two vCPUs on one core of a GICv3, beside another VM",
-        "tools/evisor/tests/guests/shared-linux.dts",
+        "manifests/shared-core.dts",
     )
     .options(&["--gic", "3"])
     .sends(LINUX)
