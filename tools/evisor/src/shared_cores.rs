@@ -42,7 +42,7 @@ const BUSY: &[&str] = &[
     "@linux busy=",
     "@serial it comes back; =eVisor hears",
     "@serial eVisor hears=exit",
-    "@linux =wait; poweroff",
+    "@linux =poweroff",
 ];
 
 pub const BY_PRIORITY: &[Case] = &[Case::new(
