@@ -57,10 +57,10 @@ const OF_U_BOOT: [&str; 10] = [
 /// Writes a file to the root, restarts, and finds it there. What is typed does not hold
 /// what is looked for.
 const LINUX: [&str; 3] = [
-    "~ # =echo has $(nproc); mount; echo kept 'over' >/root/file; \
+    "~ # =echo has $(nproc); mount; echo kept 'over' >/kept; \
      echo console is $(cut -d' ' -f1 /proc/consoles); cat /proc/interrupts",
     "CPU wake-up[^~]*~ # =reboot",
-    "Booting Linux[^~]*~ # =echo again $(nproc); cat /root/file; poweroff",
+    "Booting Linux[^~]*~ # =echo again $(nproc); cat /kept; poweroff",
 ];
 
 const fn of_linux(console: &'static str, uart: &'static str) -> [&'static str; 9] {
