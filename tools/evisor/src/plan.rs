@@ -8,8 +8,7 @@ use anyhow::{Result, anyhow};
 /// The cases of all steps, in the order in which their results are shown.
 #[derive(Default)]
 pub struct Plan {
-    /// Somebody asked for what is in it: a step that only takes a sample otherwise takes
-    /// all.
+    /// The steps were named: one that only takes a sample otherwise takes all.
     pub named: bool,
     step: &'static str,
     pub needs: Vec<Need>,

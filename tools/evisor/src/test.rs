@@ -83,7 +83,7 @@ impl Test {
 
     /// What was asked for; that there is none of it is an error.
     fn plan(&self) -> Result<Plan> {
-        let named = !self.steps.is_empty() || self.only.is_some();
+        let named = !self.steps.is_empty();
         let mut plan = Plan::new(named);
         let wanted = |name: &str| self.steps.is_empty() || self.steps.iter().any(|s| s == name);
         for (name, _, step) in STEPS.into_iter().filter(|(name, ..)| wanted(name)) {
@@ -188,7 +188,9 @@ impl Count {
         }
         let mut slowest: Vec<_> = self.times.iter().collect();
         slowest.sort_by_key(|(.., took)| std::cmp::Reverse(*took));
-        for (step, name, took) in slowest.iter().take(SLOWEST) {
+        for (step, name, took) in
+            slowest.iter().take_while(|(.., took)| took.as_secs() > 0).take(SLOWEST)
+        {
             text.push_str(&format!("{:>8} s  {step}: {name}\n", took.as_secs()));
         }
         text
