@@ -1,6 +1,6 @@
 //! A core for a scheduler, with vCPUs that do nothing but wake and sleep.
 
-use crate::rig::{Setup, parts};
+use crate::setup::{Setup, parts};
 use evisor_contract::{BuildError, Choice, Parts, SchedulerPort, Share};
 
 /// Who had the core from when to when.

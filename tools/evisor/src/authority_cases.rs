@@ -13,9 +13,8 @@ use crate::check::examine;
 use crate::deployment::Deployment;
 use crate::image::{Features, write_whole};
 use crate::machine::Board;
-use crate::process::Progress;
+use crate::plan::Plan;
 use crate::steps::myself;
-use crate::test::Count;
 use crate::workspace;
 
 /// Windows of every kind: emulated, with rights left out, of each width; memory behind a
@@ -74,23 +73,16 @@ const WIDTHS: [u64; 4] = [1, 2, 4, 8];
 /// Where it must not store: it tells what it finds by this.
 const CONSOLE: std::ops::Range<u64> = 0x0900_0000..0x0900_1000;
 
-pub fn cases(count: &mut Count) {
-    count.one("a guest reaches what the report says (GICv2)", compare(Board::QemuVirt, 2));
-    count.one("a guest reaches what the report says (GICv3)", compare(Board::QemuVirt, 3));
+pub fn cases(plan: &mut Plan) {
+    plan.case("a guest reaches what the report says (GICv2)", || compare(Board::QemuVirt, 2));
+    plan.case("a guest reaches what the report says (GICv3)", || compare(Board::QemuVirt, 3));
 }
 
-pub fn on_a_pi(count: &mut Count) {
-    count.one("a guest reaches what the report says", compare(Board::Raspi4, 2));
+pub fn on_a_pi(plan: &mut Plan) {
+    plan.case("a guest reaches what the report says", || compare(Board::Raspi4, 2));
 }
 
 fn compare(board: Board, gic: u8) -> Result<()> {
-    let progress = Progress::start("trying what a VM can reach");
-    let result = tried(board, gic);
-    progress.end(result.is_ok());
-    result
-}
-
-fn tried(board: Board, gic: u8) -> Result<()> {
     let (manifest, file) = write(board, gic)?;
     let deployment = Deployment::load(&manifest, &CardFiles::default())?;
     let authority = examine(&deployment, board, gic, &Features::Default)?.authority;

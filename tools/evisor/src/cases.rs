@@ -225,7 +225,7 @@ pub const CASES: &[Case] = &[
     .shows(&["evisor: second: starts"]),
     Case::new("a match that never comes ends with the time", "manifests/serial.dts")
         .until("never printed")
-        .seconds(5)
+        .ends_after(5)
         .status(1),
     Case::new(
         "Linux keeps files on an emulated SD card over a reboot",

@@ -88,6 +88,8 @@ pub fn examine(
     features: &Features,
 ) -> Result<Examined> {
     board.comes_with(gic)?;
+    // One with other features takes the place of this one's file.
+    let _alone = Toolchain::of_host().lock()?;
     let checker = build(features)?;
     let bundle = checker.with_file_name(format!("bundle-{}.cpio", std::process::id()));
     fs::write(&bundle, deployment.whole()?)

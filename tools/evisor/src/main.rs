@@ -49,6 +49,8 @@ mod packages;
 mod passed;
 mod pi_cases;
 mod pins_cases;
+mod plan;
+mod pool;
 mod process;
 mod root_file_system;
 mod run;
