@@ -16,7 +16,7 @@
 
 #![allow(unsafe_code, reason = "system registers of EL1")]
 
-use crate::floating::{self, FloatingPoint};
+use crate::floating::{self, FloatingPoint, Guard};
 use crate::gic::{self, GuestInterface, Switched};
 use crate::registers::{self, identification};
 use crate::stage2::Root;
@@ -151,6 +151,7 @@ el1! {
 /// What a core that is shared knows of itself.
 pub struct Switch {
     gic: Switched,
+    floating_point: Guard,
     /// VDISR_EL2 is there, which a guest has as DISR_EL1; TPIDR2_EL0 is.
     later: [bool; 2],
 }
@@ -166,8 +167,8 @@ pub fn is_here(core: usize) -> bool {
 impl Switch {
     /// Makes this core, number `core`, one that several vCPUs share: WFI is told, and
     /// what later extensions add is hidden. After [`vcpu::init_core`] and
-    /// [`gic::init_core`].
-    pub fn new(core: usize) -> Self {
+    /// [`gic::init_core`]; `None` before.
+    pub fn new(core: usize) -> Option<Self> {
         if let Some(mpidr) = SHARED.get(core) {
             mpidr.store(MPIDR_EL1.get(), Ordering::Relaxed);
         }
@@ -180,7 +181,8 @@ impl Switch {
         };
         TCR_EL1.set(NO_WALKS);
         // ID_AA64PFR0_EL1.RAS, ID_AA64PFR1_EL1.SME.
-        Self { gic: Switched::here(), later: [has(4, 0, 28), has(4, 1, 24)] }
+        let later = [has(4, 0, 28), has(4, 1, 24)];
+        Some(Self { gic: Switched::here()?, floating_point: Guard::here(core)?, later })
     }
 
     /// Takes `out` off this core: its state is in memory after this, and nothing of it
@@ -208,7 +210,7 @@ impl Switch {
     /// behind the host's. `flush` if another vCPU of its VM was here since it was itself.
     #[inline]
     pub fn load(&mut self, next: &mut VcpuBlock, offset: u64, flush: bool) {
-        floating::guard(next.vcpu());
+        self.floating_point.meet(next.vcpu());
         let Some(saved) = next.saved() else { return };
         saved.root.switch();
         CNTVOFF_EL2.set(offset);
