@@ -152,6 +152,8 @@ el1! {
 pub struct Switch {
     gic: Switched,
     floating_point: Guard,
+    /// WFE traps.
+    trapped: bool,
     /// VDISR_EL2 is there, which a guest has as DISR_EL1; TPIDR2_EL0 is.
     later: [bool; 2],
 }
@@ -172,7 +174,7 @@ impl Switch {
         if let Some(mpidr) = SHARED.get(core) {
             mpidr.store(MPIDR_EL1.get(), Ordering::Relaxed);
         }
-        HCR_EL2.set(HCR_EL2.get() | 1 << 13); // TWI
+        HCR_EL2.set(HCR_EL2.get() | TWI | delay());
         registers::hide_later_extensions();
         vcpu::set_shared_vectors();
         let has = |crm, op2, shift: u32| {
@@ -182,7 +184,8 @@ impl Switch {
         TCR_EL1.set(NO_WALKS);
         // ID_AA64PFR0_EL1.RAS, ID_AA64PFR1_EL1.SME.
         let later = [has(4, 0, 28), has(4, 1, 24)];
-        Some(Self { gic: Switched::here()?, floating_point: Guard::here(core)?, later })
+        let (gic, floating_point) = (Switched::here()?, Guard::here(core)?);
+        Some(Self { gic, floating_point, trapped: false, later })
     }
 
     /// Takes `out` off this core: its state is in memory after this, and nothing of it
@@ -226,6 +229,15 @@ impl Switch {
         CNTV_CTL_EL0.set(saved.timer_control);
     }
 
+    /// Has WFE trap or not: while another could run in the place of whoever waits so.
+    #[inline(always)]
+    pub fn trap_wfe(&mut self, traps: bool) {
+        if traps != self.trapped {
+            self.trapped = traps;
+            HCR_EL2.set(HCR_EL2.get() ^ TWE);
+        }
+    }
+
     /// Whether an interrupt waits for the vCPU that is on this core.
     #[inline]
     pub fn is_interrupted(&self) -> bool {
@@ -257,6 +269,22 @@ impl Switch {
         floating::take(block.vcpu());
         vcpu::reset_el1(offset);
         self.load_later(&[0; 2]);
+    }
+}
+
+/// HCR_EL2.TWI and TWE.
+const TWI: u64 = 1 << 13;
+const TWE: u64 = 1 << 14;
+
+/// How long a WFE waits before it traps, where that can be said (FEAT_TWED): 1024 cycles
+/// (HCR_EL2.TWEDEn, and TWEDEL, two to that many times 256), about what it costs to change
+/// to another vCPU. A lock that another core has for a moment is waited for so.
+fn delay() -> u64 {
+    const TWEDEL: u64 = 2 << 60;
+    // ID_AA64MMFR1_EL1.TWED.
+    match registers::trap(7, 1, 32, 59) {
+        0 => 0,
+        enabled => enabled | TWEDEL,
     }
 }
 

@@ -77,7 +77,9 @@ global_asm!(
     serror = const trace::SERROR,
     absent = const Status::Absent as u64,
     held = const (Status::Held as u64).trailing_zeros(),
-    waits = const WAITS,
+    told = const Left::TOLD.0,
+    waits = const Left::WAITS.0,
+    yields = const Left::YIELDS.0,
 );
 
 unsafe extern "C" {
@@ -182,15 +184,13 @@ impl VcpuBlock {
     }
 
     /// Runs the guest on this core until the kernel wants it to leave. The
-    /// caller has loaded the VM's stage 2 and set the core up for guests. True if it waits,
-    /// in WFI, on a core that is shared.
-    pub fn run(&mut self) -> bool {
+    /// caller has loaded the VM's stage 2 and set the core up for guests.
+    pub fn run(&mut self) -> Left {
         VMPIDR_EL2.set(self.vcpu().mpidr);
         let home = &raw mut self.vcpu().home;
         // SAFETY: 1. the block is ours until it comes back; the stack below the
         // vCPU is used by nobody else.
-        let left = unsafe { enter_guest(self.vcpu.cast(), home) };
-        left == WAITS
+        Left(unsafe { enter_guest(self.vcpu.cast(), home) })
     }
 
     /// Puts the vCPU to the state of a core that was just started by PSCI
@@ -233,8 +233,19 @@ impl VcpuBlock {
     }
 }
 
-/// What `enter_guest` gives of a vCPU that waits.
-const WAITS: u64 = 2;
+/// Why a vCPU left its guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left(u64);
+
+impl Left {
+    /// The kernel wanted it to.
+    pub const TOLD: Self = Self(1);
+    /// It waits in WFI; on a core that is shared.
+    pub const WAITS: Self = Self(2);
+    /// It waits in WFE, for what others do; where [`Switch`](crate::switch::Switch) has that
+    /// trap.
+    pub const YIELDS: Self = Self(3);
+}
 
 impl Vcpu {
     /// x0 to x30, and 0: for the record of a crash.

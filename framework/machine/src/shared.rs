@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
 use evisor_aarch64::switch::Switch;
-use evisor_aarch64::vcpu::VcpuBlock;
+use evisor_aarch64::vcpu::{Left, VcpuBlock};
 use evisor_aarch64::{Kernel, halt, timer};
 use evisor_contract::{Choice, NotifyPort, Power, SchedulerPort, VcpuControl, Words};
 use evisor_kernel::{Attention, BoundScheduler, Entry, Next, Seat, SharedCore, Vm};
@@ -159,6 +159,7 @@ impl Core<'_> {
             now = match choice.member {
                 Some(member) => {
                     self.put_here(member);
+                    self.switch.trap_wfe(choice.contended);
                     self.arm(choice.until, now);
                     self.go_on(member, now)
                 }
@@ -273,7 +274,7 @@ impl Core<'_> {
             return timer::now();
         }
         let entered = self.state.enter(n);
-        let waits = entered && member.block.run();
+        let left = if entered { member.block.run() } else { Left::TOLD };
         if entered {
             self.state.leave();
         }
@@ -283,10 +284,15 @@ impl Core<'_> {
         let end = timer::now();
         member.seat.account(end.wrapping_sub(now), now.wrapping_sub(member.since));
         member.since = end;
-        // Who wants something of it from here on, and finds that it is out, rouses the core.
-        if waits && !member.seat.is_wanted() && !self.switch.is_interrupted() {
-            member.state = State::Waits;
-            self.port.sleep(n, end);
+        match left {
+            // Who wants something of it from here on, and finds that it is out, rouses the
+            // core.
+            Left::WAITS if !member.seat.is_wanted() && !self.switch.is_interrupted() => {
+                member.state = State::Waits;
+                self.port.sleep(n, end);
+            }
+            Left::YIELDS => self.port.give_way(n, end),
+            _ => {}
         }
         end
     }
