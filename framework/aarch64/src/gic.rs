@@ -224,13 +224,13 @@ enum Kind {
 }
 
 impl Switched {
-    /// Of this core, after [`init_core`].
-    pub fn here() -> Self {
+    /// Of this core; `None` before [`init_core`].
+    pub fn here() -> Option<Self> {
         let here = match version() {
             Version::V2 => Kind::V2(gicv2::Switched::here()),
-            Version::V3 => Kind::V3(gicv3::Switched::here()),
+            Version::V3 => Kind::V3(gicv3::Switched::here()?),
         };
-        Self { here, enabled: 0, left: true }
+        Some(Self { here, enabled: 0, left: true })
     }
 
     /// Takes a guest's off the core, whose private interrupts are these: none of them is

@@ -20,7 +20,7 @@ use alloc::boxed::Box;
 use core::alloc::Layout;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering};
 use evisor_contract::{Context, Status};
 use evisor_router::{Caches, Space};
@@ -46,7 +46,8 @@ pub struct Vcpu {
     pub(crate) space: &'static Space,
     /// What the board's shared interrupts lead to.
     pub(crate) root: &'static Space,
-    affinity: u64,
+    /// VMPIDR_EL2.
+    mpidr: u64,
     /// The physical interrupt that is being dealt with.
     pub(crate) acknowledged: Acknowledged,
     /// Loads and stores refused, unknown registers, unsupported calls.
@@ -76,7 +77,9 @@ global_asm!(
     serror = const trace::SERROR,
     absent = const Status::Absent as u64,
     held = const (Status::Held as u64).trailing_zeros(),
-    waits = const WAITS,
+    told = const Left::TOLD.0,
+    waits = const Left::WAITS.0,
+    yields = const Left::YIELDS.0,
 );
 
 unsafe extern "C" {
@@ -87,7 +90,7 @@ unsafe extern "C" {
 /// The memory of one vCPU: it owns the block and lends out the [`Vcpu`] in it.
 pub struct VcpuBlock {
     vcpu: *mut Vcpu,
-    saved: Option<*mut Saved>,
+    saved: Option<NonNull<Saved>>,
 }
 
 // SAFETY: 1. the block, and what is saved of it, is reached through `&mut self` only, but for the context's
@@ -125,7 +128,7 @@ impl VcpuBlock {
             caches,
             space,
             root,
-            affinity,
+            mpidr: 1 << 31 | affinity,
             acknowledged: Acknowledged::NONE,
             refused: 0,
             refusal_is_fatal: false,
@@ -144,19 +147,21 @@ impl VcpuBlock {
     pub fn share(&mut self, root: Root, private: u32) {
         let saved = Box::leak(Box::new(Saved::new(root, private)));
         self.vcpu().floating_point = &raw mut saved.floating_point;
-        self.saved = Some(&raw mut *saved);
+        self.saved = Some(NonNull::from(saved));
     }
 
     /// Its state while it is out, if it shares its core.
+    #[inline(always)]
     pub(crate) fn saved(&mut self) -> Option<&mut Saved> {
         // SAFETY: 1. leaked by `share`, and borrowed as long as the block is. Its floating
         // point is reached by the core that it is on, which has the block, and through no
         // reference.
-        self.saved.map(|saved| unsafe { &mut *saved })
+        self.saved.map(|mut saved| unsafe { saved.as_mut() })
     }
 
     /// The host's count at which its timer would interrupt it, which is out and whose
     /// VM's count lags `offset` behind; `u64::MAX` is never.
+    #[inline]
     pub fn deadline(&mut self, offset: u64) -> u64 {
         self.saved().map_or(u64::MAX, |saved| saved.deadline(offset))
     }
@@ -179,15 +184,13 @@ impl VcpuBlock {
     }
 
     /// Runs the guest on this core until the kernel wants it to leave. The
-    /// caller has loaded the VM's stage 2 and set the core up for guests. True if it waits,
-    /// in WFI, on a core that is shared.
-    pub fn run(&mut self) -> bool {
-        VMPIDR_EL2.set(1 << 31 | self.vcpu().affinity);
+    /// caller has loaded the VM's stage 2 and set the core up for guests.
+    pub fn run(&mut self) -> Left {
+        VMPIDR_EL2.set(self.vcpu().mpidr);
         let home = &raw mut self.vcpu().home;
         // SAFETY: 1. the block is ours until it comes back; the stack below the
         // vCPU is used by nobody else.
-        let left = unsafe { enter_guest(self.vcpu.cast(), home) };
-        left == WAITS
+        Left(unsafe { enter_guest(self.vcpu.cast(), home) })
     }
 
     /// Puts the vCPU to the state of a core that was just started by PSCI
@@ -230,8 +233,19 @@ impl VcpuBlock {
     }
 }
 
-/// What `enter_guest` gives of a vCPU that waits.
-const WAITS: u64 = 2;
+/// Why a vCPU left its guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left(u64);
+
+impl Left {
+    /// The kernel wanted it to.
+    pub const TOLD: Self = Self(1);
+    /// It waits in WFI; on a core that is shared.
+    pub const WAITS: Self = Self(2);
+    /// It waits in WFE, for what others do; where [`Switch`](crate::switch::Switch) has that
+    /// trap.
+    pub const YIELDS: Self = Self(3);
+}
 
 impl Vcpu {
     /// x0 to x30, and 0: for the record of a crash.

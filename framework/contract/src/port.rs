@@ -86,6 +86,8 @@ pub trait SchedulerPort: Sync {
     fn wake(&self, member: usize, now: u64);
     /// See [`Scheduler::sleep`].
     fn sleep(&self, member: usize, now: u64);
+    /// See [`Scheduler::give_way`].
+    fn give_way(&self, member: usize, now: u64);
     /// See [`Scheduler::choose`].
     fn choose(&self, now: u64) -> Choice;
 }
@@ -149,6 +151,9 @@ impl<T: Scheduler> SchedulerPort for Shared<T> {
     }
     fn sleep(&self, member: usize, now: u64) {
         self.object.lock().sleep(member, now);
+    }
+    fn give_way(&self, member: usize, now: u64) {
+        self.object.lock().give_way(member, now);
     }
     fn choose(&self, now: u64) -> Choice {
         self.object.lock().choose(now)

@@ -165,9 +165,10 @@ impl Vm {
         slot.shared.call_once(|| core);
     }
 
-    /// vCPU `index`, for its core, which it shares.
+    /// vCPU `index`, which is connected, for its core, which it shares.
     pub fn seat(&'static self, index: usize) -> Option<Seat> {
-        Some(Seat { vm: self, slot: self.slots.get(index)? })
+        let slot = self.slots.get(index)?;
+        Some(Seat { vm: self, slot, attention: slot.attention.get()? })
     }
 
     /// How long vCPU `index` ran and how long it could have and did not, in counts of the
@@ -385,6 +386,7 @@ impl Vm {
 pub struct Seat {
     vm: &'static Vm,
     slot: &'static Slot,
+    attention: &'static AtomicU32,
 }
 
 impl Seat {
@@ -412,8 +414,7 @@ impl Seat {
     /// change to be made.
     #[inline(always)]
     pub fn is_wanted(&self) -> bool {
-        let told = |word: &&AtomicU32| word.load(Ordering::SeqCst) & !Attention::LEAVE != 0;
-        self.slot.attention.get().is_some_and(told) || self.is_changing()
+        self.attention.load(Ordering::SeqCst) & !Attention::LEAVE != 0 || self.is_changing()
     }
 
     /// Whether its VM wants a change, or is off.

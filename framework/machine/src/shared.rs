@@ -10,11 +10,12 @@ use crate::host::tick;
 use crate::run::{Held, Running};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
 use evisor_aarch64::switch::Switch;
-use evisor_aarch64::vcpu::VcpuBlock;
-use evisor_aarch64::{Kernel, timer};
-use evisor_contract::{Choice, NotifyPort, Power, VcpuControl, Words};
+use evisor_aarch64::vcpu::{Left, VcpuBlock};
+use evisor_aarch64::{Kernel, halt, timer};
+use evisor_contract::{Choice, NotifyPort, Power, SchedulerPort, VcpuControl, Words};
 use evisor_kernel::{Attention, BoundScheduler, Entry, Next, Seat, SharedCore, Vm};
 
 /// A core that is shared, as it was built.
@@ -54,23 +55,26 @@ impl Shared {
     /// Runs its members on this core, which it is, set up for guests.
     pub fn run(&self, running: &Running) -> ! {
         let mut members: Vec<Member<'_>> = Vec::new();
-        for held in &running.vms {
-            let group = members.len();
+        let lasts: Vec<Cell<usize>> = running.vms.iter().map(|_| Cell::new(usize::MAX)).collect();
+        for (held, last) in running.vms.iter().zip(&lasts) {
             for index in held.bound.vm.vcpus_on(self.core()) {
-                members.extend(Member::new(held, index, group));
+                members.extend(Member::new(held, index, last));
             }
         }
-        let mut switch = Switch::new(self.core());
+        let Some(mut switch) = Switch::new(self.core()) else { halt() };
         if let Some(first) = members.first_mut() {
             switch.load(&mut first.block, first.held.bound.vm.offset(), false);
+            first.last.set(0);
         }
         if let Some(tick) = tick() {
             timer::set(timer::now() + tick);
         }
-        let last = members.iter().map(|member| member.group).collect();
+        let (state, port) = (self.state, self.scheduler.port);
         let (first, armed) = (u64::MAX, u64::MAX);
         let changes = Vec::with_capacity(members.len());
-        Core { running, shared: self, switch, members, here: 0, last, first, armed, changes }.run()
+        let here = 0;
+        let shared = self;
+        Core { running, shared, state, port, switch, members, here, first, armed, changes }.run()
     }
 }
 
@@ -79,8 +83,8 @@ struct Member<'a> {
     held: &'a Held,
     index: usize,
     seat: Seat,
-    /// The first member of its VM.
-    group: usize,
+    /// Which member of its VM was here last.
+    last: &'a Cell<usize>,
     block: VcpuBlock,
     state: State,
     /// When its timer wakes it, if it waits and is not here.
@@ -100,12 +104,12 @@ enum State {
 }
 
 impl<'a> Member<'a> {
-    fn new(held: &'a Held, index: usize, group: usize) -> Option<Self> {
+    fn new(held: &'a Held, index: usize, last: &'a Cell<usize>) -> Option<Self> {
         let (mut block, seat) = held.take(index).zip(held.bound.vm.seat(index))?;
         let private = held.bound.private.iter().fold(0, |all, intid| all | 1 << (intid & 31));
         block.share(held.stage2, private);
         let (deadline, since) = (u64::MAX, 0);
-        Some(Self { held, index, seat, group, block, state: State::Parked, deadline, since })
+        Some(Self { held, index, seat, last, block, state: State::Parked, deadline, since })
     }
 
     /// Whether it is to be woken, as far as it is not its being here that tells.
@@ -122,12 +126,12 @@ impl<'a> Member<'a> {
 struct Core<'a> {
     running: &'a Running,
     shared: &'a Shared,
+    state: &'static SharedCore,
+    port: &'static dyn SchedulerPort,
     switch: Switch,
     members: Vec<Member<'a>>,
     /// Which one is here.
     here: usize,
-    /// By the first member of each VM: which of them was here last.
-    last: Vec<usize>,
     /// When the first of those that wait wakes, at the earliest.
     first: u64,
     /// What the core's own deadline was set to.
@@ -145,16 +149,17 @@ impl Core<'_> {
     fn run(mut self) -> ! {
         let mut now = timer::now();
         loop {
-            if self.shared.state.is_roused() || self.first <= now {
+            if self.state.is_roused() || self.first <= now {
                 self.look(now);
             }
-            let mut choice = self.shared.scheduler.port.choose(now);
+            let mut choice = self.port.choose(now);
             if !self.changes.is_empty() {
                 choice.until = self.change(choice, now);
             }
             now = match choice.member {
                 Some(member) => {
                     self.put_here(member);
+                    self.switch.trap_wfe(choice.contended);
                     self.arm(choice.until, now);
                     self.go_on(member, now)
                 }
@@ -169,7 +174,7 @@ impl Core<'_> {
     /// Tells the scheduler who can run now.
     #[inline(never)]
     fn look(&mut self, now: u64) {
-        if self.shared.state.look() {
+        if self.state.look() {
             self.answer();
         }
         self.first = u64::MAX;
@@ -177,7 +182,7 @@ impl Core<'_> {
             if member.wakes(now) {
                 member.state = State::Ready;
                 member.since = now;
-                self.shared.scheduler.port.wake(n, now);
+                self.port.wake(n, now);
             } else if member.state == State::Waits {
                 self.first = self.first.min(member.deadline);
             }
@@ -190,7 +195,7 @@ impl Core<'_> {
     #[inline(never)]
     fn answer(&mut self) {
         const LOOK: u32 = Attention::REFRESH | Attention::ANSWER;
-        self.shared.state.answer();
+        self.state.answer();
         for n in 0..self.members.len() {
             let Some(member) = self.members.get(n) else { return };
             let word = member.block.attention();
@@ -229,19 +234,16 @@ impl Core<'_> {
         }
         if let Some(out) = self.members.get_mut(self.here) {
             self.switch.save(&mut out.block);
-            out.deadline = out.block.deadline(out.held.bound.vm.offset());
             if out.state == State::Waits {
+                out.deadline = out.block.deadline(out.held.bound.vm.offset());
                 self.first = self.first.min(out.deadline);
             }
         }
-        if let Some(next) = self.members.get_mut(member)
-            && let Some(last) = self.last.get_mut(next.group)
-        {
-            let flush = core::mem::replace(last, member) != member;
-            self.switch.load(&mut next.block, next.held.bound.vm.offset(), flush);
-            next.deadline = u64::MAX;
-            self.here = member;
-        }
+        let Some(next) = self.members.get_mut(member) else { return };
+        let flush = next.last.replace(member) != member;
+        self.switch.load(&mut next.block, next.held.bound.vm.offset(), flush);
+        next.deadline = u64::MAX;
+        self.here = member;
     }
 
     /// Has the core come back at `until` or when the first of those that wait wakes; or
@@ -271,10 +273,10 @@ impl Core<'_> {
             self.ask(n, now);
             return timer::now();
         }
-        let entered = self.shared.state.enter(n);
-        let waits = entered && member.block.run();
+        let entered = self.state.enter(n);
+        let left = if entered { member.block.run() } else { Left::TOLD };
         if entered {
-            self.shared.state.leave();
+            self.state.leave();
         }
         let vcpu = member.block.vcpu();
         member.seat.saw(vcpu.pc(), vcpu.refused());
@@ -282,10 +284,15 @@ impl Core<'_> {
         let end = timer::now();
         member.seat.account(end.wrapping_sub(now), now.wrapping_sub(member.since));
         member.since = end;
-        // Who wants something of it from here on, and finds that it is out, rouses the core.
-        if waits && !member.seat.is_wanted() && !self.switch.is_interrupted() {
-            member.state = State::Waits;
-            self.shared.scheduler.port.sleep(n, end);
+        match left {
+            // Who wants something of it from here on, and finds that it is out, rouses the
+            // core.
+            Left::WAITS if !member.seat.is_wanted() && !self.switch.is_interrupted() => {
+                member.state = State::Waits;
+                self.port.sleep(n, end);
+            }
+            Left::YIELDS => self.port.give_way(n, end),
+            _ => {}
         }
         end
     }
@@ -303,7 +310,7 @@ impl Core<'_> {
                 Next::Wait if vm.has_left(index) => {}
                 Next::Wait => {
                     member.state = State::Parked;
-                    return self.shared.scheduler.port.sleep(n, now);
+                    return self.port.sleep(n, now);
                 }
                 Next::Change(event) => {
                     let held = member.held;
@@ -330,7 +337,7 @@ impl Core<'_> {
         if leaves || interrupted {
             member.state = State::Ready;
             member.since = now;
-            self.shared.scheduler.port.wake(self.here, now);
+            self.port.wake(self.here, now);
         }
         now
     }
