@@ -6,7 +6,7 @@ use core::fmt;
 use evisor_aarch64::trace::{EXITS, Exit};
 use evisor_aarch64::vcpu::Vcpu;
 use evisor_aarch64::{Crash, Trap, timer};
-use evisor_contract::Clock;
+use evisor_contract::{Clock, CrashFacts, ExitFacts, LastCrash};
 use evisor_manifest::VmPlan;
 use evisor_router::Uses;
 use log::error;
@@ -81,8 +81,9 @@ impl Held {
     /// Keeps the record of a crash of `vcpu`, and says what matters of it.
     #[cold]
     pub fn record(&self, vcpu: &Vcpu, why: Crash, trap: Trap) {
-        let mut slot = self.last_crash.lock();
-        self.say(slot.insert(CrashRecord::of(self, vcpu, why, trap)));
+        let record = CrashRecord::of(self, vcpu, why, trap);
+        self.say(&record);
+        *self.last_crash.lock() = Some(record);
     }
 
     fn say(&self, record: &CrashRecord) {
@@ -104,6 +105,36 @@ impl Held {
         let exits = record.exits();
         let newest = exits.get(exits.len().saturating_sub(SAID)..).unwrap_or_default();
         error!("{name}:   its last exits:{}", Listed(newest));
+    }
+}
+
+/// Locked for as long as it takes to copy what is asked for.
+impl LastCrash for Held {
+    fn facts(&self) -> Option<CrashFacts> {
+        let record = self.last_crash.lock();
+        let CrashRecord { vcpu, why, trap, refused, time, .. } = record.as_ref()?;
+        Some(CrashFacts {
+            vcpu: *vcpu,
+            why: why.what(),
+            address: why.address(),
+            pc: trap.elr,
+            pstate: trap.spsr,
+            esr: trap.esr,
+            far: trap.far,
+            hpfar: trap.hpfar,
+            nanoseconds: *time,
+            refused: *refused,
+        })
+    }
+
+    fn register(&self, index: usize) -> Option<u64> {
+        self.last_crash.lock().as_ref()?.x.get(..31)?.get(index).copied()
+    }
+
+    fn exit(&self, index: usize) -> Option<ExitFacts> {
+        let record = self.last_crash.lock();
+        let exit = record.as_ref()?.exits().get(index)?;
+        Some(ExitFacts { kind: exit.kind().name().unwrap_or("other"), pc: exit.pc() })
     }
 }
 

@@ -51,8 +51,8 @@ pub(crate) struct Held {
     pub placed: Mutex<PlacedVm>,
     /// Its vCPUs, until the core of each takes its own.
     vcpus: Vec<Mutex<Option<VcpuBlock>>>,
-    /// How it ended, once it is off for good.
-    ended: Once<u8>,
+    /// How it ended, while it is off.
+    pub ended: Mutex<Option<u8>>,
     pub lives: Lives,
     /// Its last crash: for the monitor.
     pub last_crash: Mutex<Option<CrashRecord>>,
@@ -90,13 +90,15 @@ impl Running {
         }
     }
 
-    /// `held` is off for good. The last one ends all, with the first verdict that
+    /// `held` is off. When all are for good, that ends all, with the first verdict that
     /// says that something went wrong.
     pub fn ended(&self, held: &Held, verdict: u8) {
-        held.ended.call_once(|| verdict);
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+        *held.ended.lock() = Some(verdict);
+        let gone = held.bound.vm.is_gone();
+        held.bound.vm.changed(None);
+        if gone && self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.drain();
-            let verdicts = self.vms.iter().filter_map(|held| held.ended.get().copied());
+            let verdicts = self.vms.iter().filter_map(|held| *held.ended.lock());
             let lost = if self.lost { UNSTARTED } else { 0 };
             stop(verdicts.into_iter().find(|verdict| *verdict != 0).unwrap_or(lost));
         }
@@ -169,7 +171,7 @@ pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() 
         stage2: placed.stage2.root(),
         placed: Mutex::new(placed),
         vcpus: vcpus.into_iter().map(|vcpu| Mutex::new(Some(vcpu))).collect(),
-        ended: Once::new(),
+        ended: Mutex::new(None),
         last_crash: Mutex::new(None),
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
@@ -178,13 +180,16 @@ pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() 
     let shared = schedulers.filter_map(|one| Shared::new(one, timers, &vms)).collect();
     let running = Running { root, bundle, vms, shared, left, lost, serial, free };
     let running = RUNNING.call_once(|| running);
+    for held in &running.vms {
+        held.bound.vm.remember(held);
+    }
     set_kernel(running);
     if !start_others() {
         stop(1);
     }
     for held in &running.vms {
         held.start(running);
-        held.finish(running);
+        held.finish(running, 0);
     }
     run_core(0)
 }
@@ -213,9 +218,12 @@ pub(crate) fn run_core(core: usize) -> ! {
     loop {
         match vm.next(index) {
             Next::Run => {
+                let since = timer::now();
                 block.run();
+                vm.ran(index, timer::now().wrapping_sub(since));
                 saw(vm, index, &mut block);
             }
+            Next::Resume => block.wake(vm.offset()),
             Next::Start(entry) => {
                 held.stage2.load();
                 reset_el1(vm.offset());
@@ -226,11 +234,11 @@ pub(crate) fn run_core(core: usize) -> ! {
                 block.start(entry.pc, entry.x0, Attention::START);
                 saw(vm, index, &mut block);
             }
+            Next::Wait if vm.power(index) == Power::On => block.idle_resting(),
             Next::Wait => block.idle(),
-            Next::Change(event) => {
-                held.bound.settle(&mut block.vcpu().context);
-                held.change(running, event);
-                held.finish(running);
+            Next::Change(change) => {
+                held.change(running, change, &mut block.vcpu().context);
+                held.finish(running, core);
             }
         }
     }
@@ -249,8 +257,8 @@ impl Held {
     }
 
     /// Does all of the change that was begun: this core has nothing else to do.
-    fn finish(&self, running: &Running) {
-        while self.go_on(running, ALONE) == Progress::More {}
+    fn finish(&self, running: &Running, core: usize) {
+        while self.go_on(running, ALONE, core) == Progress::More {}
     }
 
     /// This core's own interrupts: nothing is left of them, and they may come.
