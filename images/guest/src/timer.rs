@@ -25,6 +25,13 @@ pub fn microseconds(number: u64) -> u64 {
     number * frequency() / 1_000_000
 }
 
+/// The nanoseconds in some counts, rounded down.
+#[must_use]
+pub fn nanoseconds(counts: u64) -> u64 {
+    let nanoseconds = u128::from(counts) * 1_000_000_000 / u128::from(frequency().max(1));
+    u64::try_from(nanoseconds).unwrap_or(u64::MAX)
+}
+
 /// Sets a deadline, in counts of the virtual counter, with its interrupt on.
 pub fn arm(deadline: u64) {
     CNTV_CVAL_EL0.set(deadline);
