@@ -163,7 +163,9 @@ impl Word {
             Place::On if word.wants(&[Pause]) => word.without(&[Start]),
             Place::On => word.without(&[Start, Resume]),
             Place::Paused => word.without(&[Start, Pause]),
-            Place::Off | Place::Crashed if word.wants(&[Start]) => word.without(&[Off, Crash, Reset]),
+            Place::Off | Place::Crashed if word.wants(&[Start]) => {
+                word.without(&[Off, Crash, Reset])
+            }
             Place::Off | Place::Crashed => word.without(&[Off, Crash, Reset, Pause, Resume]),
             Place::Gone => word.without(&CHANGES),
         }

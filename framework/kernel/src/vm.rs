@@ -502,8 +502,7 @@ impl Seat {
     #[inline(always)]
     pub fn goes_on(&self) -> bool {
         self.slot.in_guest.store(true, Ordering::SeqCst);
-        let goes = self.vm.life.goes_on()
-            && self.slot.power.load(Ordering::SeqCst) == RUNNING;
+        let goes = self.vm.life.goes_on() && self.slot.power.load(Ordering::SeqCst) == RUNNING;
         if !goes {
             self.came_out();
         }
