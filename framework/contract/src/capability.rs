@@ -128,3 +128,26 @@ impl<P: ?Sized> Capability<P> {
         self.port
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evisor_abi::rights;
+
+    /// A guest sees the bits as they are.
+    #[test]
+    fn rights_are_the_abis() {
+        let pairs = [
+            (Rights::READ, rights::READ),
+            (Rights::WRITE, rights::WRITE),
+            (Rights::INTERRUPT, rights::INTERRUPT),
+            (Rights::CONTROL, rights::CONTROL),
+            (Rights::GRANT, rights::GRANT),
+            (Rights::CALL, rights::CALL),
+            (Rights::all(), rights::ALL),
+        ];
+        for (right, bits) in pairs {
+            assert_eq!(right.bits(), bits);
+        }
+    }
+}
