@@ -152,8 +152,8 @@ impl Kind {
 
 /// Operations of a VM. Its window is of one.
 pub mod vm {
-    /// `READ`: x1 is its [state](state), x2 how many vCPUs it has, x3 how often it
-    /// crashed.
+    /// `READ`: x1 is its [state](state), x2 how many vCPUs it has, with its
+    /// verdict in the upper half, x3 how often it crashed.
     pub const STATE: u32 = 0;
     /// `CONTROL`: it goes off.
     pub const STOP: u32 = 1;

@@ -19,7 +19,7 @@ use evisor_contract::{
     SystemInterface, VcpuControl, VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{LinePlan, ObjectPlan, VmPlan};
-use evisor_router::{Gate, nobody};
+use evisor_router::{Gate, Handles, nobody};
 
 /// What a guest is shown at once: a block of stage 2.
 const BLOCK: u64 = 2 << 20;
@@ -40,6 +40,8 @@ pub(crate) struct Common {
     pub pins: Vec<(u64, String)>,
     /// Who oversees VMs, and which.
     pub overseers: Vec<Waiting>,
+    /// What VMs hold by handles, if one does.
+    pub handles: Option<&'static Handles>,
 }
 
 /// The VM whose object is being built.
@@ -119,6 +121,11 @@ pub(crate) struct Binder<'a> {
 }
 
 impl Common {
+    /// The host's own time.
+    pub fn host_clock(&self) -> &'static dyn Clock {
+        host_clock(self.host)
+    }
+
     /// A slot of the timers for who lags `offset` behind the host's count.
     pub fn timer(&self, offset: u64) -> u32 {
         let mut tag = 0;

@@ -11,10 +11,11 @@ use crate::shared::SharedCore;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use evisor_contract::abi::vm::crash::WORDS;
 use evisor_contract::{
     Clock, Context, Notify, Object, Power, Reply, VcpuControl, VmEvent, VmState,
 };
-use spin::Once;
+use spin::{Mutex, Once};
 
 /// Bits of [`Context::attention`].
 pub struct Attention;
@@ -105,6 +106,15 @@ pub struct Vm {
     crashed: AtomicBool,
     /// What its count lags behind the host's.
     offset: AtomicU64,
+    crash: Mutex<LastCrash>,
+}
+
+/// What a VM crashed of last, for those who may look at it. Nothing else is locked while
+/// it is.
+struct LastCrash {
+    /// How often it crashed.
+    count: u64,
+    words: [u64; WORDS],
 }
 
 const NOTHING: u8 = 0;
@@ -145,6 +155,7 @@ impl Vm {
             verdict: AtomicU8::new(0),
             crashed: AtomicBool::new(false),
             offset: AtomicU64::new(offset),
+            crash: Mutex::new(LastCrash { count: 0, words: [0; WORDS] }),
         }
     }
 
@@ -192,6 +203,28 @@ impl Vm {
     pub fn crashed(&self) {
         self.crashed.store(true, Ordering::SeqCst);
         self.request(VmEvent::Off);
+    }
+
+    /// What is known of its crash, as [`abi::vm::crash`](evisor_contract::abi::vm::crash)
+    /// has it.
+    pub fn keep_crash(&self, words: &[u64; WORDS]) {
+        let mut last = self.crash.lock();
+        last.count += 1;
+        last.words = *words;
+    }
+
+    /// How often it crashed.
+    pub(crate) fn crashes(&self) -> u64 {
+        self.crash.lock().count
+    }
+
+    /// Words `index` and the next of what is known of its last crash, 0 behind the last
+    /// one, and how often it crashed.
+    pub(crate) fn crash_words(&self, index: u64) -> Option<(u64, u64, u64)> {
+        let index = usize::try_from(index).ok()?;
+        let last = self.crash.lock();
+        let other = last.words.get(index.wrapping_add(1)).copied().unwrap_or(0);
+        Some((*last.words.get(index)?, other, last.count))
     }
 
     /// Whether it crashed since this was last asked.

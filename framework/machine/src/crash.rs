@@ -7,6 +7,7 @@ use evisor_aarch64::trace::{EXITS, Exit};
 use evisor_aarch64::vcpu::Vcpu;
 use evisor_aarch64::{Crash, Trap, timer};
 use evisor_contract::Clock;
+use evisor_contract::abi::vm::crash::WORDS;
 use evisor_manifest::VmPlan;
 use evisor_router::Uses;
 use log::error;
@@ -52,6 +53,22 @@ impl CrashRecord {
         }
     }
 
+    /// As [`abi::vm::crash`](evisor_contract::abi::vm::crash) has it.
+    fn words(&self) -> [u64; WORDS] {
+        let Trap { elr, spsr, esr, far, hpfar } = self.trap;
+        let why = match self.why {
+            Crash::SError { .. } => 1,
+            Crash::VectorUnmapped { .. } => 2,
+            Crash::Access { .. } => 3,
+            Crash::Instruction => 4,
+        };
+        let first = [self.vcpu as u64, why, elr, spsr, esr, far, hpfar, self.time];
+        let all = first.iter().chain(&self.x);
+        let mut words = [0; WORDS];
+        words.iter_mut().zip(all).for_each(|(slot, word)| *slot = *word);
+        words
+    }
+
     /// The last exits of the vCPU, the oldest first.
     pub fn exits(&self) -> &[Exit] {
         self.exits.get(..self.count).unwrap_or(&self.exits)
@@ -82,7 +99,9 @@ impl Held {
     #[cold]
     pub fn record(&self, vcpu: &Vcpu, why: Crash, trap: Trap) {
         let mut slot = self.last_crash.lock();
-        self.say(slot.insert(CrashRecord::of(self, vcpu, why, trap)));
+        let record = slot.insert(CrashRecord::of(self, vcpu, why, trap));
+        self.bound.vm.keep_crash(&record.words());
+        self.say(record);
     }
 
     fn say(&self, record: &CrashRecord) {

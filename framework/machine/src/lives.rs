@@ -37,6 +37,8 @@ pub(crate) struct Lives {
 /// A change that is under way.
 struct Change {
     job: Job,
+    /// It still may hold, by handles, what the manifest did not give it.
+    holds: bool,
     /// What follows the job: a start, or the end with a verdict.
     then: Option<u8>,
 }
@@ -57,7 +59,7 @@ impl Held {
     pub fn start(&self, running: &Running) {
         let job = Job::fill(&mut self.placed.lock(), running.bundle);
         match job {
-            Ok(job) => self.begin(Change { job, then: None }),
+            Ok(job) => self.begin(Change { job, holds: true, then: None }),
             // Why was said there.
             Err(Refused) => running.ended(self, UNSTARTED),
         }
@@ -70,8 +72,12 @@ impl Held {
     /// Does a slice of the change that was begun, of at most `bytes` of memory.
     pub fn go_on(&self, running: &Running, bytes: u64) -> Progress {
         let mut slot = self.lives.change.lock();
-        let Some(Change { job, then }) = &mut *slot else { return Progress::Done };
+        let Some(Change { job, holds, then }) = &mut *slot else { return Progress::Done };
         let then = *then;
+        if *holds && running.handles.is_some_and(|handles| handles.retire(self.bound.vm.id)) {
+            return Progress::More;
+        }
+        *holds = false;
         let progress = job.step(&mut self.placed.lock(), bytes);
         if let Ok(Progress::More) = progress {
             return Progress::More;
@@ -146,7 +152,7 @@ impl Held {
         info!("{name}: off, verdict {verdict}");
         vm.changed(None);
         let job = Job::scrub(&mut self.placed.lock());
-        self.begin(Change { job, then: Some(verdict) });
+        self.begin(Change { job, holds: true, then: Some(verdict) });
     }
 
     fn may_restart(&self) -> bool {

@@ -17,7 +17,7 @@ use evisor_aarch64::{Crash, Kernel, Trap, gic, halt, set_kernel, timer};
 use evisor_contract::{Context, NotifyPort, Power, VcpuControl, Words, tag};
 use evisor_kernel::{Attention, BoundScheduler, BoundVm, Bundle, Next, Vm};
 use evisor_manifest::VmPlan;
-use evisor_router::Space;
+use evisor_router::{Handles, Space};
 use log::error;
 use spin::{Mutex, Once};
 
@@ -36,6 +36,8 @@ pub(crate) struct Running {
     serial: Option<u32>,
     /// How much memory of the board is nobody's, in bytes.
     pub free: u64,
+    /// What the VMs hold by handles, if one does.
+    pub handles: Option<&'static Handles>,
 }
 
 /// How long the consoles may take for what they keep: twice 4 KiB at 115200 baud.
@@ -108,8 +110,12 @@ impl Kernel for Running {
         // It may be the consoles.
         report::keep_no_more();
         error!("a component failed: what it serves is gone");
-        for space in self.vms.iter().map(|held| held.bound.space).chain([self.root]) {
-            space.quarantine(port);
+        // Handles have a way of their own, which did not fail.
+        while let Some(port) = self.handles.and_then(Handles::take_failed) {
+            self.take_all_rights(port);
+        }
+        if self.handles.is_none_or(|handles| handles.quarantine(port)) {
+            self.take_all_rights(port);
         }
     }
 
@@ -138,6 +144,14 @@ impl Kernel for Running {
     }
 }
 
+impl Running {
+    fn take_all_rights(&self, port: *const ()) {
+        for space in self.vms.iter().map(|held| held.bound.space).chain([self.root]) {
+            space.quarantine(port);
+        }
+    }
+}
+
 /// A VM that was put together: what it is, where it is, what runs it.
 pub(crate) type Placed = (BoundVm, PlacedVm, Devices, Vec<VcpuBlock>);
 
@@ -151,6 +165,7 @@ pub(crate) struct Around {
     pub serial: Option<u32>,
     /// How much memory of the board is nobody's, in bytes.
     pub free: u64,
+    pub handles: Option<&'static Handles>,
     pub schedulers: Vec<BoundScheduler>,
     /// What sets the cores' deadlines.
     pub timers: &'static dyn NotifyPort,
@@ -160,7 +175,7 @@ pub(crate) struct Around {
 /// its VM. The other cores are brought there by `start_others`, which says whether they
 /// came.
 pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() -> bool) -> ! {
-    let Around { root, bundle, lost, serial, free, schedulers, timers } = around;
+    let Around { root, bundle, lost, serial, free, handles, schedulers, timers } = around;
     let held = |(bound, placed, devices, vcpus): Placed| Held {
         bound,
         devices,
@@ -176,7 +191,7 @@ pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() 
     let left = AtomicUsize::new(vms.len());
     let schedulers = schedulers.into_iter();
     let shared = schedulers.filter_map(|one| Shared::new(one, timers, &vms)).collect();
-    let running = Running { root, bundle, vms, shared, left, lost, serial, free };
+    let running = Running { root, bundle, vms, shared, left, lost, serial, free, handles };
     let running = RUNNING.call_once(|| running);
     set_kernel(running);
     if !start_others() {

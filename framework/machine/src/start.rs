@@ -121,6 +121,7 @@ fn deploy(
         lost: !lost.is_empty(),
         serial,
         free,
+        handles: bound.handles,
         schedulers: bound.schedulers,
         timers: bound.timers,
     };

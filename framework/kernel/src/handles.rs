@@ -1,0 +1,192 @@
+//! What handles lead to, put together once all VMs are built; and a VM as what one leads
+//! to.
+
+use crate::bind::BoundVm;
+use crate::grants::{Common, leak};
+use crate::timers::Timers;
+use crate::vm::Vm;
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use evisor_contract::abi::{Error, Kind, vm};
+use evisor_contract::{
+    Capability, Clock, Context, Deadline, Effect, InvokePort, NotifyPort, Offer, Power, Reply,
+    Rights, Through, VcpuControl, VmEvent, VmState, Words,
+};
+use evisor_manifest::{Deployment, GivenPlan, ManifestError, Target, VmPlan};
+use evisor_router::{Allowance, Behind, Given, Handles, Sweeping, nobody};
+
+/// All VMs are built: their handles lead to what the manifest says.
+///
+/// # Errors
+/// Something that a handle should lead to is nothing for handles, or they are too many.
+pub(crate) fn tell(
+    common: &mut Common,
+    deployment: &Deployment,
+    vms: &[BoundVm],
+) -> Result<(), Box<ManifestError>> {
+    let Some(handles) = common.handles else { return Ok(()) };
+    let mut behind = Vec::new();
+    let mut allowances = Vec::new();
+    for plan in &deployment.vms {
+        allowances.push(allowance(common, plan, vms, &mut behind)?);
+    }
+    let ports = vms.iter().filter_map(|bound| bound.handles).collect();
+    let sweeping = sweeping(common, handles);
+    if handles.fill(behind, ports, &allowances, sweeping) {
+        return Ok(());
+    }
+    Err(wrong("/", None, "the VMs may have too many derivations together", "allow them fewer"))
+}
+
+fn wrong(node: &str, property: Option<&str>, message: &str, remedy: &str) -> Box<ManifestError> {
+    let property = property.map(ToString::to_string);
+    let (node, message, remedy) = (node.to_string(), message.to_string(), remedy.to_string());
+    Box::new(ManifestError { node, property, message, remedy })
+}
+
+fn sweeping(common: &Common, handles: &'static Handles) -> Sweeping {
+    let tag = common.timer(0);
+    let back = leak(Capability::new(handles as &dyn NotifyPort, Rights::CALL, 0));
+    common.timers.with(&mut |object| {
+        if let Some(timers) = object.downcast_mut::<Timers>() {
+            timers.connect(tag, back);
+        }
+    });
+    let to = leak(Capability::new(common.timers_port, Rights::CALL, 0));
+    let clock: &'static dyn Clock = common.host_clock();
+    Sweeping { deadline: Deadline::new(to, tag), clock }
+}
+
+fn allowance(
+    common: &mut Common,
+    plan: &VmPlan,
+    vms: &[BoundVm],
+    behind: &mut Vec<Behind>,
+) -> Result<Allowance, Box<ManifestError>> {
+    let Some(capabilities) = &plan.capabilities else { return Ok(Allowance::default()) };
+    let mut given = Vec::new();
+    for one in &capabilities.given {
+        let (offer, first, count, peer) = found(common, plan, vms, one).ok_or_else(|| {
+            let message = "leads to what offers nothing to handles";
+            wrong(&one.path, Some("evisor,object"), message, "see the README of its component")
+        })?;
+        let object = behind.len() as u16;
+        behind.push(Behind::new(offer, peer));
+        let through = Through { rights: one.rights, first, count };
+        given.push(Given { object, through, label: one.label });
+    }
+    Ok(Allowance { derivations: capabilities.derivations, given })
+}
+
+/// What is at the end of a handle, the window onto it, and the VM there.
+fn found(
+    common: &mut Common,
+    plan: &VmPlan,
+    vms: &[BoundVm],
+    given: &GivenPlan,
+) -> Option<(Offer, u64, u64, Option<u16>)> {
+    match given.target {
+        Target::Vm(index) => {
+            let vm = vms.get(index)?.vm;
+            let port = Box::leak(Box::new(VmBehind(vm)));
+            Some((Offer { kind: Kind::Vm, units: 1, port }, 0, 1, Some(vm.id)))
+        }
+        Target::Root(index) => {
+            let offer = common.root.get(index)?.invoke?;
+            // A port of its own, if it hands out ports: nothing comes back through it.
+            let Some(port) = answering(common, index, &plan.name) else {
+                return Some((offer, 0, offer.units, None));
+            };
+            Some((offer, port.into(), 1, None))
+        }
+        Target::Object { vm, object } => {
+            let vm = vms.get(vm)?;
+            let offer = (*vm.offers.get(object)?)?;
+            Some((offer, 0, offer.units, Some(vm.vm.id)))
+        }
+    }
+}
+
+fn answering(common: &mut Common, index: usize, vm: &str) -> Option<u32> {
+    let backend = common.root.get(index)?.backend?;
+    let next = common.ports.get_mut(index)?;
+    let port = *next;
+    *next += 1;
+    let to = leak(Capability::new(nobody(), Rights::empty(), 0));
+    backend.held_by(port, Some(vm));
+    backend.connect(port, Effect { to, right: Rights::CALL, tag: 0, value: 0 });
+    Some(port)
+}
+
+/// A VM, for those who hold it by a handle. All that it does is atomic, or copied under a
+/// lock of the VM's that nothing else is locked under: so it needs none of its own.
+struct VmBehind(&'static Vm);
+
+impl InvokePort for VmBehind {
+    fn invoke(
+        &self,
+        operation: u32,
+        words: &mut [u64; 5],
+        through: &Through,
+        _cx: &mut Context,
+    ) -> Words {
+        let right = match operation {
+            vm::STATE | vm::CRASH | vm::VCPU => Rights::READ,
+            _ => Rights::CONTROL,
+        };
+        let done = through.takes(right).and_then(|()| match operation {
+            vm::STATE => self.state(words),
+            vm::CRASH => self.crash(words),
+            vm::VCPU => self.vcpu(words),
+            vm::STOP => self.ask(VmEvent::Off),
+            vm::RESET => self.ask(VmEvent::Reset),
+            _ => Err(Error::NotSupported),
+        });
+        Reply::value(done.err().map_or(0, Error::code)).into()
+    }
+}
+
+impl VmBehind {
+    fn state(&self, words: &mut [u64; 5]) -> Result<(), Error> {
+        let state = match self.0.state() {
+            VmState::Off => vm::state::OFF,
+            VmState::On => vm::state::ON,
+            VmState::Changing => vm::state::CHANGING,
+        };
+        let vcpus = self.0.vcpus() as u64 | u64::from(self.0.verdict()) << 32;
+        *words = [state, vcpus, self.0.crashes(), 0, 0];
+        Ok(())
+    }
+
+    fn crash(&self, words: &mut [u64; 5]) -> Result<(), Error> {
+        let [index, ..] = *words;
+        let (one, other, crashes) = self.0.crash_words(index).ok_or(Error::Outside)?;
+        *words = [one, other, crashes, 0, 0];
+        Ok(())
+    }
+
+    fn vcpu(&self, words: &mut [u64; 5]) -> Result<(), Error> {
+        let index = usize::try_from(words[0]).map_err(|_| Error::Outside)?;
+        let affinity = self.0.affinity(index).ok_or(Error::Outside)?;
+        let power = match self.0.power(index) {
+            _ if self.0.state() == VmState::Off => 0,
+            Power::Off => 0,
+            Power::On => 1,
+            Power::Pending => 2,
+        };
+        let (pc, _) = self.0.seen(index);
+        let core = (self.0.core_of(index) as u64) << 32;
+        *words = [power | core, affinity, pc.unwrap_or(0), 0, 0];
+        Ok(())
+    }
+
+    fn ask(&self, event: VmEvent) -> Result<(), Error> {
+        match self.0.state() {
+            VmState::On => self.0.request(event),
+            VmState::Off => return Err(Error::WrongState),
+            VmState::Changing => return Err(Error::Busy),
+        }
+        Ok(())
+    }
+}
