@@ -6,10 +6,11 @@ use crate::fake::{Event, FakeMemory, FakeMessages, SerialEnd, World, WorldSetup,
 use crate::gpio::GpioEnd;
 use crate::mailbox::MailboxEnd;
 use crate::ram::FakeRam;
+use evisor_contract::abi::Error;
 use evisor_contract::{
     BlockBuffer, BlockDone, BlockOpening, BlockRequest, BuildError, Bytes, CallRegisters, Context,
     Declaration, LineState, Node, Object, Parts, Register, Reply, Restore, RestoreError, Save,
-    Share, Status, Width, WindowNeed, components, tag,
+    Share, Status, Through, Width, WindowNeed, components, tag,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -185,6 +186,27 @@ impl Rig {
         assert_eq!(reply.status, Status::Done, "call of {function:#x}");
         assert_eq!(registers[4..], before[4..], "call of {function:#x} changed x4 to x17");
         [reply.value, registers[1], registers[2], registers[3]]
+    }
+
+    /// Who holds it by a handle has it do something.
+    ///
+    /// # Errors
+    /// What the component says.
+    pub fn invoke(
+        &mut self,
+        operation: u32,
+        mut words: [u64; 5],
+        through: &Through,
+    ) -> Result<[u64; 3], Error> {
+        let port = self.parts.invoke.expect("a component that handles lead to").port;
+        let reply = Reply::from(port.invoke(operation, &mut words, through, &mut self.cx));
+        self.settle(reply);
+        let [x1, x2, x3, ..] = words;
+        match Error::of(reply.value) {
+            _ if reply.status == Status::Absent => Err(Error::NotSupported),
+            None => Ok([x1, x2, x3]),
+            Some(error) => Err(error),
+        }
     }
 
     /// Notifies the component.
