@@ -82,6 +82,27 @@ pub enum Crash {
     Instruction,
 }
 
+impl Crash {
+    /// Why, without where.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::SError { .. } => "SError",
+            Self::VectorUnmapped { .. } => "no memory at its vectors",
+            Self::Access { .. } => "an access was refused",
+            Self::Instruction => "an instruction was refused",
+        }
+    }
+
+    /// Where, if an address is what it is about.
+    pub fn address(&self) -> Option<u64> {
+        match self {
+            Self::VectorUnmapped { vector } => Some(*vector),
+            Self::Access { ipa } => *ipa,
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

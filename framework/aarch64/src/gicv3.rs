@@ -386,6 +386,11 @@ pub(crate) fn enable(intid: usize, edge: bool) {
     set(&gicd.isenabler, intid / 32, bit);
 }
 
+/// See [`gic::allow`].
+pub(crate) fn allow(intid: usize) {
+    set(&gicd().isenabler, intid / 32, 1 << (intid % 32));
+}
+
 /// See [`gic::pend`].
 pub(crate) fn pend(intid: usize) {
     set(&gicd().ispendr, intid / 32, 1 << (intid % 32));
@@ -494,6 +499,13 @@ static LISTS: [HostRegister; 16] = host_registers![
 pub(crate) fn quiet_guest() {
     let [hcr, _] = HCR_AND_VMCR;
     (hcr.write)(0);
+}
+
+/// ICH_HCR_EL2.En alone.
+pub(crate) fn signal_guest(on: bool) {
+    let [hcr, _] = HCR_AND_VMCR;
+    (hcr.write)((hcr.read)() & !1 | u64::from(on));
+    barrier::isb(barrier::SY);
 }
 
 static HCR_AND_VMCR: [HostRegister; 2] = host_registers!["ich_hcr_el2", "ich_vmcr_el2"];

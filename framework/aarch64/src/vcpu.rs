@@ -88,6 +88,8 @@ unsafe extern "C" {
 pub struct VcpuBlock {
     vcpu: *mut Vcpu,
     saved: Option<*mut Saved>,
+    /// It stands still: CNTV_CTL_EL0 as it was.
+    resting: Option<u64>,
 }
 
 // SAFETY: 1. the block, and what is saved of it, is reached through `&mut self` only, but for the context's
@@ -136,7 +138,7 @@ impl VcpuBlock {
         const { assert!(size_of::<Vcpu>() <= PAGE) };
         // SAFETY: 1. the last page of the block is there, aligned and ours.
         unsafe { at.write(vcpu) };
-        Some(Self { vcpu: at, saved: None })
+        Some(Self { vcpu: at, saved: None, resting: None })
     }
 
     /// It is to share its core: makes room for its state while it is out. Its VM has
@@ -195,6 +197,7 @@ impl VcpuBlock {
     /// instruction is at guest-physical `pc`, with `x0`. `attention` is what the
     /// kernel wants to do before.
     pub fn start(&mut self, pc: u64, x0: u64, attention: u32) {
+        self.resting = None;
         let vcpu = self.vcpu();
         vcpu.x = [0; 32];
         vcpu.x[0] = x0;
@@ -216,7 +219,36 @@ impl VcpuBlock {
         exit::take_interrupt(self.vcpu());
     }
 
-    /// The same on a core that is shared, whose vCPUs all wait or are off; it is this
+    /// The vCPU, which is on this core and goes on later, stands still: neither its timer
+    /// nor an interrupt that is pending for it comes, and nothing of it is lost.
+    pub fn rest(&mut self) {
+        if self.resting.is_none() {
+            self.resting = Some(CNTV_CTL_EL0.get());
+            CNTV_CTL_EL0.set(0);
+            gic::hold_guest();
+        }
+    }
+
+    /// The same core has it again, and it is about to go on; its VM's count lags `offset`
+    /// behind the host's by now.
+    pub fn wake(&mut self, offset: u64) {
+        if let Some(control) = self.resting.take() {
+            CNTVOFF_EL2.set(offset);
+            CNTV_CTL_EL0.set(control);
+            gic::release_guest();
+        }
+    }
+
+    /// As [`idle`](Self::idle), of a vCPU that goes on later. What the kernel wants of it
+    /// waits until then.
+    pub fn idle_resting(&mut self) {
+        self.rest();
+        gic::look_again();
+        aarch64_cpu::asm::wfi();
+        exit::take_interrupt_only(self.vcpu());
+    }
+
+    /// As [`idle`](Self::idle) on a core that is shared, whose vCPUs all wait or are off; it is this
     /// one's. `off` says whether this one is. Gives what the kernel wants of it since.
     pub fn idle_shared(&mut self, off: bool) -> u32 {
         if off {

@@ -167,11 +167,14 @@ pub mod vm {
     pub const RESUME: u32 = 5;
     /// `READ`: x1 and x2 are the words x3 and x3 + 1 of the record of its last
     /// [crash](crash), x3 how often it crashed: if that changes meanwhile, the words
-    /// are of two records.
+    /// are of two records. [`Outside`](crate::Error::Outside): there is none.
     pub const CRASH: u32 = 6;
     /// `READ`: of vCPU x3, x1 is whether it is on (0 off, 1 on, 2 about to be), with its
     /// core in the upper half; x2 its affinity; x3 where it last left its guest.
     pub const VCPU: u32 = 7;
+
+    /// `CONTROL`: it goes off, and cannot be started any more.
+    pub const END: u32 = 8;
 
     /// Where a VM is in its life.
     pub mod state {
@@ -183,6 +186,8 @@ pub mod vm {
         pub const CHANGING: u64 = 2;
         /// It stands still.
         pub const PAUSED: u64 = 3;
+        /// It crashed, and is off.
+        pub const CRASHED: u64 = 4;
     }
 
     /// Words of the record of a crash.

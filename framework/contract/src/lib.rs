@@ -61,7 +61,8 @@ pub use host_device::{
     MailboxTicket,
 };
 pub use inspect::{
-    Inspect, MemoryFacts, Names, Oversight, RouteFacts, VcpuFacts, VmFacts, VmState,
+    CoreFacts, CrashFacts, ExitCounts, ExitFacts, Inspect, LastCrash, MemoryFacts, Names,
+    Oversight, RouteFacts, VcpuFacts, VmFacts, VmState,
 };
 pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};

@@ -75,16 +75,51 @@ pub struct BoundVm {
     pub handles: Option<&'static HandlePort>,
     /// What its objects offer to handles, if there are any.
     pub(crate) offers: Vec<Option<Offer>>,
+    /// All deadlines.
+    pub timers: &'static dyn ObjectPort,
 }
 
+/// Its vCPUs are parked in all of this; `cx` is that of one of them, on its core.
 impl BoundVm {
     /// Lets go what the VM's objects hold back until a deadline, output above
-    /// all: before it changes. Its vCPUs are parked; `cx` is its first one's.
+    /// all, and then keeps their deadlines from passing: before it changes.
     pub fn settle(&self, cx: &mut Context) {
+        self.tell(cx);
+        self.with_timers(&mut |timers| timers.hold(self.vm.id));
+    }
+
+    /// Their deadlines pass again: it is about to start anew.
+    pub fn starts(&self, core: usize) {
+        self.with_timers(&mut |timers| timers.release(self.vm.id, 0, core));
+    }
+
+    /// Its time stands still from now on. After [`settle`](Self::settle).
+    pub fn stop_time(&self) {
+        self.vm.stop_time();
+    }
+
+    /// Its time goes on, and its objects, some of which go by the board's calendar, look
+    /// what they wait for. Gives how long it stood still, in counts.
+    pub fn start_time(&self, cx: &mut Context) -> u64 {
+        let (stood, core) = (self.vm.start_time(), cx.core());
+        self.with_timers(&mut |timers| timers.release(self.vm.id, stood, core));
+        self.tell(cx);
+        stood
+    }
+
+    fn tell(&self, cx: &mut Context) {
         for object in &self.waiting {
             let _: Words = object.port().notify(tag::DEADLINE, self.vm.now(), cx);
             let _ = deliver(cx);
         }
+    }
+
+    fn with_timers(&self, f: &mut dyn FnMut(&mut Timers)) {
+        self.timers.with(&mut |object| {
+            if let Some(timers) = object.downcast_mut::<Timers>() {
+                f(timers);
+            }
+        });
     }
 }
 
@@ -152,7 +187,7 @@ fn scheduler(
     binder.members = cpus.filter(|cpu| cpu.core == plan.core).map(|cpu| cpu.share).collect();
     let parts = build(&mut binder)?;
     let port = parts.scheduler.ok_or_else(|| defect(&plan.object.path, "schedules nothing"))?;
-    let timer = common.timer(0);
+    let timer = common.timer(None);
     Ok(BoundScheduler { core: plan.core, port, timer })
 }
 
@@ -258,6 +293,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         waiting: under.waiting,
         handles,
         offers,
+        timers: common.timers,
     })
 }
 

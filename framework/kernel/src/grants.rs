@@ -126,12 +126,13 @@ impl Common {
         host_clock(self.host)
     }
 
-    /// A slot of the timers for who lags `offset` behind the host's count.
-    pub fn timer(&self, offset: u64) -> u32 {
+    /// A slot of the timers for a component of `vm`, or for who is in none.
+    pub fn timer(&self, vm: Option<&Vm>) -> u32 {
         let mut tag = 0;
+        let (vm, offset) = (vm.map(|vm| vm.id), vm.map_or(0, Vm::offset));
         self.timers.with(&mut |object| {
             if let Some(timers) = object.downcast_mut::<Timers>() {
-                tag = timers.add(offset);
+                tag = timers.add(vm, offset);
             }
         });
         tag
@@ -226,8 +227,7 @@ impl Grants for Binder<'_> {
     }
 
     fn deadline(&mut self) -> Result<Deadline, BuildError> {
-        let offset = self.owner.as_ref().map_or(0, |owner| owner.vm.offset());
-        let tag = self.common.timer(offset);
+        let tag = self.common.timer(self.owner.as_ref().map(|owner| owner.vm));
         self.deadlines.push(tag);
         Ok(Deadline::new(leak(Capability::new(self.common.timers_port, Rights::CALL, 0)), tag))
     }
@@ -338,7 +338,12 @@ impl Grants for Binder<'_> {
     fn oversight(&mut self) -> Result<Oversight, BuildError> {
         let vms = &self.plan.overseen;
         let overseer = Overseer::new();
-        self.common.overseers.push((overseer, vms.clone()));
+        let waiting = Waiting {
+            overseer,
+            vms: vms.clone(),
+            controls: self.plan.rights.contains(Rights::CONTROL),
+        };
+        self.common.overseers.push(waiting);
         let port = Parts::new(OverseerObject(overseer)).notify().done().notify;
         let deaf = || BuildError::new("cannot reach VMs", "this is a defect of eVisor");
         let (port, rights) = (port.ok_or_else(deaf)?, self.plan.rights & Rights::CONTROL);

@@ -46,7 +46,7 @@ fn wrong(node: &str, property: Option<&str>, message: &str, remedy: &str) -> Box
 }
 
 fn sweeping(common: &Common, handles: &'static Handles) -> Sweeping {
-    let tag = common.timer(0);
+    let tag = common.timer(None);
     let back = leak(Capability::new(handles as &dyn NotifyPort, Rights::CALL, 0));
     common.timers.with(&mut |object| {
         if let Some(timers) = object.downcast_mut::<Timers>() {
@@ -89,6 +89,9 @@ fn found(
     match given.target {
         Target::Vm(index) => {
             let vm = vms.get(index)?.vm;
+            if given.rights.contains(Rights::CONTROL) && vm.name != plan.name {
+                vm.keep_for_vms();
+            }
             let port = Box::leak(Box::new(VmBehind(vm)));
             Some((Offer { kind: Kind::Vm, units: 1, port }, 0, 1, Some(vm.id)))
         }
@@ -141,6 +144,10 @@ impl InvokePort for VmBehind {
             vm::VCPU => self.vcpu(words),
             vm::STOP => self.ask(VmEvent::Off),
             vm::RESET => self.ask(VmEvent::Reset),
+            vm::START => self.ask(VmEvent::Start),
+            vm::PAUSE => self.ask(VmEvent::Pause),
+            vm::RESUME => self.ask(VmEvent::Resume),
+            vm::END => self.ask(VmEvent::End),
             _ => Err(Error::NotSupported),
         });
         Reply::value(done.err().map_or(0, Error::code)).into()
@@ -153,15 +160,22 @@ impl VmBehind {
             VmState::Off => vm::state::OFF,
             VmState::On => vm::state::ON,
             VmState::Changing => vm::state::CHANGING,
+            VmState::Paused => vm::state::PAUSED,
+            VmState::Crashed => vm::state::CRASHED,
         };
         let vcpus = self.0.vcpus() as u64 | u64::from(self.0.verdict()) << 32;
-        *words = [state, vcpus, self.0.crashes(), 0, 0];
+        let crashes = self.crash_words(0).map_or(0, |[_, _, crashes]| crashes);
+        *words = [state, vcpus, crashes, 0, 0];
         Ok(())
+    }
+
+    fn crash_words(&self, index: u64) -> Option<[u64; 3]> {
+        self.0.last_crash()?.words(usize::try_from(index).ok()?)
     }
 
     fn crash(&self, words: &mut [u64; 5]) -> Result<(), Error> {
         let [index, ..] = *words;
-        let (one, other, crashes) = self.0.crash_words(index).ok_or(Error::Outside)?;
+        let [one, other, crashes] = self.crash_words(index).ok_or(Error::Outside)?;
         *words = [one, other, crashes, 0, 0];
         Ok(())
     }
@@ -170,7 +184,7 @@ impl VmBehind {
         let index = usize::try_from(words[0]).map_err(|_| Error::Outside)?;
         let affinity = self.0.affinity(index).ok_or(Error::Outside)?;
         let power = match self.0.power(index) {
-            _ if self.0.state() == VmState::Off => 0,
+            _ if matches!(self.0.state(), VmState::Off | VmState::Crashed) => 0,
             Power::Off => 0,
             Power::On => 1,
             Power::Pending => 2,
@@ -182,11 +196,13 @@ impl VmBehind {
     }
 
     fn ask(&self, event: VmEvent) -> Result<(), Error> {
-        match self.0.state() {
-            VmState::On => self.0.request(event),
-            VmState::Off => return Err(Error::WrongState),
-            VmState::Changing => return Err(Error::Busy),
-        }
-        Ok(())
+        let fits = match (self.0.state(), event) {
+            // What it comes to is not known: it is as it is then.
+            (VmState::Changing, _) | (_, VmEvent::End) => true,
+            (VmState::Off | VmState::Crashed, event) => event == VmEvent::Start,
+            (VmState::Paused, event) => !matches!(event, VmEvent::Start | VmEvent::Pause),
+            (VmState::On, event) => !matches!(event, VmEvent::Start | VmEvent::Resume),
+        };
+        if fits && self.0.order(event) { Ok(()) } else { Err(Error::WrongState) }
     }
 }

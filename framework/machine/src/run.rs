@@ -10,7 +10,7 @@ use crate::report::{self, refuse_for};
 use crate::shared::Shared;
 use crate::start::stop;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, Trap, gic, halt, set_kernel, timer};
@@ -30,6 +30,8 @@ pub(crate) struct Running {
     shared: Vec<Shared>,
     /// How many VMs are not off for good.
     left: AtomicUsize,
+    /// The machine is about to go off.
+    ends: AtomicBool,
     /// Some VMs were left out.
     lost: bool,
     /// The INTID of the consoles' serial line.
@@ -53,8 +55,8 @@ pub(crate) struct Held {
     pub placed: Mutex<PlacedVm>,
     /// Its vCPUs, until the core of each takes its own.
     vcpus: Vec<Mutex<Option<VcpuBlock>>>,
-    /// How it ended, once it is off for good.
-    ended: Once<u8>,
+    /// How it ended, while it is off.
+    pub ended: Mutex<Option<u8>>,
     pub lives: Lives,
     /// Its last crash: for the monitor.
     pub last_crash: Mutex<Option<CrashRecord>>,
@@ -92,13 +94,22 @@ impl Running {
         }
     }
 
-    /// `held` is off for good. The last one ends all, with the first verdict that
+    /// All VMs are off, and only VMs could start one.
+    fn is_deserted(&self) -> bool {
+        let over = |held: &Held| held.ended.lock().is_some() && held.bound.vm.is_deserted();
+        self.handles.is_some() && self.vms.iter().all(over)
+    }
+
+    /// `held` is off. When all are for good, that ends all, with the first verdict that
     /// says that something went wrong.
     pub fn ended(&self, held: &Held, verdict: u8) {
-        held.ended.call_once(|| verdict);
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+        *held.ended.lock() = Some(verdict);
+        let gone = held.bound.vm.is_gone();
+        held.bound.vm.changed(None);
+        let last = gone && self.left.fetch_sub(1, Ordering::SeqCst) == 1;
+        if (last || self.is_deserted()) && !self.ends.swap(true, Ordering::SeqCst) {
             self.drain();
-            let verdicts = self.vms.iter().filter_map(|held| held.ended.get().copied());
+            let verdicts = self.vms.iter().filter_map(|held| *held.ended.lock());
             let lost = if self.lost { UNSTARTED } else { 0 };
             stop(verdicts.into_iter().find(|verdict| *verdict != 0).unwrap_or(lost));
         }
@@ -184,22 +195,26 @@ pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() 
         stage2: placed.stage2.root(),
         placed: Mutex::new(placed),
         vcpus: vcpus.into_iter().map(|vcpu| Mutex::new(Some(vcpu))).collect(),
-        ended: Once::new(),
+        ended: Mutex::new(None),
         last_crash: Mutex::new(None),
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
     let schedulers = schedulers.into_iter();
     let shared = schedulers.filter_map(|one| Shared::new(one, timers, &vms)).collect();
-    let running = Running { root, bundle, vms, shared, left, lost, serial, free, handles };
+    let ends = AtomicBool::new(false);
+    let running = Running { root, bundle, vms, shared, left, ends, lost, serial, free, handles };
     let running = RUNNING.call_once(|| running);
+    for held in &running.vms {
+        held.bound.vm.remember(held);
+    }
     set_kernel(running);
     if !start_others() {
         stop(1);
     }
     for held in &running.vms {
         held.start(running);
-        held.finish(running);
+        held.finish(running, 0);
     }
     run_core(0)
 }
@@ -228,9 +243,12 @@ pub(crate) fn run_core(core: usize) -> ! {
     loop {
         match vm.next(index) {
             Next::Run => {
+                let since = timer::now();
                 block.run();
+                vm.ran(index, timer::now().wrapping_sub(since));
                 saw(vm, index, &mut block);
             }
+            Next::Resume => block.wake(vm.offset()),
             Next::Start(entry) => {
                 held.stage2.load();
                 reset_el1(vm.offset());
@@ -241,11 +259,11 @@ pub(crate) fn run_core(core: usize) -> ! {
                 block.start(entry.pc, entry.x0, Attention::START);
                 saw(vm, index, &mut block);
             }
+            Next::Wait if vm.power(index) == Power::On => block.idle_resting(),
             Next::Wait => block.idle(),
-            Next::Change(event) => {
-                held.bound.settle(&mut block.vcpu().context);
-                held.change(running, event);
-                held.finish(running);
+            Next::Change(change) => {
+                held.change(running, change, &mut block.vcpu().context);
+                held.finish(running, core);
             }
         }
     }
@@ -264,8 +282,8 @@ impl Held {
     }
 
     /// Does all of the change that was begun: this core has nothing else to do.
-    fn finish(&self, running: &Running) {
-        while self.go_on(running, ALONE) == Progress::More {}
+    fn finish(&self, running: &Running, core: usize) {
+        while self.go_on(running, ALONE, core) == Progress::More {}
     }
 
     /// This core's own interrupts: nothing is left of them, and they may come.

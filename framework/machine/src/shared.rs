@@ -211,7 +211,7 @@ impl Core<'_> {
     #[inline(never)]
     fn change(&mut self, choice: Choice, now: u64) -> u64 {
         if let Some(held) = self.changes.last()
-            && held.go_on(self.running, SLICE) == Progress::Done
+            && held.go_on(self.running, SLICE, self.shared.core()) == Progress::Done
         {
             self.changes.pop();
         }
@@ -300,15 +300,17 @@ impl Core<'_> {
             match vm.next(index) {
                 Next::Run => return member.seat.came_out(),
                 Next::Start(entry) => member.start(&self.switch, entry),
+                Next::Resume => member.block.wake(vm.offset()),
                 Next::Wait if vm.has_left(index) => {}
                 Next::Wait => {
+                    member.rest();
                     member.state = State::Parked;
                     return self.shared.scheduler.port.sleep(n, now);
                 }
-                Next::Change(event) => {
+                Next::Change(change) => {
+                    member.rest();
                     let held = member.held;
-                    held.bound.settle(&mut member.block.vcpu().context);
-                    held.change(self.running, event);
+                    held.change(self.running, change, &mut member.block.vcpu().context);
                     return self.changes.push(held);
                 }
             }
@@ -337,6 +339,13 @@ impl Core<'_> {
 }
 
 impl Member<'_> {
+    /// If it is on, and here, and goes on later, it stands still until then.
+    fn rest(&mut self) {
+        if self.held.bound.vm.power(self.index) == Power::On {
+            self.block.rest();
+        }
+    }
+
     fn start(&mut self, switch: &Switch, entry: Entry) {
         self.held.stage2.load();
         switch.reset(&mut self.block, self.held.bound.vm.offset());

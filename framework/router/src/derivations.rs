@@ -440,15 +440,16 @@ impl Derivations {
     ) -> Result<u64, Error> {
         self.sweep(BESIDES);
         let from = self.find(vm, handle)?;
-        let parent = *self.node(from);
-        if holder != vm && !parent.rights.contains(Rights::GRANT) {
+        let Node { object, revoked, mut children, rights: all, depth, .. } = *self.node(from);
+        let Node { first: start, count: length, .. } = *self.node(from);
+        if holder != vm && !all.contains(Rights::GRANT) {
             return Err(Error::NoRight);
         }
-        if usize::from(parent.depth) >= DEPTH {
+        if usize::from(depth) >= DEPTH {
             return Err(Error::TooDeep);
         }
         let Narrowing { rights, first, count, label } = *narrowing;
-        let rest = parent.count.checked_sub(first).filter(|rest| *rest > 0);
+        let rest = length.checked_sub(first).filter(|rest| *rest > 0);
         let rest = rest.filter(|rest| count <= *rest).ok_or(Error::Outside)?;
         let count = if count == 0 { rest } else { count };
         let busy = self.waiting.first != NONE;
@@ -458,18 +459,17 @@ impl Derivations {
         *node = Node {
             owner: vm,
             holder,
-            object: parent.object,
-            rights: parent.rights & rights,
-            first: parent.first + first,
+            object,
+            rights: all & rights,
+            first: start + first,
             count,
             label,
             uses: node.uses,
-            depth: parent.depth + 1,
-            born: parent.revoked,
+            depth: depth + 1,
+            born: revoked,
             parent: from,
             ..EMPTY
         };
-        let mut children = parent.children;
         self.push(&mut children, List::Siblings, at);
         self.node_mut(from).children = children;
         self.list(at, holder);

@@ -14,7 +14,7 @@ use evisor_contract::{
     CallPort, CallRegisters, Clock, Context, Deadline, NotifyPort, Offer, Reply, Rights, Status,
     Words, tag,
 };
-use spin::{Mutex, Once};
+use spin::{Mutex, MutexGuard, Once};
 
 /// An object that handles lead to.
 pub struct Behind {
@@ -93,7 +93,7 @@ impl Handles {
 
     /// As [`Derivations::retire`].
     pub fn retire(&self, vm: u16) -> bool {
-        self.filled.get().is_some_and(|filled| filled.derivations.lock().retire(vm))
+        self.filled.get().is_some_and(|filled| filled.derivations().retire(vm))
     }
 
     /// The object at `port` failed: no handle leads there any more. False if `port` is the
@@ -120,7 +120,7 @@ impl NotifyPort for Handles {
     /// Time for a slice.
     extern "C" fn notify(&self, tag: u32, _value: u64, cx: &mut Context) -> Words {
         if let (tag::DEADLINE, Some(filled)) = (tag, self.filled.get()) {
-            let more = filled.derivations.lock().sweep(SLICE);
+            let more = filled.derivations().sweep(SLICE);
             filled.come_again(more, cx);
         }
         Reply::DONE.into()
@@ -131,6 +131,12 @@ impl NotifyPort for Handles {
 type Answer = Result<[u64; 3], Error>;
 
 impl Filled {
+    /// Apart: a lock is taken in many places.
+    #[inline(never)]
+    fn derivations(&self) -> MutexGuard<'_, Derivations> {
+        self.derivations.lock()
+    }
+
     fn come_again(&self, more: bool, cx: &mut Context) {
         if more {
             let Sweeping { deadline, clock } = &self.sweeping;
@@ -143,7 +149,7 @@ impl Filled {
     }
 
     fn next(&self, vm: u16, handle: u64) -> Answer {
-        let Some((handle, named)) = self.derivations.lock().next(vm, handle)? else {
+        let Some((handle, named)) = self.derivations().next(vm, handle)? else {
             return Ok([0; 3]);
         };
         let Some(named) = named else { return Ok([handle, Kind::Gone as u64, 0]) };
@@ -152,14 +158,14 @@ impl Filled {
     }
 
     fn describe(&self, vm: u16, handle: u64) -> Answer {
-        let Named { through, depth, .. } = self.derivations.lock().get(vm, handle)?;
+        let Named { through, depth, .. } = self.derivations().get(vm, handle)?;
         Ok([through.first, through.count, depth.into()])
     }
 
     fn derive(&self, vm: u16, [handle, rights, first, count, label, way]: [u64; 6]) -> Answer {
         let rights = Rights::from_bits_truncate(rights as u32);
         let narrowing = Narrowing { rights, first, count, label };
-        let mut derivations = self.derivations.lock();
+        let mut derivations = self.derivations();
         let holder = match way {
             0 => vm,
             way => self.peer(&derivations.get(vm, way)?)?,
@@ -178,11 +184,12 @@ impl Filled {
         peer.filter(takes).ok_or(Error::NoPeer)
     }
 
+    #[inline(never)]
     fn call(&self, vm: u16, function: u32, registers: &CallRegisters, cx: &mut Context) -> Answer {
         let [_, x1, x2, x3, x4, x5, x6, ..] = *registers;
         match function {
             function::QUOTA => {
-                let (all, left) = self.derivations.lock().quota(vm);
+                let (all, left) = self.derivations().quota(vm);
                 Ok([all as u64, left as u64, 0])
             }
             function::NEXT => self.next(vm, x1),
@@ -191,11 +198,11 @@ impl Filled {
             function::HAND_OVER if x6 == 0 => Err(Error::NoHandle),
             function::HAND_OVER => self.derive(vm, [x1, x2, x3, x4, x5, x6]),
             function::REVOKE => {
-                let more = self.derivations.lock().revoke(vm, x1)?;
+                let more = self.derivations().revoke(vm, x1)?;
                 self.come_again(more, cx);
                 Ok([more.into(), 0, 0])
             }
-            function::DROP => self.derivations.lock().drop(vm, x1).map(|()| [0; 3]),
+            function::DROP => self.derivations().drop(vm, x1).map(|()| [0; 3]),
             _ => Err(Error::NotSupported),
         }
     }
@@ -203,7 +210,7 @@ impl Filled {
     /// From the handle to its capability, and through that to the object.
     fn invoke(&self, vm: u16, registers: &mut CallRegisters, cx: &mut Context) -> Words {
         let [_, handle, operation, x3, x4, x5, x6, x7, ..] = *registers;
-        let Named { object, through, .. } = match self.derivations.lock().get(vm, handle) {
+        let Named { object, through, .. } = match self.derivations().get(vm, handle) {
             Ok(named) => named,
             Err(error) => return Reply::value(error.code()).into(),
         };

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use evisor_contract::abi::vm::{crash, state};
 use evisor_contract::abi::{Error, Kind, function, rights, vm as operation};
 use evisor_contract::{
-    Backend, Context, Declaration, Effect, Invoke, Needs, Object, Parts, Reply, Rights, Status,
-    Through,
+    Backend, Context, CrashFacts, Declaration, Effect, ExitFacts, Invoke, LastCrash, Needs, Object,
+    Parts, Reply, Rights, Status, Through,
 };
 use evisor_manifest::{
     CapabilitiesPlan, CpuPlan, Deployment, GivenPlan, ManifestError, ObjectPlan, Target, VmPlan,
@@ -126,6 +126,25 @@ fn handles(bound: &Bound, vm: usize) -> Vec<u64> {
     .collect()
 }
 
+/// A record of which word n is 100 + n.
+struct Crashed;
+
+impl LastCrash for Crashed {
+    fn facts(&self) -> Option<CrashFacts> {
+        None
+    }
+    fn register(&self, _: usize) -> Option<u64> {
+        None
+    }
+    fn exit(&self, _: usize) -> Option<ExitFacts> {
+        None
+    }
+    fn words(&self, index: usize) -> Option<[u64; 3]> {
+        let word = |index| if index < crash::WORDS { 100 + index as u64 } else { 0 };
+        (index < crash::WORDS).then(|| [word(index), word(index + 1), 1])
+    }
+}
+
 #[test]
 fn a_vm_without_the_node_has_no_such_functions() {
     let bound = usual();
@@ -149,6 +168,8 @@ fn a_vm_is_seen_stopped_and_read_by_its_handle() {
     let state = |handle| done(&bound, 0, function::INVOKE, &[handle, operation::STATE.into()]);
     let ask =
         |handle, operation: u32| refusal(&bound, 0, function::INVOKE, &[handle, operation.into()]);
+    assert_eq!(state(control), [state::CHANGING, 1, 0], "it is being filled");
+    bound.vms[1].vm.changed(None);
     assert_eq!(state(control), [state::OFF, 1, 0]);
     assert_eq!(ask(control, operation::STOP), Some(Error::WrongState));
     for one in &bound.vms {
@@ -163,8 +184,7 @@ fn a_vm_is_seen_stopped_and_read_by_its_handle() {
     assert_eq!(done(&bound, 0, function::INVOKE, &vcpu), [2 | 1 << 32, 3, 0]);
     let vcpu = [control, operation::VCPU.into(), u64::MAX];
     assert_eq!(refusal(&bound, 0, function::INVOKE, &vcpu), Some(Error::Outside));
-    let words = core::array::from_fn(|index| 100 + index as u64);
-    bound.vms[1].vm.keep_crash(&words);
+    bound.vms[1].vm.remember(&Crashed);
     let word = |index| [control, operation::CRASH.into(), index];
     let read = done(&bound, 0, function::INVOKE, &word(crash::ELR));
     assert_eq!(read, [100 + crash::ELR, 101 + crash::ELR, 1]);
@@ -174,9 +194,11 @@ fn a_vm_is_seen_stopped_and_read_by_its_handle() {
         let refused = refusal(&bound, 0, function::INVOKE, &word(beyond));
         assert_eq!(refused, Some(Error::Outside));
     }
+    assert_eq!(ask(control, operation::START), Some(Error::WrongState));
+    assert_eq!(ask(control, operation::RESUME), Some(Error::WrongState));
     assert_eq!(ask(control, operation::RESET), None);
     assert_eq!(state(control)[0], state::CHANGING);
-    assert_eq!(ask(control, operation::STOP), Some(Error::Busy));
+    assert_eq!(ask(control, operation::STOP), None);
     assert_eq!(ask(control, 99), Some(Error::NotSupported));
 }
 

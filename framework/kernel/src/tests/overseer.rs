@@ -111,7 +111,7 @@ fn a_vcpu_is_where_its_core_last_saw_it() {
     let vm = bound.vms.get(1).expect("the second").vm;
     let vcpu = || inspect.vcpu(1, 0).expect("its vCPU");
     assert_eq!((vcpu().power, vcpu().pc, vcpu().affinity, vcpu().core), (Power::Off, None, 5, 1));
-    assert_eq!(inspect.vm(1).map(|vm| vm.state), Some(VmState::Off));
+    assert_eq!(inspect.vm(1).map(|vm| vm.state), Some(VmState::Changing), "its memory is filled");
     vm.changed(Some(crate::Entry { pc: 1 << 30, x0: 0 }));
     assert_eq!(inspect.vm(1).map(|vm| vm.state), Some(VmState::On));
     let attention = Box::leak(Box::default());

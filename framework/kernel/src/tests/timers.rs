@@ -43,7 +43,7 @@ impl Rig {
         for &offset in offsets {
             let parts = Parts::new(Waiter::default()).notify().done();
             let port: &'static dyn NotifyPort = parts.notify.unwrap();
-            let slot = timers.add(offset);
+            let slot = timers.add(Some(waiters.len() as u16), offset);
             timers.connect(slot, Box::leak(Box::new(Capability::new(port, Rights::CALL, 0))));
             waiters.push(parts);
         }
