@@ -60,6 +60,9 @@ impl Narrow {
     }
 }
 
+/// At how many handles is looked for one.
+const LOOKS: usize = 1 << 16;
+
 /// The caller's own capabilities.
 #[derive(Clone, Copy, Debug)]
 pub struct Capabilities<C>(pub C);
@@ -104,11 +107,15 @@ impl<C: Conduit> Capabilities<C> {
     #[must_use]
     pub fn find(&self, kind: Kind, label: u64) -> Option<Held> {
         let mut at = 0;
-        while let Ok(Some(held)) = self.next(at) {
-            if held.kind == kind && held.label == label {
-                return Some(held);
+        // Where one goes while it is looked at, it begins again.
+        for _ in 0..LOOKS {
+            match self.next(at) {
+                Ok(None) => return None,
+                Ok(Some(held)) if held.kind == kind && held.label == label => return Some(held),
+                Ok(Some(held)) => at = held.handle,
+                Err(_) if at != 0 => at = 0,
+                Err(_) => return None,
             }
-            at = held.handle;
         }
         None
     }
