@@ -5,10 +5,12 @@
 
 use core::arch::asm;
 
+use aarch64_cpu::registers::SCTLR_EL1;
 use evisor_guest::call::{NOT_SUPPORTED, call};
 use evisor_guest::exception::attempt;
 use evisor_guest::mmio;
 use smccc::{Hvc, Smc};
+use tock_registers::interfaces::Readable;
 
 /// "nothing", and a byte.
 const MARK: u64 = 0x6e6f_7468_696e_6700;
@@ -27,20 +29,22 @@ const FUNCTIONS: [u32; 10] = [
     0xc600_0100,
 ];
 
-/// The addresses that end at 1 GiB, where its memory begins, and some above.
+/// Below its memory devices would be; above it, up to what stage 1 maps, more memory.
 const STEP: u64 = 0x20_0000 - 0x1000;
 const MEMORY: u64 = 0x4000_0000;
 const MEMORY_END: u64 = 0x4400_0000;
-const END: u64 = 1 << 39;
+const END: u64 = 1 << 33;
 
 pub fn run() -> u8 {
     let found = functions() + addresses();
-    // SAFETY: nothing runs after it.
+    // SAFETY: nothing runs after it. Stage 1 is turned off, which would not let it there.
     unsafe {
         asm!(
             "msr vbar_el1, {nowhere}",
+            "msr sctlr_el1, {control}",
             "isb",
             "br {nowhere}",
+            control = in(reg) SCTLR_EL1.get() & !1,
             nowhere = in(reg) 0x7f_0000_0000_u64,
             in("x20") MARK | found.min(255),
             options(noreturn),
@@ -60,7 +64,7 @@ fn functions() -> u64 {
 
 fn addresses() -> u64 {
     let below = (0..MEMORY).step_by(STEP as usize);
-    let above = (MEMORY_END..END).step_by(0x4000_0000 + 0x1000);
+    let above = (MEMORY_END..END).step_by(0x100_0000 + 0x1000);
     let reached = |address: &u64| attempt(|| mmio::load32(*address as usize)).is_ok();
     below.chain(above).filter(reached).count() as u64
 }
