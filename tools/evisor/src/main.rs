@@ -27,6 +27,7 @@ mod diagnostic;
 mod faults;
 mod firmware;
 mod fuzz;
+mod handle_cases;
 mod image;
 mod include;
 mod initramfs;

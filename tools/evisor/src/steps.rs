@@ -11,6 +11,7 @@ use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI};
 use crate::console_cases;
+use crate::handle_cases;
 use crate::image::{Features, Image};
 use crate::kernel8;
 use crate::linux;
@@ -115,7 +116,9 @@ pub fn check(count: &mut Count) -> Result<()> {
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
     let ours = [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
-    for case in ours.into_iter().chain([ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES]).flatten() {
+    let others = [ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES];
+    let handles = [handle_cases::CASES, handle_cases::LINUX];
+    for case in ours.into_iter().chain(others).chain(handles).flatten() {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     console_cases::cases(count);
@@ -127,7 +130,7 @@ pub fn system(count: &mut Count) -> Result<()> {
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
     let ours = [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
-    for case in ours.into_iter().flatten() {
+    for case in ours.into_iter().chain([handle_cases::CASES]).flatten() {
         count.one(case.name, case.run(Board::Raspi4));
     }
     console_cases::on_a_pi(count);
