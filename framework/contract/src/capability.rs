@@ -90,6 +90,11 @@ impl<P: ?Sized> Capability<P> {
         self.rights.fetch_and(!rights.bits(), Ordering::Release);
     }
 
+    /// Gives `rights` back, of those that it was made with.
+    pub fn restore(&self, rights: Rights) {
+        self.rights.fetch_or(rights.bits(), Ordering::Release);
+    }
+
     /// Of one to a level line: what its holder last said, 1 for up. Written under the
     /// holder's lock, so it is in the order in which things happened there, which
     /// notifications that several cores deliver need not be.

@@ -19,7 +19,7 @@ use evisor_contract::{
     Offer, Parts, Rights, SchedulerPort, Words, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
-use evisor_router::{HandlePort, Handles, Space, SpaceBuilder, deliver, unfilled};
+use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
 
 /// A deployment, built.
 pub struct Bound {
@@ -73,8 +73,8 @@ pub struct BoundVm {
     pub waiting: Vec<&'static Capability<dyn NotifyPort>>,
     /// The way of its calls to what it holds by handles, if it does.
     pub handles: Option<&'static HandlePort>,
-    /// What its objects offer to handles, if there are any.
-    pub(crate) offers: Vec<Option<Offer>>,
+    /// What its objects are to handles, if there are any.
+    pub(crate) offered: Vec<Offered>,
     /// All deadlines.
     pub timers: &'static dyn ObjectPort,
 }
@@ -271,6 +271,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         memory: None,
         gates: Vec::new(),
         passed: Passed::default(),
+        offered: Vec::new(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
@@ -278,8 +279,6 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
     under.kernels_own(common, plan)?;
     let handles = under.handles(common, id, plan)?;
     let objects = under.objects();
-    let offers = common.handles.iter().flat_map(|_| under.built.iter().map(|parts| parts.invoke));
-    let offers = offers.collect();
     Ok(BoundVm {
         vm,
         objects,
@@ -292,7 +291,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         private: under.private,
         waiting: under.waiting,
         handles,
-        offers,
+        offered: under.offered,
         timers: common.timers,
     })
 }
@@ -309,6 +308,13 @@ struct Under {
     memory: Option<&'static MemorySlot>,
     gates: Vec<SharedLine>,
     passed: Passed,
+    offered: Vec<Offered>,
+}
+
+/// What an object is to handles.
+pub(crate) struct Offered {
+    pub offer: Option<Offer>,
+    pub lines: Vec<HeldLine>,
 }
 
 impl Under {
@@ -331,6 +337,10 @@ impl Under {
             .map_err(|error| ManifestError::from_component(&plan.path, error))?;
         let shown = core::mem::take(&mut binder.passed.direct);
         self.backed.append(&mut binder.backed);
+        if binder.common.handles.is_some() {
+            let (offer, lines) = (parts.invoke, core::mem::take(&mut binder.lines));
+            self.offered.push(Offered { offer, lines });
+        }
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
         }

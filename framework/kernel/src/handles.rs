@@ -1,20 +1,21 @@
 //! What handles lead to, put together once all VMs are built; and a VM as what one leads
 //! to.
 
-use crate::bind::BoundVm;
+use crate::bind::{BoundVm, Offered};
 use crate::grants::{Common, leak};
 use crate::timers::Timers;
 use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use evisor_contract::abi::{Error, Kind, vm};
+use evisor_contract::abi::{Error, Kind, device, vm};
 use evisor_contract::{
-    Capability, Clock, Context, Deadline, Effect, InvokePort, NotifyPort, Offer, Power, Reply,
-    Rights, Through, VcpuControl, VmEvent, VmState, Words,
+    Capability, Clock, Context, Deadline, Effect, InvokePort, NotifyPort, ObjectPort, Offer, Power,
+    Reply, Rights, Through, VcpuControl, VmEvent, VmState, Words,
 };
-use evisor_manifest::{Deployment, GivenPlan, ManifestError, Target, VmPlan};
-use evisor_router::{Allowance, Behind, Given, Handles, Sweeping, nobody};
+use evisor_manifest::{Deployment, GivenPlan, ManifestError, ObjectPlan, Target, VmPlan};
+use evisor_router::{Allowance, Behind, Given, Handles, Holding, Sweeping, nobody};
+use spin::Mutex;
 
 /// All VMs are built: their handles lead to what the manifest says.
 ///
@@ -29,7 +30,7 @@ pub(crate) fn tell(
     let mut behind = Vec::new();
     let mut allowances = Vec::new();
     for plan in &deployment.vms {
-        allowances.push(allowance(common, plan, vms, &mut behind)?);
+        allowances.push(allowance(common, deployment, plan, vms, &mut behind)?);
     }
     let ports = vms.iter().filter_map(|bound| bound.handles).collect();
     let sweeping = sweeping(common, handles);
@@ -60,6 +61,7 @@ fn sweeping(common: &Common, handles: &'static Handles) -> Sweeping {
 
 fn allowance(
     common: &mut Common,
+    deployment: &Deployment,
     plan: &VmPlan,
     vms: &[BoundVm],
     behind: &mut Vec<Behind>,
@@ -67,25 +69,39 @@ fn allowance(
     let Some(capabilities) = &plan.capabilities else { return Ok(Allowance::default()) };
     let mut given = Vec::new();
     for one in &capabilities.given {
-        let (offer, first, count, peer) = found(common, plan, vms, one).ok_or_else(|| {
+        let found = found(common, deployment, plan, vms, one);
+        let Found { behind: one, first, count, rights, label } = found.ok_or_else(|| {
             let message = "leads to what offers nothing to handles";
             wrong(&one.path, Some("evisor,object"), message, "see the README of its component")
         })?;
         let object = behind.len() as u16;
-        behind.push(Behind::new(offer, peer));
-        let through = Through { rights: one.rights, first, count };
-        given.push(Given { object, through, label: one.label });
+        behind.push(one);
+        given.push(Given { object, through: Through { rights, first, count }, label });
     }
     Ok(Allowance { derivations: capabilities.derivations, given })
 }
 
-/// What is at the end of a handle, the window onto it, and the VM there.
+/// What is at the end of a handle, and the window onto it.
+struct Found {
+    behind: Behind,
+    first: u64,
+    count: u64,
+    rights: Rights,
+    label: u64,
+}
+
 fn found(
     common: &mut Common,
+    deployment: &Deployment,
     plan: &VmPlan,
     vms: &[BoundVm],
     given: &GivenPlan,
-) -> Option<(Offer, u64, u64, Option<u16>)> {
+) -> Option<Found> {
+    let (rights, label) = (given.rights, given.label);
+    let whole = |offer: Offer, peer| {
+        let (behind, count) = (Behind::new(offer, peer), offer.units);
+        Some(Found { behind, first: 0, count, rights, label })
+    };
     match given.target {
         Target::Vm(index) => {
             let vm = vms.get(index)?.vm;
@@ -93,20 +109,31 @@ fn found(
                 vm.keep_for_vms();
             }
             let port = Box::leak(Box::new(VmBehind(vm)));
-            Some((Offer { kind: Kind::Vm, units: 1, port }, 0, 1, Some(vm.id)))
+            whole(Offer { kind: Kind::Vm, units: 1, port }, Some(vm.id))
         }
         Target::Root(index) => {
             let offer = common.root.get(index)?.invoke?;
             // A port of its own, if it hands out ports: nothing comes back through it.
             let Some(port) = answering(common, index, &plan.name) else {
-                return Some((offer, 0, offer.units, None));
+                return whole(offer, None);
             };
-            Some((offer, port.into(), 1, None))
+            let (behind, first) = (Behind::new(offer, None), port.into());
+            Some(Found { behind, first, count: 1, rights, label })
         }
         Target::Object { vm, object } => {
-            let vm = vms.get(vm)?;
-            let offer = (*vm.offers.get(object)?)?;
-            Some((offer, 0, offer.units, Some(vm.vm.id)))
+            let (plan, vm) = deployment.vms.get(vm).zip(vms.get(vm))?;
+            let offered = vm.offered.get(object)?;
+            if let Some(offer) = offered.offer {
+                return whole(offer, Some(vm.vm.id));
+            }
+            let port = *vm.objects.get(object)?;
+            let device = DeviceBehind::of(plan.objects.get(object)?, vm, offered, port)?;
+            if given.withheld {
+                device.withhold();
+            }
+            let offer = Offer { kind: Kind::Device, units: 1, port: Box::leak(Box::new(device)) };
+            let behind = Behind::new(offer, None).standing_for(port);
+            Some(Found { behind, first: 0, count: 1, rights, label })
         }
     }
 }
@@ -204,5 +231,79 @@ impl VmBehind {
             (VmState::On, event) => !matches!(event, VmEvent::Start | VmEvent::Resume),
         };
         if fits && self.0.order(event) { Ok(()) } else { Err(Error::WrongState) }
+    }
+}
+
+/// A device that was made for one VM, for those who may take it from that. Passed-through
+/// ones, and those whose memory the guest is shown, are not: to unmap something takes more.
+struct DeviceBehind {
+    holding: Holding,
+    object: &'static dyn ObjectPort,
+    /// Whether its VM has it. Held while that changes: the object's lock comes after it.
+    given: Mutex<bool>,
+}
+
+impl DeviceBehind {
+    fn of(
+        plan: &ObjectPlan,
+        vm: &BoundVm,
+        offered: &Offered,
+        object: &'static dyn ObjectPort,
+    ) -> Option<Self> {
+        let needs = &plan.declaration.needs;
+        let mapped = needs.host_device || needs.backing || needs.interrupt_controller;
+        let port = core::ptr::from_ref(object).cast();
+        let holding = Holding::of(vm.space, port, &offered.lines).filter(|_| !mapped)?;
+        Some(Self { holding, object, given: Mutex::new(true) })
+    }
+
+    /// Its VM does not have it at first.
+    fn withhold(&self) {
+        *self.given.lock() = false;
+        self.holding.take();
+    }
+
+    fn take(&self, cx: &mut Context) -> Result<(), Error> {
+        let mut given = self.given.lock();
+        if !core::mem::replace(&mut *given, false) {
+            return Err(Error::WrongState);
+        }
+        self.holding.take();
+        self.object.with(&mut |object| object.reset());
+        self.holding.lower(cx);
+        Ok(())
+    }
+
+    fn give(&self) -> Result<(), Error> {
+        let mut given = self.given.lock();
+        if core::mem::replace(&mut *given, true) {
+            return Err(Error::WrongState);
+        }
+        // An access that began before it was taken may have come after the reset then.
+        self.object.with(&mut |object| object.reset());
+        self.holding.give();
+        Ok(())
+    }
+}
+
+impl InvokePort for DeviceBehind {
+    fn invoke(
+        &self,
+        operation: u32,
+        words: &mut [u64; 5],
+        through: &Through,
+        cx: &mut Context,
+    ) -> Words {
+        let right = if operation == device::STATE { Rights::READ } else { Rights::CONTROL };
+        let done = through.takes(right).and_then(|()| match operation {
+            device::STATE => {
+                *words = [u64::from(*self.given.lock()), 0, 0, 0, 0];
+                Ok(())
+            }
+            device::TAKE => self.take(cx),
+            device::GIVE => self.give(),
+            _ => Err(Error::NotSupported),
+        });
+        Reply::value(done.err().map_or(0, Error::code)).into()
     }
 }

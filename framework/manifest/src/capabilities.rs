@@ -77,7 +77,7 @@ fn given(
     node: Node<'_>,
     position: u32,
 ) -> Option<GivenPlan> {
-    words::check(faults, node, &[words::OBJECT, words::LABEL, words::RIGHTS]);
+    words::check(faults, node, &[words::OBJECT, words::LABEL, words::RIGHTS, words::WITHHELD]);
     words::check_inside(faults, node, &[]);
     let remedy = "write the path of a VM, of what serves all VMs, or of a VM's device";
     let Some(path) = node.property(words::OBJECT).and_then(|property| property.string()) else {
@@ -98,6 +98,7 @@ fn given(
         target: found?,
         rights: rights::read(faults, node),
         label: label?.into(),
+        withheld: node.has(words::WITHHELD),
     })
 }
 

@@ -84,6 +84,8 @@ pub struct GivenPlan {
     pub rights: Rights,
     /// What its holder finds it by.
     pub label: u64,
+    /// It is a device that its VM does not have until the holder gives it.
+    pub withheld: bool,
 }
 
 /// Where a handle leads.

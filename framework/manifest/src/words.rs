@@ -31,6 +31,7 @@ pub(crate) const PRIORITY: &str = "evisor,priority";
 pub(crate) const BUDGET: &str = "evisor,budget";
 pub(crate) const DERIVATIONS: &str = "evisor,derivations";
 pub(crate) const OBJECT: &str = "evisor,object";
+pub(crate) const WITHHELD: &str = "evisor,withheld";
 pub(crate) const LABEL: &str = "evisor,label";
 pub(crate) const PERIOD: &str = "evisor,period";
 

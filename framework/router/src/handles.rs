@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU8, Ordering};
 use evisor_contract::abi::{Error, Kind, VERSION, function};
 use evisor_contract::{
-    CallPort, CallRegisters, Clock, Context, Deadline, NotifyPort, Offer, Reply, Rights, Status,
-    Words, tag,
+    CallPort, CallRegisters, Clock, Context, Deadline, NotifyPort, ObjectPort, Offer, Reply,
+    Rights, Status, Words, tag,
 };
 use spin::{Mutex, MutexGuard, Once};
 
@@ -22,6 +22,8 @@ pub struct Behind {
     pub offer: Offer,
     /// The VM at its other end: who is handed what is sent along it.
     pub peer: Option<u16>,
+    /// The object that it stands for, if the port is not that one's.
+    stands_for: Option<&'static dyn ObjectPort>,
     failed: AtomicU8,
 }
 
@@ -33,7 +35,19 @@ impl Behind {
     /// One that works.
     #[must_use]
     pub const fn new(offer: Offer, peer: Option<u16>) -> Self {
-        Self { offer, peer, failed: AtomicU8::new(0) }
+        Self { offer, peer, stands_for: None, failed: AtomicU8::new(0) }
+    }
+
+    /// It stands for `object`: if that fails, so does this.
+    #[must_use]
+    pub const fn standing_for(mut self, object: &'static dyn ObjectPort) -> Self {
+        self.stands_for = Some(object);
+        self
+    }
+
+    fn is_at(&self, port: *const ()) -> bool {
+        let own = core::ptr::addr_eq(self.offer.port, port);
+        own || self.stands_for.is_some_and(|object| core::ptr::addr_eq(object, port))
     }
 }
 
@@ -100,7 +114,7 @@ impl Handles {
     /// way of handles itself, and [`take_failed`](Self::take_failed) says what it was.
     pub fn quarantine(&self, port: *const ()) -> bool {
         let Some(filled) = self.filled.get() else { return true };
-        let at = filled.behind.iter().filter(|one| core::ptr::addr_eq(one.offer.port, port));
+        let at = filled.behind.iter().filter(|one| one.is_at(port));
         at.for_each(|one| one.failed.store(FAILED | KNOWN, Ordering::Relaxed));
         !filled.ports.iter().any(|own| core::ptr::addr_eq(*own, port))
     }

@@ -7,15 +7,16 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_contract::abi::vm::{crash, state};
-use evisor_contract::abi::{Error, Kind, function, rights, vm as operation};
+use evisor_contract::abi::{Error, Kind, device, function, rights, vm as operation};
 use evisor_contract::{
-    Backend, Context, CrashFacts, Declaration, Effect, ExitFacts, Invoke, LastCrash, Needs, Object,
-    Parts, Reply, Rights, Status, Through,
+    Backend, Context, CrashFacts, Declaration, Effect, ExitFacts, Invoke, LastCrash, Line, Mmio,
+    Needs, Notify, Object, Parts, Reply, Rights, Status, Through, Width,
 };
 use evisor_manifest::{
-    CapabilitiesPlan, CpuPlan, Deployment, GivenPlan, ManifestError, ObjectPlan, Target, VmPlan,
+    CapabilitiesPlan, CpuPlan, Deployment, GivenPlan, LinePlan, ManifestError, ObjectPlan, Target,
+    VmPlan, WindowPlan,
 };
-use evisor_router::Cache;
+use evisor_router::{Cache, deliver};
 use spin::Mutex;
 
 /// What the console was told: whose its ports are, and what was written through which.
@@ -63,7 +64,8 @@ static SILENT: Declaration = Declaration {
 };
 
 fn given(target: Target, rights: Rights, label: u64) -> GivenPlan {
-    GivenPlan { path: "/vm/capabilities/one".to_string(), target, rights, label }
+    let path = "/vm/capabilities/one".to_string();
+    GivenPlan { path, target, rights, label, withheld: false }
 }
 
 fn holder(name: &str, core: usize, given: Vec<GivenPlan>) -> VmPlan {
@@ -102,6 +104,7 @@ fn call(bound: &Bound, vm: usize, function: u32, arguments: &[u64]) -> (Status, 
     registers[1..=arguments.len()].copy_from_slice(arguments);
     let mut cx = Context::new(0);
     let words = evisor_router::call(&mut calls, function, &mut registers, &mut cx);
+    let _ = deliver(&mut cx);
     (words.status(), [words.value(), registers[1], registers[2], registers[3]])
 }
 
@@ -235,4 +238,141 @@ fn what_offers_nothing_is_refused_by_name() {
     let error = bound([Vec::from([silent]), Vec::new()]).err().expect("refused");
     assert_eq!(error.node, "/vm/capabilities/one");
     assert_eq!(error.property.as_deref(), Some("evisor,object"));
+}
+
+/// What the interrupt controller was told of its lines.
+static LINES: Mutex<Vec<(u32, u64)>> = Mutex::new(Vec::new());
+
+struct Controller;
+
+impl Object for Controller {
+    fn reset(&mut self) {}
+}
+
+impl Notify for Controller {
+    fn notify(&mut self, tag: u32, value: u64, _: &mut Context) -> Reply {
+        LINES.lock().push((tag, value));
+        Reply::DONE
+    }
+}
+
+static CONTROLLER: Declaration = Declaration {
+    name: "controller",
+    compatible: &["example,controller"],
+    needs: Needs { interrupt_controller: true, ..Needs::NONE },
+    properties: &[],
+    build: |_, _| Ok(Parts::new(Controller).notify().done()),
+    describe: |_, _| Ok(()),
+};
+
+/// A word; its line is up while that is not 0.
+struct Word {
+    word: u64,
+    line: Line,
+}
+
+impl Object for Word {
+    fn reset(&mut self) {
+        self.word = 0;
+    }
+}
+
+impl Mmio for Word {
+    fn read(&mut self, _: u64, _: Width, _: &mut Context) -> Reply {
+        Reply::value(self.word)
+    }
+    fn write(&mut self, _: u64, _: Width, value: u64, cx: &mut Context) -> Reply {
+        self.word = value;
+        self.line.set(value != 0, cx);
+        Reply::DONE
+    }
+}
+
+static WORD: Declaration = Declaration {
+    name: "word",
+    compatible: &["example,word"],
+    needs: Needs { lines: 1, ..Needs::NONE },
+    properties: &[],
+    build: |_, grants| {
+        let word = Word { word: 0, line: grants.line(0)? };
+        Ok(Parts::new(word).mmio().done())
+    },
+    describe: |_, _| Ok(()),
+};
+
+/// The first VM holds devices of two others by handles; the third's is withheld.
+fn with_devices() -> Bound {
+    let device = |vm, label, withheld| {
+        let rights = Rights::READ | Rights::CONTROL;
+        GivenPlan { withheld, ..given(Target::Object { vm, object: 1 }, rights, label) }
+    };
+    let keeper = holder("first", 0, Vec::from([device(1, 1, false), device(2, 2, true)]));
+    let has_one = |name: &str, core| {
+        let access = Rights::READ | Rights::WRITE;
+        let word = ObjectPlan {
+            windows: Vec::from([WindowPlan { ipa: 0x1000, size: 0x1000, access }]),
+            lines: Vec::from([LinePlan { controller: 0, intid: 40, level: true, shared: false }]),
+            ..object("word", &WORD)
+        };
+        let objects = Vec::from([object("controller", &CONTROLLER), word]);
+        VmPlan { objects, capabilities: None, ..holder(name, core, Vec::new()) }
+    };
+    let vms = Vec::from([keeper, has_one("second", 1), has_one("third", 2)]);
+    bind(&deployment(vms), Fake::new()).expect("sound")
+}
+
+fn store(bound: &Bound, vm: usize, value: u64) -> Status {
+    let mut mmio = Cache::new(&bound.vms[vm].space.mmio).expect("a table");
+    let mut cx = Context::new(0);
+    let words = evisor_router::write(&mut mmio, 0x1000, Width::Word, value, &mut cx);
+    let _ = deliver(&mut cx);
+    words.status()
+}
+
+fn load(bound: &Bound, vm: usize) -> (Status, u64) {
+    let mut mmio = Cache::new(&bound.vms[vm].space.mmio).expect("a table");
+    let words = evisor_router::read(&mut mmio, 0x1000, Width::Word, &mut Context::new(0));
+    (words.status(), words.value())
+}
+
+#[test]
+fn a_device_is_taken_from_one_vm_and_given_to_another() {
+    let bound = with_devices();
+    let [seconds, thirds] = handles(&bound, 0)[..] else { panic!("two") };
+    let ask =
+        |handle, operation: u32| call(&bound, 0, function::INVOKE, &[handle, operation.into()]);
+    let told = || core::mem::take(&mut *LINES.lock());
+    assert_eq!(store(&bound, 1, 7), Status::Done);
+    assert_eq!(told(), [(40, 1)]);
+    assert_eq!(load(&bound, 2).0, Status::Absent, "it is withheld");
+    assert_eq!(ask(seconds, device::STATE).1[..2], [0, 1]);
+    assert_eq!(ask(thirds, device::STATE).1[..2], [0, 0]);
+    // Its line is up: the controller is told that it is down.
+    assert_eq!(ask(seconds, device::TAKE).1[0], 0);
+    assert_eq!(told(), [(40, 0)]);
+    assert_eq!((store(&bound, 1, 8), load(&bound, 1).0), (Status::Absent, Status::Absent));
+    assert_eq!(ask(seconds, device::TAKE).1[0], Error::WrongState.code());
+    assert_eq!(ask(thirds, device::GIVE).1[0], 0);
+    assert_eq!((store(&bound, 2, 9), load(&bound, 2)), (Status::Done, (Status::Done, 9)));
+    assert_eq!(told(), [(40, 1)]);
+    // As after power-on.
+    assert_eq!(ask(seconds, device::GIVE).1[0], 0);
+    assert_eq!(load(&bound, 1), (Status::Done, 0));
+    assert_eq!(ask(seconds, device::GIVE).1[0], Error::WrongState.code());
+    assert_eq!(store(&bound, 1, 1), Status::Done);
+    assert_eq!(told(), [(40, 1)]);
+    assert_eq!(ask(seconds, 99).1[0], Error::NotSupported.code());
+}
+
+#[test]
+fn a_device_that_failed_is_not_given_again() {
+    let bound = with_devices();
+    let seconds = handles(&bound, 0)[0];
+    let all = bound.handles.expect("there are");
+    let port = core::ptr::from_ref(bound.vms[1].objects[1]).cast();
+    assert!(all.quarantine(port));
+    bound.vms[1].space.quarantine(port);
+    let give = [seconds, device::GIVE.into()];
+    assert_eq!(call(&bound, 0, function::INVOKE, &give).0, Status::Absent);
+    assert_eq!(load(&bound, 1).0, Status::Absent);
 }
