@@ -3,7 +3,7 @@
 use evisor_guest::timer::wait_until;
 use evisor_guest::{println, tree};
 
-use crate::{nothing, pair, supervisor};
+use crate::{device, nothing, pair, supervisor};
 
 evisor_guest::entry!(main);
 
@@ -15,6 +15,8 @@ fn main() -> u8 {
         Some(role @ 1..=2) => pair::run(role == 1),
         Some(3) => supervisor::run(),
         Some(4) => nothing::run(),
+        Some(5) => device::keep(),
+        Some(6) => device::have(),
         _ => 1,
     }
 }

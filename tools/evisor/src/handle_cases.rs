@@ -43,6 +43,19 @@ pub const CASES: &[Case] = &[
     .seconds(60)
     .status(CRASHED)
     .shows(&["evisor: supervisor: off, verdict 0"]),
+    Case::new(
+        "a device is taken from a VM that uses it, and given to another",
+        "tools/evisor/tests/guests/taken-device.dts",
+    )
+    .seconds(60)
+    .shows(&[
+        "user| PASS it went while it was used",
+        "heir| PASS it can be used",
+        "user| PASS it is back as after a reset",
+        "evisor: keeper: off, verdict 0",
+        "evisor: user: off, verdict 0",
+        "evisor: heir: off, verdict 0",
+    ]),
     // What it reached is the last byte of x20.
     Case::new(
         "a VM with memory and a vCPU reaches nothing",
