@@ -599,7 +599,8 @@ mod tests {
     #[test]
     fn vm_events_round_trip() {
         let changes = [VmEvent::Start, VmEvent::Pause, VmEvent::Resume, VmEvent::End];
-        for event in [VmEvent::Off, VmEvent::Reset, VmEvent::Verdict(255)].into_iter().chain(changes)
+        for event in
+            [VmEvent::Off, VmEvent::Reset, VmEvent::Verdict(255)].into_iter().chain(changes)
         {
             assert_eq!(VmEvent::decode(event.encode()), Some(event));
         }

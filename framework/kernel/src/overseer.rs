@@ -9,8 +9,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use evisor_contract::{
     Capability, Context, CoreFacts, ExitCounts, Inspect, LastCrash, MemoryFacts, Names, Notify,
-    NotifyPort, Object, ObjectPort, Power, Reply, RouteFacts, Share, VcpuControl, VcpuFacts, VmEvent, VmFacts,
-    VmState,
+    NotifyPort, Object, ObjectPort, Power, Reply, RouteFacts, Share, VcpuControl, VcpuFacts,
+    VmEvent, VmFacts, VmState,
 };
 use evisor_manifest::Deployment;
 use evisor_router::{Space, Table};

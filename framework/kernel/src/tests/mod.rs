@@ -1,6 +1,7 @@
 //! The kernel on a machine that is not there.
 
 mod bundle;
+mod life;
 mod lines;
 mod overseer;
 mod passed;

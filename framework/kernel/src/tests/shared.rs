@@ -2,9 +2,9 @@
 
 use super::Fake;
 use crate::host::Host;
+use crate::life::Change;
 use crate::shared::SharedCore;
 use crate::timers::Timers;
-use crate::life::Change;
 use crate::vm::{Attention, Entry, Next, Vm};
 use alloc::boxed::Box;
 use alloc::string::ToString;
