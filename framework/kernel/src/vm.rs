@@ -448,14 +448,13 @@ impl Vm {
     /// with it those that were started meanwhile.
     pub fn changed(&self, entry: Option<Entry>) {
         let (Some(entry), Some(first)) = (entry, self.slots.first()) else {
-            let place = match self.life.place() {
-                Place::On | Place::Paused => Place::Off,
-                place => place,
-            };
-            return self.settle(place);
+            if self.life.place() == Place::On {
+                self.life.becomes(Place::Off);
+            }
+            return self.settle();
         };
         first.tell(entry);
-        self.settle(Place::On);
+        self.settle();
     }
 
     /// The change was made: it stands still. [`Vm::stop_time`] was said.
@@ -464,17 +463,17 @@ impl Vm {
             let order = Ordering::SeqCst;
             let _ = slot.power.compare_exchange(RUNNING, RESTING, order, order);
         }
-        self.settle(Place::Paused);
+        self.settle();
     }
 
     /// The change was made: it goes on. [`Vm::start_time`] was said.
     pub fn resumed(&self) {
-        self.settle(Place::On);
+        self.settle();
     }
 
-    fn settle(&self, place: Place) {
+    fn settle(&self) {
         self.in_hand.store(false, Ordering::SeqCst);
-        if self.life.settle(place) {
+        if self.life.settle() {
             // What was asked for meanwhile.
             self.leave();
             return (0..self.slots.len()).for_each(|index| self.ask_core(index));

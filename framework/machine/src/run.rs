@@ -36,6 +36,10 @@ pub(crate) struct Running {
     lost: bool,
     /// The INTID of the consoles' serial line.
     serial: Option<u32>,
+    /// The shared interrupts of what serves all, and the core that they go to: the first
+    /// one that has a vCPU, in or out of its guest.
+    interrupts: Vec<u32>,
+    serves: usize,
     /// How much memory of the board is nobody's, in bytes.
     pub free: u64,
     /// What the VMs hold by handles, if one does.
@@ -180,13 +184,18 @@ pub(crate) struct Around {
     pub schedulers: Vec<BoundScheduler>,
     /// What sets the cores' deadlines.
     pub timers: &'static dyn NotifyPort,
+    /// The shared interrupts of what serves all.
+    pub interrupts: Vec<u32>,
+    /// The first core that has a vCPU.
+    pub serves: usize,
 }
 
 /// Fills the VMs' memory, one after the other, and takes this core, the first, into
 /// its VM. The other cores are brought there by `start_others`, which says whether they
 /// came.
 pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() -> bool) -> ! {
-    let Around { root, bundle, lost, serial, free, handles, schedulers, timers } = around;
+    let Around { root, bundle, lost, serial, free, handles, .. } = around;
+    let Around { schedulers, timers, interrupts, serves, .. } = around;
     let held = |(bound, placed, devices, vcpus): Placed| Held {
         bound,
         devices,
@@ -203,7 +212,20 @@ pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() 
     let schedulers = schedulers.into_iter();
     let shared = schedulers.filter_map(|one| Shared::new(one, timers, &vms)).collect();
     let ends = AtomicBool::new(false);
-    let running = Running { root, bundle, vms, shared, left, ends, lost, serial, free, handles };
+    let running = Running {
+        root,
+        bundle,
+        vms,
+        shared,
+        left,
+        ends,
+        lost,
+        serial,
+        interrupts,
+        serves,
+        free,
+        handles,
+    };
     let running = RUNNING.call_once(|| running);
     for held in &running.vms {
         held.bound.vm.remember(held);
@@ -227,6 +249,10 @@ pub(crate) fn run_core(core: usize) -> ! {
     }
     init_core();
     let running = RUNNING.get();
+    // They were set up to go to the first core, which halts if it has no vCPU.
+    if let Some(running) = running.filter(|running| core != 0 && running.serves == core) {
+        running.interrupts.iter().for_each(|&intid| gic::enable_here(intid as usize, false));
+    }
     if let Some(running) = running
         && let Some(shared) = running.shared.iter().find(|shared| shared.core() == core)
     {

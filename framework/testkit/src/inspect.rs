@@ -59,7 +59,7 @@ impl LastCrash for CrashOfLab {
     }
 
     fn register(&self, index: usize) -> Option<u64> {
-        (index < 31).then(|| if index < 30 { index as u64 } else { u64::MAX })
+        (index < 31).then_some(if index < 30 { index as u64 } else { u64::MAX })
     }
 
     fn exit(&self, index: usize) -> Option<ExitFacts> {

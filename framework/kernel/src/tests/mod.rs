@@ -2,6 +2,7 @@
 
 mod bundle;
 mod handles;
+mod life;
 mod lines;
 mod overseer;
 mod passed;
