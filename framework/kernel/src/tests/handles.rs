@@ -2,7 +2,7 @@
 
 use super::Fake;
 use super::passed::{deployment, object, vm};
-use crate::{Bound, Entry, bind};
+use crate::{Bound, Change, Entry, Next, bind};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -175,6 +175,8 @@ fn a_vm_is_seen_stopped_and_read_by_its_handle() {
     bound.vms[1].vm.changed(None);
     assert_eq!(state(control), [state::OFF, 1, 0]);
     assert_eq!(ask(control, operation::STOP), Some(Error::WrongState));
+    assert_eq!(ask(control, operation::START), None);
+    assert_eq!(bound.vms[1].vm.next(0), Next::Change(Change::Start));
     for one in &bound.vms {
         one.vm.changed(Some(Entry { pc: 1 << 30, x0: 0 }));
     }
