@@ -27,10 +27,11 @@ mod view;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use channel::{Channel, KEPT};
+use evisor_contract::abi::{self, Error, Kind};
 use evisor_contract::frames::Decoder;
 use evisor_contract::{
-    Backend, BuildError, Bytes, Clock, Context, Deadline, EFFECTS, Effect, HostSerial, Messages,
-    Needs, Node, Notify, Object, Parts, Reply, component, tag,
+    Backend, BuildError, Bytes, Clock, Context, Deadline, EFFECTS, Effect, HostSerial, Invoke,
+    Messages, Needs, Node, Notify, Object, Parts, Reply, Rights, Through, component, tag,
 };
 use keys::Keys;
 use request::Request;
@@ -48,7 +49,7 @@ component! {
             deadline: grants.deadline()?,
             clock: grants.clock(),
         });
-        Ok(Parts::new(console).notify().backend().done())
+        Ok(Parts::new(console).notify().backend().invoke(Kind::Console, 1).done())
     },
     describe: |_node, _guest| Ok(()),
 }
@@ -157,6 +158,23 @@ impl Notify for Console {
     }
 }
 
+impl Invoke for Console {
+    /// Who writes by a handle has a port like any other, and nothing comes back to it: what
+    /// a device is told with CONSOLE_FULL is the answer here.
+    fn invoke(
+        &mut self,
+        operation: u32,
+        words: &mut [u64; 5],
+        through: &Through,
+        cx: &mut Context,
+    ) -> Reply {
+        if operation != abi::console::WRITE {
+            return Reply::ABSENT;
+        }
+        Reply::value(self.write(words, through, cx).err().map_or(0, Error::code))
+    }
+}
+
 impl Backend for Console {
     fn held_by(&mut self, _port: u32, vm: Option<&str>) {
         let (name, monitor) = (vm.unwrap_or("monitor"), vm.is_none());
@@ -202,6 +220,29 @@ impl Console {
             waits: false,
             lost: 0,
         }
+    }
+
+    fn write(
+        &mut self,
+        [count, words @ ..]: &[u64; 5],
+        through: &Through,
+        cx: &mut Context,
+    ) -> Result<(), Error> {
+        through.takes(Rights::WRITE)?;
+        let port = through.first as usize;
+        let holder = self.holders.get(port).and_then(Option::as_ref);
+        if holder.ok_or(Error::NotSupported)?.full {
+            return Err(Error::Busy);
+        }
+        let mut bytes = [0; abi::console::MOST];
+        for (slot, byte) in bytes.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {
+            *slot = byte;
+        }
+        let count = usize::try_from(*count).ok();
+        let bytes = count.and_then(|count| bytes.get(..count)).ok_or(Error::InvalidParameter)?;
+        cx.set_bytes(bytes);
+        self.output(port, cx);
+        Ok(())
     }
 
     /// Bytes from `port`.

@@ -127,6 +127,13 @@ pub struct ExitFacts {
 pub trait LastCrash: Sync {
     /// `None` if it never crashed.
     fn facts(&self) -> Option<CrashFacts>;
+    /// Words `index` and the next of it, in the order of
+    /// [`abi::vm::crash`](crate::abi::vm::crash), and how often the VM crashed; `None` if
+    /// it never did, or behind the last word.
+    fn words(&self, index: usize) -> Option<[u64; 3]> {
+        let _ = index;
+        None
+    }
     /// Register x`index` then; `None` from x31 on.
     fn register(&self, index: usize) -> Option<u64>;
     /// Exit `index` of the last ones of that vCPU, the oldest first.

@@ -2,6 +2,7 @@
 
 use crate::backed::Behind;
 use crate::grants::{Binder, Common, Owner, SharedLine, leak};
+use crate::handles;
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer;
@@ -12,12 +13,13 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use evisor_contract::abi::function;
 use evisor_contract::{
-    BuildError, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Parts,
-    Rights, SchedulerPort, Words, tag,
+    BuildError, CallPort, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort,
+    Offer, Parts, Rights, SchedulerPort, Words, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
-use evisor_router::{Space, SpaceBuilder, deliver};
+use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
 
 /// A deployment, built.
 pub struct Bound {
@@ -31,6 +33,8 @@ pub struct Bound {
     pub storage: Vec<Storage>,
     /// The cores that have a scheduler.
     pub schedulers: Vec<BoundScheduler>,
+    /// What the VMs hold by handles, if one does.
+    pub handles: Option<&'static Handles>,
     /// The deadlines, as the cores with a scheduler set theirs.
     pub timers: &'static dyn NotifyPort,
 }
@@ -67,6 +71,10 @@ pub struct BoundVm {
     pub private: Vec<u32>,
     /// Those of its objects that wait for deadlines.
     pub waiting: Vec<&'static Capability<dyn NotifyPort>>,
+    /// The way of its calls to what it holds by handles, if it does.
+    pub handles: Option<&'static HandlePort>,
+    /// What its objects are to handles, if there are any.
+    pub(crate) offered: Vec<Offered>,
     /// All deadlines.
     pub timers: &'static dyn ObjectPort,
 }
@@ -141,6 +149,7 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         disk_taken: false,
         pins: Vec::new(),
         overseers: Vec::new(),
+        handles: deployment.vms.iter().any(|vm| vm.capabilities.is_some()).then(unfilled),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
@@ -162,9 +171,10 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         .map(|plan| scheduler(&mut common, deployment, plan))
         .collect::<Result<_, _>>()?;
     let root = root.finish();
+    handles::tell(&mut common, deployment, &vms)?;
     overseer::tell(common.overseers, deployment, &vms, root);
-    let storage = common.storage;
-    Ok(Bound { root, interrupts, vms, storage, schedulers, timers: timers_port })
+    let (storage, handles) = (common.storage, common.handles);
+    Ok(Bound { root, interrupts, vms, storage, schedulers, handles, timers: timers_port })
 }
 
 fn scheduler(
@@ -261,11 +271,13 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         memory: None,
         gates: Vec::new(),
         passed: Passed::default(),
+        offered: Vec::new(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
     }
     under.kernels_own(common, plan)?;
+    let handles = under.handles(common, id, plan)?;
     let objects = under.objects();
     Ok(BoundVm {
         vm,
@@ -278,6 +290,8 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         controller: under.controller,
         private: under.private,
         waiting: under.waiting,
+        handles,
+        offered: under.offered,
         timers: common.timers,
     })
 }
@@ -294,6 +308,13 @@ struct Under {
     memory: Option<&'static MemorySlot>,
     gates: Vec<SharedLine>,
     passed: Passed,
+    offered: Vec<Offered>,
+}
+
+/// What an object is to handles.
+pub(crate) struct Offered {
+    pub offer: Option<Offer>,
+    pub lines: Vec<HeldLine>,
 }
 
 impl Under {
@@ -316,6 +337,10 @@ impl Under {
             .map_err(|error| ManifestError::from_component(&plan.path, error))?;
         let shown = core::mem::take(&mut binder.passed.direct);
         self.backed.append(&mut binder.backed);
+        if binder.common.handles.is_some() {
+            let (offer, lines) = (parts.invoke, core::mem::take(&mut binder.lines));
+            self.offered.push(Offered { offer, lines });
+        }
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
         }
@@ -403,6 +428,23 @@ impl Under {
         Ok(())
     }
 
+    /// The functions by which it names what it holds by handles.
+    fn handles(
+        &mut self,
+        common: &Common,
+        id: u16,
+        plan: &VmPlan,
+    ) -> Result<Option<&'static HandlePort>, Box<ManifestError>> {
+        let Some((handles, own)) = common.handles.zip(plan.capabilities.as_ref()) else {
+            return Ok(None);
+        };
+        let port: &'static HandlePort = Box::leak(Box::new(HandlePort::new(handles, id)));
+        let capability = Capability::new(port as &dyn CallPort, Rights::CALL, 0);
+        let (first, last) = (u64::from(function::FIRST), u64::from(function::LAST));
+        self.space.calls.grant(first, last, capability).map_err(|error| clash(&own.path, error))?;
+        Ok(Some(port))
+    }
+
     /// The private interrupts that are EL2's: its timer, and the maintenance of
     /// list registers.
     fn kernels_own(&mut self, common: &Common, plan: &VmPlan) -> Result<(), Box<ManifestError>> {
@@ -436,8 +478,12 @@ fn hardware_lines(binder: &Binder<'_>) -> Result<Vec<HardwareLine>, Box<Manifest
 }
 
 fn overlap(plan: &ObjectPlan, overlap: evisor_router::Overlap) -> Box<ManifestError> {
+    clash(&plan.path, overlap)
+}
+
+fn clash(path: &str, overlap: evisor_router::Overlap) -> Box<ManifestError> {
     Box::new(ManifestError {
-        node: plan.path.clone(),
+        node: path.to_string(),
         property: None,
         message: overlap.to_string(),
         remedy: "remove one of the nodes that answer to the same name".to_string(),

@@ -21,6 +21,7 @@ mod bind;
 mod bundle;
 mod extents;
 mod grants;
+mod handles;
 mod host;
 mod life;
 mod memory;

@@ -1,17 +1,15 @@
-//! Where a VM is in its life, and what was asked for: all of it in one word, so that
+//! Where a VM is in its life, and where it is to be: all of it in one word, so that
 //! whoever changes it sees the rest.
 //!
-//! What is asked for waits until every vCPU is parked and a core takes it in hand, one
-//! change after the other. What was asked for earlier and does not matter any more is
-//! forgotten; nothing else is. The word is 0 while the VM is on and nothing is asked for,
-//! and becomes 0 only when a change was made: so whoever is parked stays parked until
+//! Who asks moves the *goal*. A core takes the next change towards it in hand when
+//! every vCPU is parked, one after the other. The word is 0 while the VM is on and is to
+//! be, and becomes 0 only when a change was made: so whoever is parked stays parked until
 //! then.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use evisor_contract::{VmEvent, VmState};
 
-/// What is done with a VM whose vCPUs are all parked. The first of what waits is done
-/// first.
+/// What is done with a VM whose vCPUs are all parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It goes off for good.
@@ -20,7 +18,7 @@ pub enum Change {
     Off,
     /// It crashed: what follows is its manifest's.
     Crash,
-    /// It asked for a reset: what follows is its manifest's.
+    /// It is to be reset: what follows is its manifest's.
     Reset,
     /// It starts.
     Start,
@@ -45,22 +43,36 @@ pub enum Place {
     Gone,
 }
 
-use Change::{Crash, End, Off, Pause, Reset, Resume, Start};
+impl Place {
+    const ALL: [Self; 5] = [Self::On, Self::Paused, Self::Off, Self::Crashed, Self::Gone];
 
-const CHANGES: [Change; 7] = [End, Off, Crash, Reset, Start, Pause, Resume];
-/// Its place; while it changes, that which it comes to.
-const PLACE: u32 = 0b111;
-const PLACES: [Place; 5] = [Place::On, Place::Paused, Place::Off, Place::Crashed, Place::Gone];
-/// A core has a change in hand.
-const CHANGING: u32 = 1 << 3;
-/// That change starts it anew.
-const FRESH: u32 = 1 << 4;
-/// What waits to be done: a bit for each of [`CHANGES`].
-const WAITING: u32 = 0x7f << 8;
+    fn from_bits(bits: u32) -> Self {
+        Self::ALL.get((bits & PLACE) as usize).copied().unwrap_or(Self::Gone)
+    }
 
-const fn bit(change: Change) -> u32 {
-    1 << (8 + change as u32)
+    fn is_off(self) -> bool {
+        matches!(self, Self::Off | Self::Crashed | Self::Gone)
+    }
 }
+
+/// Where it is; while it changes, where that brings it.
+const PLACE: u32 = 0b111;
+/// Where it is to be, so much higher.
+const GOAL: u32 = 3;
+/// A core has a change in hand.
+const CHANGING: u32 = 1 << 6;
+/// That change starts it anew.
+const FRESH: u32 = 1 << 7;
+/// That change is a crash of one that was to stand still.
+const STOOD: u32 = 1 << 8;
+/// On its way it goes off.
+const STOP: u32 = 1 << 9;
+/// It crashed.
+const CRASH: u32 = 1 << 10;
+/// On its way it is reset.
+const RESET: u32 = 1 << 11;
+/// On its way it stands still.
+const VISIT: u32 = 1 << 12;
 
 /// The word.
 #[derive(Clone, Copy)]
@@ -68,107 +80,127 @@ struct Word(u32);
 
 impl Word {
     fn place(self) -> Place {
-        PLACES.get((self.0 & PLACE) as usize).copied().unwrap_or(Place::Gone)
+        Place::from_bits(self.0)
+    }
+
+    fn goal(self) -> Place {
+        Place::from_bits(self.0 >> GOAL)
     }
 
     fn at(self, place: Place) -> Self {
         Self(self.0 & !PLACE | place as u32)
     }
 
-    fn wants(self, changes: &[Change]) -> bool {
-        changes.iter().any(|change| self.0 & bit(*change) != 0)
+    fn to(self, goal: Place) -> Self {
+        Self(self.0 & !(PLACE << GOAL) | (goal as u32) << GOAL)
     }
 
-    fn with(self, change: Change) -> Self {
-        Self(self.0 | bit(change))
+    fn has(self, bits: u32) -> bool {
+        self.0 & bits != 0
     }
 
-    fn without(self, changes: &[Change]) -> Self {
-        Self(changes.iter().fold(self.0, |word, change| word & !bit(*change)))
+    fn with(self, bits: u32) -> Self {
+        Self(self.0 | bits)
     }
 
-    fn is_off(self) -> bool {
-        matches!(self.place(), Place::Off | Place::Crashed | Place::Gone)
+    fn without(self, bits: u32) -> Self {
+        Self(self.0 & !bits)
     }
 
-    /// Whether it is off when what waits is done, as far as that is known.
-    fn ends_off(self) -> bool {
-        (self.is_off() || self.wants(&[End, Off])) && !self.wants(&[Start])
+    /// Somebody outside asks.
+    fn ask(self, event: VmEvent) -> Self {
+        let asked = match (event, self.goal()) {
+            (_, Place::Gone) => self,
+            (VmEvent::End, _) => self.without(STOP | CRASH | RESET | VISIT).to(Place::Gone),
+            (VmEvent::Off, _) => self.off(),
+            (VmEvent::Start, Place::Off) => self.to(Place::On),
+            (VmEvent::Reset, Place::On | Place::Paused) => self.reset().to(Place::On),
+            (VmEvent::Pause, Place::On) => self.to(Place::Paused),
+            (VmEvent::Resume, Place::Paused) => self.to(Place::On),
+            _ => self,
+        };
+        // Nothing is taken back: somebody may be about to do it.
+        if asked.0 == 0 && self.0 != 0 { asked.with(VISIT) } else { asked }
     }
 
-    /// What is asked for besides; `None` if that changes nothing.
-    fn ask(self, event: VmEvent) -> Option<Self> {
-        if self.place() == Place::Gone || self.wants(&[End]) {
-            return None;
+    fn off(self) -> Self {
+        let off = self.without(CRASH | RESET | VISIT).to(Place::Off);
+        // What follows a crash is not said yet while that is in hand.
+        let may_start =
+            !self.place().is_off() || self.place() == Place::Crashed && self.has(CHANGING);
+        if may_start { off.with(STOP) } else { off }
+    }
+
+    /// Unless it starts anew as it is.
+    fn reset(self) -> Self {
+        let anew = self.has(FRESH | STOP | CRASH) || self.place().is_off();
+        if anew { self.without(VISIT) } else { self.without(VISIT).with(RESET) }
+    }
+
+    /// Its own objects or vCPUs ask, for [`Change::Off`], [`Change::Crash`] or
+    /// [`Change::Reset`]. What they say while it changes is of the life that ends there;
+    /// and of what others asked for it undoes nothing.
+    fn ask_itself(self, change: Change) -> Self {
+        let over = self.place().is_off() || self.goal().is_off() || self.has(CHANGING | STOP);
+        match change {
+            _ if over || self.has(CRASH) => self,
+            Change::Crash => self.without(RESET).with(CRASH),
+            Change::Off => self.off(),
+            Change::Reset => self.with(RESET),
+            _ => self,
         }
-        match event {
-            VmEvent::End => Some(self.without(&CHANGES).with(End)),
-            VmEvent::Off if self.is_off() => Some(self.without(&[Start])),
-            VmEvent::Off => Some(self.without(&CHANGES).with(Off)),
-            VmEvent::Start if self.is_off() || self.wants(&[Off, Crash]) => Some(self.with(Start)),
-            _ if self.ends_off() => None,
-            VmEvent::Reset if self.wants(&[Crash, Reset, Start]) || self.0 & FRESH != 0 => {
-                Some(self.without(&[Pause, Resume]))
-            }
-            VmEvent::Reset => Some(self.without(&[Pause, Resume]).with(Reset)),
-            VmEvent::Pause if self.wants(&[Pause]) => Some(self.without(&[Resume])),
-            VmEvent::Pause if self.place() == Place::Paused && !self.wants(&[Reset]) => {
-                Some(self.without(&[Resume]))
-            }
-            VmEvent::Pause => Some(self.with(Pause)),
-            VmEvent::Resume if self.wants(&[Pause]) => Some(self.with(Resume)),
-            VmEvent::Resume if self.place() == Place::Paused && !self.wants(&[Reset]) => {
-                Some(self.with(Resume))
-            }
+    }
+
+    /// The next change on its way.
+    fn next(self) -> Option<Change> {
+        let (place, goal) = (self.place(), self.goal());
+        match (place, goal) {
+            (Place::Gone, _) => None,
+            (_, Place::Gone) => Some(Change::End),
+            _ if self.has(STOP) => Some(Change::Off),
+            _ if self.has(CRASH) => Some(Change::Crash),
+            _ if self.has(RESET) => Some(Change::Reset),
+            (Place::Off | Place::Crashed, Place::On | Place::Paused) => Some(Change::Start),
+            (Place::On, Place::Paused) => Some(Change::Pause),
+            (Place::On, Place::On) if self.has(VISIT) => Some(Change::Pause),
+            (Place::Paused, Place::On) => Some(Change::Resume),
             _ => None,
         }
     }
 
-    /// What its own objects or vCPUs ask for. What they say while it changes is of the
-    /// life that ends there; and of what others asked for it undoes nothing.
-    fn ask_itself(self, change: Change) -> Option<Self> {
-        let over = self.is_off() || self.wants(&[End, Off]) || self.0 & CHANGING != 0;
-        match change {
-            _ if over => None,
-            Crash => Some(self.without(&[Reset]).with(Crash)),
-            _ if self.wants(&[Crash]) => None,
-            Off => Some(self.without(&CHANGES).with(Off)),
-            Reset if self.place() == Place::Paused && !self.wants(&[Resume]) => {
-                Some(self.with(Reset).with(Pause))
-            }
-            other => Some(self.with(other)),
-        }
-    }
-
-    /// The first of what waits, taken in hand.
+    /// That one, taken in hand, if none is.
     fn take(self) -> Option<(Change, Self)> {
-        let first = CHANGES.into_iter().find(|change| self.wants(&[*change]));
-        let change = first.filter(|_| self.0 & CHANGING == 0)?;
-        let (place, fresh) = match change {
-            End => (Place::Gone, 0),
-            Off => (Place::Off, 0),
-            Crash => (Place::Crashed, 0),
-            Reset | Start => (Place::On, FRESH),
-            Pause => (Place::Paused, 0),
-            Resume => (Place::On, 0),
+        let change = self.next().filter(|_| !self.has(CHANGING))?;
+        let taken = match change {
+            Change::End => self.at(Place::Gone),
+            Change::Off => self.without(STOP).at(Place::Off),
+            Change::Crash => {
+                let stood = if self.goal() == Place::Paused { STOOD } else { 0 };
+                self.without(CRASH).with(stood).at(Place::Crashed).to(Place::Off)
+            }
+            Change::Reset | Change::Start => self.without(RESET).with(FRESH).at(Place::On),
+            Change::Pause => self.without(VISIT).at(Place::Paused),
+            Change::Resume => self.at(Place::On),
         };
-        Some((change, Self(self.at(place).without(&[change]).0 | CHANGING | fresh)))
+        Some((change, taken.with(CHANGING)))
     }
 
-    /// The change was made, and it is at `place`: what waits and makes no sense there is
-    /// forgotten.
-    fn settle(self, place: Place) -> Self {
-        let word = Self(self.at(place).0 & !(CHANGING | FRESH));
+    /// The change in hand brings it elsewhere: on after a crash, off after a reset.
+    fn becomes(self, place: Place) -> Self {
+        let asked_meanwhile = self.has(STOP) || self.goal() != Place::Off;
         match place {
-            Place::On if word.wants(&[Pause]) => word.without(&[Start]),
-            Place::On => word.without(&[Start, Resume]),
-            Place::Paused => word.without(&[Start, Pause]),
-            Place::Off | Place::Crashed if word.wants(&[Start]) => {
-                word.without(&[Off, Crash, Reset])
-            }
-            Place::Off | Place::Crashed => word.without(&[Off, Crash, Reset, Pause, Resume]),
-            Place::Gone => word.without(&CHANGES),
+            Place::On if asked_meanwhile => self.at(Place::On).with(FRESH),
+            Place::On if self.has(STOOD) => self.at(Place::On).with(FRESH).to(Place::Paused),
+            Place::On => self.at(Place::On).with(FRESH).to(Place::On),
+            _ if self.goal() == Place::Gone => self.at(place),
+            _ => self.at(place).to(Place::Off),
         }
+    }
+
+    /// The change in hand was made.
+    fn settle(self) -> Self {
+        let settled = self.without(CHANGING | FRESH | STOOD);
+        if self.place().is_off() { settled.without(STOP | CRASH | RESET | VISIT) } else { settled }
     }
 }
 
@@ -178,32 +210,38 @@ pub(crate) struct Life(AtomicU32);
 impl Life {
     /// Its memory is about to be filled.
     pub const fn new() -> Self {
-        Self(AtomicU32::new(Place::On as u32 | CHANGING | FRESH))
+        Self(AtomicU32::new(CHANGING | FRESH))
     }
 
-    /// It is on, and nothing is asked for.
+    /// It is on, and is to be.
     #[inline(always)]
     pub fn goes_on(&self) -> bool {
         self.0.load(Ordering::SeqCst) == 0
     }
 
-    /// Something waits, and no core has a change in hand.
+    fn now(&self) -> Word {
+        Word(self.0.load(Ordering::SeqCst))
+    }
+
+    /// There is a change to be made, and no core has one in hand.
     pub fn waits(&self) -> bool {
-        let word = self.0.load(Ordering::SeqCst);
-        word & WAITING != 0 && word & CHANGING == 0
+        self.now().take().is_some()
     }
 
-    fn update(&self, f: impl Fn(Word) -> Option<Word>) -> bool {
-        let next = |word| f(Word(word)).map(|word| word.0);
-        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).is_ok()
+    /// Gives whether there is anything to do after that.
+    fn update(&self, f: impl Fn(Word) -> Word) -> bool {
+        let next = |word| Some(f(Word(word)).0);
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        self.waits()
     }
 
-    /// Somebody outside asks. False: that changes nothing.
+    /// Somebody outside asks. True if there is a change to be made.
     pub fn ask(&self, event: VmEvent) -> bool {
         self.update(|word| word.ask(event))
     }
 
-    /// It asks itself. False: that changes nothing.
+    /// It asks itself: [`Change::Off`], [`Change::Crash`] or [`Change::Reset`]. True if
+    /// there is a change to be made.
     pub fn ask_itself(&self, change: Change) -> bool {
         self.update(|word| word.ask_itself(change))
     }
@@ -215,29 +253,28 @@ impl Life {
         Word(before).take().map(|(change, _)| change)
     }
 
-    /// The change in hand brings it elsewhere than was said: its manifest has so.
+    /// The change in hand brings it elsewhere than was said: its manifest has so, or it
+    /// cannot start.
     pub fn becomes(&self, place: Place) {
-        let fresh = if place == Place::On { FRESH } else { 0 };
-        self.update(|word| Some(Word(word.at(place).0 & !FRESH | fresh)));
+        self.update(|word| word.becomes(place));
     }
 
     /// Where the change in hand brings it.
     pub fn place(&self) -> Place {
-        Word(self.0.load(Ordering::SeqCst)).place()
+        self.now().place()
     }
 
-    /// The change in hand was made. True if something waits.
-    pub fn settle(&self, place: Place) -> bool {
-        self.update(|word| Some(word.settle(place)));
-        self.waits()
+    /// The change in hand was made. True if there is another one to be made.
+    pub fn settle(&self) -> bool {
+        self.update(Word::settle)
     }
 
     /// As others see it.
     pub fn state(&self) -> VmState {
-        let word = Word(self.0.load(Ordering::SeqCst));
-        let changes = word.0 & WAITING != 0 || word.0 & CHANGING != 0 && !word.is_off();
+        let word = self.now();
+        let stays_off = word.place().is_off() && word.goal().is_off();
         match word.place() {
-            _ if changes => VmState::Changing,
+            _ if !stays_off && (word.has(CHANGING) || word.next().is_some()) => VmState::Changing,
             Place::On => VmState::On,
             Place::Paused => VmState::Paused,
             Place::Off | Place::Gone => VmState::Off,

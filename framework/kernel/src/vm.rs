@@ -108,6 +108,7 @@ pub struct Vm {
     verdict: AtomicU8,
     /// Somebody may start it when it is off.
     kept: AtomicBool,
+    kept_for_vms: AtomicBool,
     /// What its count lags behind the host's.
     offset: AtomicU64,
     /// The host's count when it was paused.
@@ -148,6 +149,7 @@ impl Vm {
             in_hand: AtomicBool::new(true),
             verdict: AtomicU8::new(0),
             kept: AtomicBool::new(false),
+            kept_for_vms: AtomicBool::new(false),
             offset: AtomicU64::new(offset),
             paused_at: AtomicU64::new(0),
             last_crash: Once::new(),
@@ -200,9 +202,20 @@ impl Vm {
         self.kept.store(true, Ordering::Relaxed);
     }
 
+    /// A VM may, that holds it by a handle.
+    pub(crate) fn keep_for_vms(&self) {
+        self.kept_for_vms.store(true, Ordering::Relaxed);
+    }
+
     /// Whether somebody may.
     pub fn is_kept(&self) -> bool {
-        self.kept.load(Ordering::Relaxed)
+        self.kept.load(Ordering::Relaxed) || self.kept_for_vms.load(Ordering::Relaxed)
+    }
+
+    /// It is off, and only another VM could start it, if anybody.
+    pub fn is_deserted(&self) -> bool {
+        let off = matches!(self.state(), VmState::Off | VmState::Crashed);
+        off && !self.kept.load(Ordering::Relaxed)
     }
 
     /// Where its last crash is found, from now on.
@@ -436,14 +449,13 @@ impl Vm {
     /// with it those that were started meanwhile.
     pub fn changed(&self, entry: Option<Entry>) {
         let (Some(entry), Some(first)) = (entry, self.slots.first()) else {
-            let place = match self.life.place() {
-                Place::On | Place::Paused => Place::Off,
-                place => place,
-            };
-            return self.settle(place);
+            if self.life.place() == Place::On {
+                self.life.becomes(Place::Off);
+            }
+            return self.settle();
         };
         first.tell(entry);
-        self.settle(Place::On);
+        self.settle();
     }
 
     /// The change was made: it stands still. [`Vm::stop_time`] was said.
@@ -452,17 +464,17 @@ impl Vm {
             let order = Ordering::SeqCst;
             let _ = slot.power.compare_exchange(RUNNING, RESTING, order, order);
         }
-        self.settle(Place::Paused);
+        self.settle();
     }
 
     /// The change was made: it goes on. [`Vm::start_time`] was said.
     pub fn resumed(&self) {
-        self.settle(Place::On);
+        self.settle();
     }
 
-    fn settle(&self, place: Place) {
+    fn settle(&self) {
         self.in_hand.store(false, Ordering::SeqCst);
-        if self.life.settle(place) {
+        if self.life.settle() {
             // What was asked for meanwhile.
             self.leave();
             return (0..self.slots.len()).for_each(|index| self.ask_core(index));

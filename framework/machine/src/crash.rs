@@ -6,6 +6,7 @@ use core::fmt;
 use evisor_aarch64::trace::{EXITS, Exit};
 use evisor_aarch64::vcpu::Vcpu;
 use evisor_aarch64::{Crash, Trap, timer};
+use evisor_contract::abi::vm::crash::WORDS;
 use evisor_contract::{Clock, CrashFacts, ExitFacts, LastCrash};
 use evisor_manifest::VmPlan;
 use evisor_router::Uses;
@@ -33,6 +34,8 @@ pub(crate) struct CrashRecord {
     pub uses: Uses,
     /// The VM's time, in nanoseconds.
     pub time: u64,
+    /// How many crashes there were, this one too.
+    number: u64,
 }
 
 impl CrashRecord {
@@ -49,7 +52,24 @@ impl CrashRecord {
             refused: vcpu.refused(),
             uses: held.bound.space.uses(),
             time: timer::nanoseconds(held.bound.vm.now()),
+            number: 1,
         }
+    }
+
+    /// As [`abi::vm::crash`](evisor_contract::abi::vm::crash) has it.
+    fn words(&self) -> [u64; WORDS] {
+        let Trap { elr, spsr, esr, far, hpfar } = self.trap;
+        let why = match self.why {
+            Crash::SError { .. } => 1,
+            Crash::VectorUnmapped { .. } => 2,
+            Crash::Access { .. } => 3,
+            Crash::Instruction => 4,
+        };
+        let first = [self.vcpu as u64, why, elr, spsr, esr, far, hpfar, self.time];
+        let all = first.iter().chain(&self.x);
+        let mut words = [0; WORDS];
+        words.iter_mut().zip(all).for_each(|(slot, word)| *slot = *word);
+        words
     }
 
     /// The last exits of the vCPU, the oldest first.
@@ -81,9 +101,11 @@ impl Held {
     /// Keeps the record of a crash of `vcpu`, and says what matters of it.
     #[cold]
     pub fn record(&self, vcpu: &Vcpu, why: Crash, trap: Trap) {
-        let record = CrashRecord::of(self, vcpu, why, trap);
+        let mut record = CrashRecord::of(self, vcpu, why, trap);
         self.say(&record);
-        *self.last_crash.lock() = Some(record);
+        let mut slot = self.last_crash.lock();
+        record.number = slot.as_ref().map_or(1, |last| last.number + 1);
+        *slot = Some(record);
     }
 
     fn say(&self, record: &CrashRecord) {
@@ -129,6 +151,14 @@ impl LastCrash for Held {
 
     fn register(&self, index: usize) -> Option<u64> {
         self.last_crash.lock().as_ref()?.x.get(..31)?.get(index).copied()
+    }
+
+    fn words(&self, index: usize) -> Option<[u64; 3]> {
+        let record = self.last_crash.lock();
+        let record = record.as_ref()?;
+        let words = record.words();
+        let other = words.get(index.wrapping_add(1)).copied().unwrap_or(0);
+        Some([*words.get(index)?, other, record.number])
     }
 
     fn exit(&self, index: usize) -> Option<ExitFacts> {

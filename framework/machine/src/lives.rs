@@ -37,6 +37,8 @@ pub(crate) struct Lives {
 /// A change of its memory that is under way.
 struct Refit {
     job: Job,
+    /// It still may hold, by handles, what the manifest did not give it.
+    holds: bool,
     /// What follows the job: a start, or the end with a verdict.
     then: Option<u8>,
 }
@@ -58,7 +60,7 @@ impl Held {
         *self.ended.lock() = None;
         let job = Job::fill(&mut self.placed.lock(), running.bundle);
         match job {
-            Ok(job) => self.begin(Refit { job, then: None }),
+            Ok(job) => self.begin(Refit { job, holds: true, then: None }),
             // Why was said there.
             Err(Refused) => self.ends(running, UNSTARTED),
         }
@@ -72,8 +74,12 @@ impl Held {
     /// most `bytes` of memory.
     pub fn go_on(&self, running: &Running, bytes: u64, core: usize) -> Progress {
         let mut slot = self.lives.refit.lock();
-        let Some(Refit { job, then }) = &mut *slot else { return Progress::Done };
+        let Some(Refit { job, holds, then }) = &mut *slot else { return Progress::Done };
         let then = *then;
+        if *holds && running.handles.is_some_and(|handles| handles.retire(self.bound.vm.id)) {
+            return Progress::More;
+        }
+        *holds = false;
         let progress = job.step(&mut self.placed.lock(), bytes);
         if let Ok(Progress::More) = progress {
             return Progress::More;
@@ -187,7 +193,7 @@ impl Held {
         }
         let verdict = before.unwrap_or(verdict);
         let job = Job::scrub(&mut self.placed.lock());
-        self.begin(Refit { job, then: Some(verdict) });
+        self.begin(Refit { job, holds: true, then: Some(verdict) });
     }
 
     fn may_restart(&self) -> bool {

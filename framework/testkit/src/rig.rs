@@ -10,10 +10,11 @@ use crate::messages::FakeMessages;
 use crate::ram::FakeRam;
 use crate::serial::SerialEnd;
 use crate::setup::{Setup, build, declaration, windows, world};
+use evisor_contract::abi::Error;
 use evisor_contract::{
     BlockBuffer, BlockDone, BlockOpening, BlockRequest, BuildError, Bytes, CallRegisters, Context,
     Declaration, LineState, Object, Parts, Register, Reply, Restore, RestoreError, Save, Status,
-    Width, tag,
+    Through, Width, tag,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -137,6 +138,27 @@ impl Rig {
         assert_eq!(reply.status, Status::Done, "call of {function:#x}");
         assert_eq!(registers[4..], before[4..], "call of {function:#x} changed x4 to x17");
         [reply.value, registers[1], registers[2], registers[3]]
+    }
+
+    /// Who holds it by a handle has it do something.
+    ///
+    /// # Errors
+    /// What the component says.
+    pub fn invoke(
+        &mut self,
+        operation: u32,
+        mut words: [u64; 5],
+        through: &Through,
+    ) -> Result<[u64; 3], Error> {
+        let port = self.parts.invoke.expect("a component that handles lead to").port;
+        let reply = Reply::from(port.invoke(operation, &mut words, through, &mut self.cx));
+        self.settle(reply);
+        let [x1, x2, x3, ..] = words;
+        match Error::of(reply.value) {
+            _ if reply.status == Status::Absent => Err(Error::NotSupported),
+            None => Ok([x1, x2, x3]),
+            Some(error) => Err(error),
+        }
     }
 
     /// Notifies the component.

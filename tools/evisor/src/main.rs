@@ -30,6 +30,7 @@ mod faults;
 mod firmware;
 mod fuzz;
 mod graph;
+mod handle_cases;
 mod image;
 mod include;
 mod initramfs;

@@ -25,7 +25,7 @@ pub const CASES: &[Case] = &[
             "second          on        1      64 MiB     0\r",
             "vCPU 0, affinity 0x0, core 0: on, at 0x4",
             "exits: ",
-            " accesses, 0 registers, ",
+            " registers, 0 calls, ",
             "memory 0x40000000, 64 MiB\r",
             "/second/serial@9000000\r",
             "S3_3_C14_C2_1",
@@ -39,7 +39,7 @@ pub const CASES: &[Case] = &[
     Case::new("monitor: reset, log level, completion and history", MONITOR).seconds(30)
         .sends(&[
             "second. serial: type, .*\n=\x14m",
-            "lists what it knows(.|\n)*> =res\tse\t",
+            "lists what it knows(.|\n)*> =rese\tse\t",
             "^evisor: second: restarts(.|\n)*second: starts.*\n=log error",
             "^error(.|\n)*> =stop first",
             "first is to stop(.|\n)*> =vms",
@@ -121,6 +121,25 @@ pub const CASES: &[Case] = &[
             ", HPFAR 0x7f000000",
             "load at 0x4",
             "evisor: all VMs stopped, status 102",
+        ]),
+    Case::new(
+        "monitor: the only VM is paused, and what is typed for it is kept",
+        "tools/evisor/tests/guests/second-core.dts",
+    )
+    .sends(&[
+            "serial: type, .*\n=\x14mpause serial",
+            "^evisor: serial: paused=vms",
+            "serial +paused(.|\n)*> =\x141kept\r\x14mresume serial",
+            "^evisor: serial: goes on=\x141then",
+            "kept(.|\n)*then=exit",
+            "^evisor: serial: off=\x14mstart serial",
+            "^evisor: serial: starts=end",
+        ])
+    .shows(&[
+            "kept",
+            "serial: goodbye",
+            "evisor: serial: off, verdict 0",
+            "evisor: all VMs stopped, status 0",
         ]),
     Case::new("monitor: Linux is paused, and its clock with it", LINUX).seconds(300)
         .sends(&[

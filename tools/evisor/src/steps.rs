@@ -13,6 +13,7 @@ use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI};
 use crate::console_cases;
+use crate::handle_cases;
 use crate::image::{Features, Image};
 use crate::kernel8;
 use crate::linux;
@@ -130,7 +131,9 @@ pub fn check(plan: &mut Plan) -> Result<()> {
 pub fn system(plan: &mut Plan) -> Result<()> {
     let ours = [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
-    for case in ours.into_iter().chain([ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES]).flatten() {
+    let others = [ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES];
+    let handles = [handle_cases::CASES, handle_cases::LINUX];
+    for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
     console_cases::cases(plan);
@@ -145,7 +148,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
 pub fn raspi4(plan: &mut Plan) -> Result<()> {
     let ours = [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
     plan.need(need_qemu);
-    for case in ours.into_iter().flatten() {
+    for case in ours.into_iter().chain([handle_cases::CASES]).flatten() {
         plan.case(case.name, || case.run(Board::Raspi4));
     }
     console_cases::on_a_pi(plan);
