@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use evisor_contract::{
     BuildError, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Parts,
     Rights, SchedulerPort, Words, tag,
@@ -67,6 +68,25 @@ pub struct BoundVm {
     pub private: Vec<u32>,
     /// Those of its objects that wait for deadlines.
     pub waiting: Vec<&'static Capability<dyn NotifyPort>>,
+    /// What its vCPUs are told of the time that others had, if they are.
+    pub stolen: Option<Stolen>,
+}
+
+/// The page that tells what was stolen from a VM's vCPUs.
+#[derive(Clone, Copy, Debug)]
+pub struct Stolen {
+    /// Where the guest sees it.
+    pub ipa: u64,
+    /// Its doublewords: none until the VM has its memory.
+    pub words: &'static [AtomicU64],
+}
+
+impl Stolen {
+    /// The nanoseconds that vCPU `index` is told.
+    pub fn of(&self, index: usize) -> Option<&'static AtomicU64> {
+        // DEN 0057A §3.2.3: the second doubleword of 64 bytes.
+        self.words.get(index * 8 + 1)
+    }
 }
 
 impl BoundVm {
@@ -106,6 +126,7 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         disk_taken: false,
         pins: Vec::new(),
         overseers: Vec::new(),
+        shared: shared_cores(deployment),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
@@ -130,6 +151,11 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     overseer::tell(common.overseers, deployment, &vms, root);
     let storage = common.storage;
     Ok(Bound { root, interrupts, vms, storage, schedulers, timers: timers_port })
+}
+
+fn shared_cores(deployment: &Deployment) -> Vec<usize> {
+    let cores = || deployment.vms.iter().flat_map(|vm| &vm.cpus).map(|cpu| cpu.core);
+    cores().filter(|core| cores().filter(|other| other == core).nth(1).is_some()).collect()
 }
 
 fn scheduler(
@@ -231,6 +257,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         under.object(common, vm, control, plan, object)?;
     }
     under.kernels_own(common, plan)?;
+    let stolen = common.stolen_from(plan).map(|ipa| Stolen { ipa, words: &[] });
     let objects = under.objects();
     Ok(BoundVm {
         vm,
@@ -243,6 +270,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         controller: under.controller,
         private: under.private,
         waiting: under.waiting,
+        stolen,
     })
 }
 
@@ -278,7 +306,10 @@ impl Under {
         let direct = core::mem::take(&mut binder.direct);
         let passed = passed::of(&binder, parts.object)
             .map_err(|error| ManifestError::from_component(&plan.path, error))?;
-        let shown = core::mem::take(&mut binder.passed.direct);
+        let mut shown = core::mem::take(&mut binder.passed.direct);
+        if plan.declaration.needs.stolen_time {
+            shown.push(0);
+        }
         self.backed.append(&mut binder.backed);
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
@@ -318,7 +349,7 @@ impl Under {
     }
 
     /// The register windows: the object sees them end to end. Those in `direct` are
-    /// the CPU interface's, those in `shown` the guest's.
+    /// the CPU interface's, those in `shown` the guest's, or nobody's.
     fn windows(
         &mut self,
         plan: &ObjectPlan,

@@ -40,6 +40,8 @@ pub(crate) struct Common {
     pub pins: Vec<(u64, String)>,
     /// Who oversees VMs, and which.
     pub overseers: Vec<Waiting>,
+    /// The cores that several vCPUs share.
+    pub shared: Vec<usize>,
 }
 
 /// The VM whose object is being built.
@@ -119,6 +121,16 @@ pub(crate) struct Binder<'a> {
 }
 
 impl Common {
+    /// Where the vCPUs of a VM find what was stolen from them, if there is anything.
+    pub fn stolen_from(&self, vm: &VmPlan) -> Option<u64> {
+        let shares = vm.cpus.iter().any(|cpu| self.shared.contains(&cpu.core));
+        let tells = |object: &&ObjectPlan| {
+            object.declaration.needs.stolen_time && object.rights.contains(Rights::CALL)
+        };
+        let teller = vm.objects.iter().find(tells).filter(|_| shares)?;
+        teller.windows.first().map(|window| window.ipa)
+    }
+
     /// A slot of the timers for who lags `offset` behind the host's count.
     pub fn timer(&self, offset: u64) -> u32 {
         let mut tag = 0;
@@ -387,6 +399,10 @@ impl Grants for Binder<'_> {
         let Some((disk, intid)) = self.common.host.take_disk() else { return Ok(None) };
         self.interrupts.push(intid);
         Ok(Some(disk))
+    }
+
+    fn tells_stolen_time(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| self.common.stolen_from(owner.plan).is_some())
     }
 
     fn members(&self) -> &[Share] {

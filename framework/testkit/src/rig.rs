@@ -44,6 +44,8 @@ pub struct Setup {
     pub mailbox: bool,
     /// What the vCPUs of a scheduler's core were promised.
     pub members: Vec<Share>,
+    /// Whether the VM's vCPUs are told how much of their time others had.
+    pub stolen_time: bool,
 }
 
 impl Default for Setup {
@@ -62,6 +64,7 @@ impl Default for Setup {
             disk: None,
             mailbox: false,
             members: Vec::new(),
+            stolen_time: false,
         }
     }
 }
@@ -493,6 +496,7 @@ fn world(declaration: &Declaration, setup: &Setup) -> World {
         disk: setup.disk,
         mailbox: setup.mailbox,
         members: setup.members.clone(),
+        stolen_time: setup.stolen_time,
     })
 }
 
