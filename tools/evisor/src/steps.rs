@@ -23,7 +23,7 @@ use crate::passed;
 use crate::pi_cases;
 use crate::pins_cases;
 use crate::process::{say, show};
-use crate::shared_cores::{BY_PRIORITY, ON_A_GICV3, ON_SHARED_CORES};
+use crate::shared_cores::{BY_PRIORITY, ON_A_GICV3, ON_SHARED_CORES, STOLEN_TIME};
 use crate::shared_lines::SHARED_LINES;
 use crate::test::Count;
 use crate::toolchain::Toolchain;
@@ -115,7 +115,8 @@ pub fn check(count: &mut Count) -> Result<()> {
 /// Real guests, driven through their consoles.
 pub fn system(count: &mut Count) -> Result<()> {
     let ours = [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
-    for case in ours.into_iter().chain([ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES]).flatten() {
+    let more = [ON_A_GICV3, BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
+    for case in ours.into_iter().chain(more).flatten() {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     console_cases::cases(count);
