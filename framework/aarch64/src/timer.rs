@@ -41,7 +41,7 @@ impl Rate {
     /// How long `counts` are.
     #[inline(always)]
     pub fn nanoseconds(self, counts: u64) -> u64 {
-        (u128::from(counts) * u128::from(self.0) >> 32) as u64
+        ((u128::from(counts) * u128::from(self.0)) >> 32) as u64
     }
 }
 

@@ -37,7 +37,7 @@ const fn scheduler(shares: &'static [&'static str]) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 20] = [
+pub static REGISTRY: [Declaration; 21] = [
     component(
         "pl011",
         &["arm,pl011"],
