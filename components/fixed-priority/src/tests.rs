@@ -253,7 +253,7 @@ impl Model {
             return;
         };
         if self.equals(index) > 1 {
-            self.to_the_end(index);
+            self.goes_last(index);
         }
     }
 
@@ -262,7 +262,7 @@ impl Model {
         self.queue.iter().filter(|other| priority(other) == priority(&index)).count()
     }
 
-    fn to_the_end(&mut self, index: usize) {
+    fn goes_last(&mut self, index: usize) {
         self.spent[index] = 0;
         self.queue.retain(|other| *other != index);
         self.queue.push(index);
@@ -300,7 +300,7 @@ impl Model {
         let contended = self.equals(index) > 1;
         self.spent[index] = if contended { self.spent[index] + 1 } else { 0 };
         if self.spent[index] == SLICE {
-            self.to_the_end(index);
+            self.goes_last(index);
         }
     }
 }

@@ -561,6 +561,12 @@ pub trait Grants {
         Err(BuildError::new("gets no interrupt here", DEFECT))
     }
 
+    /// Whether the VM's vCPUs are told how much of their time others had: one of them shares
+    /// its core, and a node of the VM that may be called tells it.
+    fn tells_stolen_time(&self) -> bool {
+        false
+    }
+
     /// For a scheduler: what the vCPUs of its core were promised, each at the number that
     /// it has as a member.
     fn members(&self) -> &[Share] {

@@ -50,7 +50,7 @@ pub use block::{
 };
 pub use capability::{Capability, Rights};
 pub use context::{Bytes, Context, EFFECTS, Effect};
-pub use declaration::{Declaration, Needs, WindowNeed};
+pub use declaration::{Declaration, Needs, STOLEN_TIME_WINDOW, WindowNeed};
 pub use grants::{
     Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Level, Line,
     LineState, Messages, Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent,

@@ -13,6 +13,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use evisor_contract::abi::function;
 use evisor_contract::{
     BuildError, CallPort, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort,
@@ -77,6 +78,25 @@ pub struct BoundVm {
     pub(crate) offered: Vec<Offered>,
     /// All deadlines.
     pub timers: &'static dyn ObjectPort,
+    /// What its vCPUs are told of the time that others had, if they are.
+    pub stolen: Option<Stolen>,
+}
+
+/// The page that tells what was stolen from a VM's vCPUs.
+#[derive(Clone, Copy, Debug)]
+pub struct Stolen {
+    /// Where the guest sees it.
+    pub ipa: u64,
+    /// Its doublewords: none until the VM has its memory.
+    pub words: &'static [AtomicU64],
+}
+
+impl Stolen {
+    /// The nanoseconds that vCPU `index` is told.
+    pub fn of(&self, index: usize) -> Option<&'static AtomicU64> {
+        // DEN 0057A §3.2.3: the second doubleword of 64 bytes.
+        self.words.get(index * 8 + 1)
+    }
 }
 
 /// Its vCPUs are parked in all of this; `cx` is that of one of them, on its core.
@@ -150,6 +170,7 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         pins: Vec::new(),
         overseers: Vec::new(),
         handles: deployment.vms.iter().any(|vm| vm.capabilities.is_some()).then(unfilled),
+        shared: shared_cores(deployment),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
@@ -175,6 +196,11 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     overseer::tell(common.overseers, deployment, &vms, root);
     let (storage, handles) = (common.storage, common.handles);
     Ok(Bound { root, interrupts, vms, storage, schedulers, handles, timers: timers_port })
+}
+
+fn shared_cores(deployment: &Deployment) -> Vec<usize> {
+    let cores = || deployment.vms.iter().flat_map(|vm| &vm.cpus).map(|cpu| cpu.core);
+    cores().filter(|core| cores().filter(|other| other == core).nth(1).is_some()).collect()
 }
 
 fn scheduler(
@@ -278,6 +304,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
     }
     under.kernels_own(common, plan)?;
     let handles = under.handles(common, id, plan)?;
+    let stolen = common.stolen_from(plan).map(|ipa| Stolen { ipa, words: &[] });
     let objects = under.objects();
     Ok(BoundVm {
         vm,
@@ -293,6 +320,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         handles,
         offered: under.offered,
         timers: common.timers,
+        stolen,
     })
 }
 
@@ -335,7 +363,10 @@ impl Under {
         let direct = core::mem::take(&mut binder.direct);
         let passed = passed::of(&binder, parts.object)
             .map_err(|error| ManifestError::from_component(&plan.path, error))?;
-        let shown = core::mem::take(&mut binder.passed.direct);
+        let mut shown = core::mem::take(&mut binder.passed.direct);
+        if plan.declaration.needs.stolen_time {
+            shown.push(0);
+        }
         self.backed.append(&mut binder.backed);
         if binder.common.handles.is_some() {
             let (offer, lines) = (parts.invoke, core::mem::take(&mut binder.lines));
@@ -379,7 +410,7 @@ impl Under {
     }
 
     /// The register windows: the object sees them end to end. Those in `direct` are
-    /// the CPU interface's, those in `shown` the guest's.
+    /// the CPU interface's, those in `shown` the guest's, or nobody's.
     fn windows(
         &mut self,
         plan: &ObjectPlan,

@@ -42,6 +42,8 @@ pub(crate) struct Common {
     pub overseers: Vec<Waiting>,
     /// What VMs hold by handles, if one does.
     pub handles: Option<&'static Handles>,
+    /// The cores that several vCPUs share.
+    pub shared: Vec<usize>,
 }
 
 /// The VM whose object is being built.
@@ -129,6 +131,16 @@ impl Common {
     /// The host's own time.
     pub fn host_clock(&self) -> &'static dyn Clock {
         host_clock(self.host)
+    }
+
+    /// Where the vCPUs of a VM find what was stolen from them, if there is anything.
+    pub fn stolen_from(&self, vm: &VmPlan) -> Option<u64> {
+        let shares = vm.cpus.iter().any(|cpu| self.shared.contains(&cpu.core));
+        let tells = |object: &&ObjectPlan| {
+            object.declaration.needs.stolen_time && object.rights.contains(Rights::CALL)
+        };
+        let teller = vm.objects.iter().find(tells).filter(|_| shares)?;
+        teller.windows.first().map(|window| window.ipa)
     }
 
     /// A slot of the timers for a component of `vm`, or for who is in none.
@@ -410,6 +422,10 @@ impl Grants for Binder<'_> {
         let Some((disk, intid)) = self.common.host.take_disk() else { return Ok(None) };
         self.interrupts.push(intid);
         Ok(Some(disk))
+    }
+
+    fn tells_stolen_time(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| self.common.stolen_from(owner.plan).is_some())
     }
 
     fn members(&self) -> &[Share] {

@@ -36,7 +36,7 @@ mod timers;
 mod vm;
 
 pub use backed::{Behind, Slot};
-pub use bind::{Bound, BoundScheduler, BoundVm, Direct, bind};
+pub use bind::{Bound, BoundScheduler, BoundVm, Direct, Stolen, bind};
 pub use bundle::{Bundle, BundleError};
 pub use extents::subtract;
 pub use host::Host;

@@ -547,6 +547,12 @@ impl Seat {
         self.slot.seen.put_down(pc, refused);
     }
 
+    /// How long it could have run and did not, as far as it was accounted for.
+    #[inline(always)]
+    pub fn stolen(&self) -> u64 {
+        self.slot.stolen.load(Ordering::Relaxed)
+    }
+
     /// It ran for `ran` counts, after it could have for `stolen` counts more. Nobody else
     /// says so.
     #[inline(always)]

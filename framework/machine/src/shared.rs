@@ -11,8 +11,9 @@ use crate::run::{Held, Running};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_aarch64::switch::Switch;
+use evisor_aarch64::timer::Rate;
 use evisor_aarch64::vcpu::{Left, VcpuBlock};
 use evisor_aarch64::{Kernel, halt, timer};
 use evisor_contract::{Choice, NotifyPort, Power, SchedulerPort, VcpuControl, Words};
@@ -72,9 +73,9 @@ impl Shared {
         let (state, port) = (self.state, self.scheduler.port);
         let (first, armed) = (u64::MAX, u64::MAX);
         let changes = Vec::with_capacity(members.len());
-        let here = 0;
-        let shared = self;
-        Core { running, shared, state, port, switch, members, here, first, armed, changes }.run()
+        let (shared, rate, here) = (self, Rate::here(), 0);
+        Core { running, shared, state, port, switch, members, rate, here, first, armed, changes }
+            .run()
     }
 }
 
@@ -91,6 +92,10 @@ struct Member<'a> {
     deadline: u64,
     /// Since when it can run.
     since: u64,
+    /// Where its guest finds how many nanoseconds were stolen from it.
+    told: Option<&'static AtomicU64>,
+    /// The counts that were when it started.
+    before: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,8 +113,10 @@ impl<'a> Member<'a> {
         let (mut block, seat) = held.take(index).zip(held.bound.vm.seat(index))?;
         let private = held.bound.private.iter().fold(0, |all, intid| all | 1 << (intid & 31));
         block.share(held.stage2, private);
-        let (deadline, since) = (u64::MAX, 0);
-        Some(Self { held, index, seat, last, block, state: State::Parked, deadline, since })
+        let (deadline, since, before) = (u64::MAX, 0, 0);
+        let told = held.bound.stolen.and_then(|stolen| stolen.of(index));
+        let state = State::Parked;
+        Some(Self { held, index, seat, last, block, state, deadline, since, told, before })
     }
 
     /// Whether it is to be woken, as far as it is not its being here that tells.
@@ -130,6 +137,7 @@ struct Core<'a> {
     port: &'static dyn SchedulerPort,
     switch: Switch,
     members: Vec<Member<'a>>,
+    rate: Rate,
     /// Which one is here.
     here: usize,
     /// When the first of those that wait wakes, at the earliest.
@@ -158,7 +166,7 @@ impl Core<'_> {
             }
             now = match choice.member {
                 Some(member) => {
-                    self.put_here(member);
+                    self.put_here(member, now);
                     self.switch.trap_wfe(choice.contended);
                     self.arm(choice.until, now);
                     self.go_on(member, now)
@@ -175,7 +183,7 @@ impl Core<'_> {
     #[inline(never)]
     fn look(&mut self, now: u64) {
         if self.state.look() {
-            self.answer();
+            self.answer(now);
         }
         self.first = u64::MAX;
         for (n, member) in self.members.iter_mut().enumerate() {
@@ -193,7 +201,7 @@ impl Core<'_> {
     /// read until they did and leave them no time for it.
     #[cold]
     #[inline(never)]
-    fn answer(&mut self) {
+    fn answer(&mut self, now: u64) {
         const LOOK: u32 = Attention::REFRESH | Attention::ANSWER;
         self.state.answer();
         for n in 0..self.members.len() {
@@ -203,7 +211,7 @@ impl Core<'_> {
             if !asked || member.state == State::Parked {
                 continue;
             }
-            self.put_here(n);
+            self.put_here(n, now);
             word.fetch_and(!LOOK, Ordering::SeqCst);
             if let Some(member) = self.members.get_mut(n) {
                 self.running.attend(member.block.vcpu(), Attention::REFRESH);
@@ -228,7 +236,7 @@ impl Core<'_> {
 
     /// Puts `member` here.
     #[inline(always)]
-    fn put_here(&mut self, member: usize) {
+    fn put_here(&mut self, member: usize, now: u64) {
         if member == self.here {
             return;
         }
@@ -243,6 +251,9 @@ impl Core<'_> {
         let flush = next.last.replace(member) != member;
         self.switch.load(&mut next.block, next.held.bound.vm.offset(), flush);
         next.deadline = u64::MAX;
+        if let Some(told) = next.told {
+            told.store(self.rate.nanoseconds(next.stolen(now)), Ordering::Relaxed);
+        }
         self.here = member;
     }
 
@@ -353,7 +364,16 @@ impl Member<'_> {
         }
     }
 
+    /// For how many counts it could have run and did not, since it started.
+    #[inline(always)]
+    fn stolen(&self, now: u64) -> u64 {
+        let waits = if self.state == State::Ready { now.wrapping_sub(self.since) } else { 0 };
+        self.seat.stolen().wrapping_add(waits).wrapping_sub(self.before)
+    }
+
     fn start(&mut self, switch: &Switch, entry: Entry) {
+        self.before = self.seat.stolen();
+        self.told.iter().for_each(|told| told.store(0, Ordering::Relaxed));
         self.held.stage2.load();
         switch.reset(&mut self.block, self.held.bound.vm.offset());
         self.held.private_interrupts();

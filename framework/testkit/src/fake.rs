@@ -155,6 +155,7 @@ pub(crate) struct World {
     host_registers: BTreeMap<u32, u64>,
     entropy: Option<&'static FakeEntropy>,
     members: Vec<Share>,
+    stolen_time: bool,
 }
 
 /// What of the world a test may choose.
@@ -171,6 +172,7 @@ pub(crate) struct WorldSetup {
     pub(crate) disk: Option<u64>,
     pub(crate) mailbox: bool,
     pub(crate) members: Vec<Share>,
+    pub(crate) stolen_time: bool,
 }
 
 impl World {
@@ -200,6 +202,7 @@ impl World {
             host_registers: setup.host_registers,
             entropy: setup.entropy.map(FakeEntropy::new),
             members: setup.members,
+            stolen_time: setup.stolen_time,
         }
     }
 
@@ -347,6 +350,10 @@ impl Grants for World {
     fn host_pins(&mut self, pins: u64) -> Result<HostPins, BuildError> {
         let gpio: &'static GpioEnd = Box::leak(Box::new(self.gpio.clone()));
         Ok(HostPins::new(gpio, pins))
+    }
+
+    fn tells_stolen_time(&self) -> bool {
+        self.stolen_time
     }
 
     fn members(&self) -> &[Share] {

@@ -36,6 +36,8 @@ pub struct Setup {
     pub mailbox: bool,
     /// What the vCPUs of a scheduler's core were promised.
     pub members: Vec<Share>,
+    /// Whether the VM's vCPUs are told how much of their time others had.
+    pub stolen_time: bool,
 }
 
 impl Default for Setup {
@@ -54,6 +56,7 @@ impl Default for Setup {
             disk: None,
             mailbox: false,
             members: Vec::new(),
+            stolen_time: false,
         }
     }
 }
@@ -73,6 +76,7 @@ pub(crate) fn world(declaration: &Declaration, setup: &Setup) -> World {
         disk: setup.disk,
         mailbox: setup.mailbox,
         members: setup.members.clone(),
+        stolen_time: setup.stolen_time,
     })
 }
 
@@ -117,6 +121,8 @@ pub(crate) fn build(
     let reg = windows(declaration, setup);
     let node = Node::new("/vm/node", &properties, &reg);
     let parts = (declaration.build)(&node, world)?;
-    assert_eq!(parts.mmio.is_some(), !reg.is_empty(), "registers in memory go with windows");
+    // What the guest reads of stolen time is memory.
+    let registers = !reg.is_empty() && !declaration.needs.stolen_time;
+    assert_eq!(parts.mmio.is_some(), registers, "registers in memory go with windows");
     Ok(parts)
 }

@@ -27,7 +27,7 @@ use crate::pi_cases;
 use crate::pins_cases;
 use crate::plan::{Plan, Shared};
 use crate::process::{say, show};
-use crate::shared_cores::{BY_PRIORITY, ON_A_GICV3, ON_SHARED_CORES};
+use crate::shared_cores::{BY_PRIORITY, ON_A_GICV3, ON_SHARED_CORES, STOLEN_TIME};
 use crate::shared_lines::SHARED_LINES;
 use crate::toolchain::Toolchain;
 use crate::virtual_pi::VIRTUAL_PI;
@@ -131,7 +131,7 @@ pub fn check(plan: &mut Plan) -> Result<()> {
 pub fn system(plan: &mut Plan) -> Result<()> {
     let ours = [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
-    let others = [ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES];
+    let others = [ON_A_GICV3, BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
     let handles = [handle_cases::CASES, handle_cases::LINUX];
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
