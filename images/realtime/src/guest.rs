@@ -96,7 +96,9 @@ fn report() {
     let Some(Summary { periods, least, mean, most }) = LATENESS.summary() else { return };
     let [least, mean, most] = [least, mean, most].map(timer::nanoseconds);
     let missed = MISSED.load(Ordering::Relaxed);
-    println!("realtime: {periods} periods, late {least} to {most} ns, mean {mean}, missed {missed}");
+    println!(
+        "realtime: {periods} periods, late {least} to {most} ns, mean {mean}, missed {missed}"
+    );
 }
 
 /// All periods that were asked for are over.

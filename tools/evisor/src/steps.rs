@@ -13,6 +13,7 @@ use crate::cases::{CASES, ON_A_PI};
 use crate::console_cases;
 use crate::image::{Features, Image};
 use crate::kernel8;
+use crate::latency;
 use crate::linux;
 use crate::machine::{Board, Machine};
 use crate::minimal;
@@ -155,6 +156,10 @@ pub fn budgets(count: &mut Count) -> Result<()> {
         let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
         count.one(&format!("events on {what}"), kept);
     }
+    let latency = latency::measure(2)?.figures();
+    let broken = budgets.broken(&latency, &compiler, "latency_gic2");
+    let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
+    count.one("a real-time guest beside Linux under load", kept);
     let card = card_bench::measure()?;
     let broken = budgets.broken(&card, &compiler, "card");
     let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
