@@ -25,6 +25,13 @@ fn interrupt(rig: &mut Rig) {
     assert_eq!(rig.notify(tag::HOST_INTERRUPT, 0).status, Status::Done);
 }
 
+/// The line has taken what it is given at once.
+fn drain(rig: &mut Rig) {
+    while rig.object(|console: &mut Console| console.waits || console.rests) {
+        interrupt(rig);
+    }
+}
+
 /// What the holders were told and given.
 fn events(rig: &mut Rig) -> Vec<Event> {
     rig.events().into_iter().filter(|event| !matches!(event, Event::Deadline(_))).collect()

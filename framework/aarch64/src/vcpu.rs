@@ -260,6 +260,17 @@ impl VcpuBlock {
         }
         gic::look_again();
         aarch64_cpu::asm::wfi();
+        self.take_shared()
+    }
+
+    /// The same where EL2 itself has something to do: looks for an interrupt, and does not
+    /// wait for one.
+    pub fn look_shared(&mut self) -> u32 {
+        gic::look_again();
+        self.take_shared()
+    }
+
+    fn take_shared(&mut self) -> u32 {
         exit::take_interrupt_only(self.vcpu());
         self.vcpu().context.attention.swap(0, Ordering::Acquire)
     }

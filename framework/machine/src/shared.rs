@@ -148,8 +148,9 @@ struct Core<'a> {
     changes: Vec<&'a Held>,
 }
 
-/// How much memory a slice of a change zeroes or copies.
-const SLICE: u64 = 64 << 10;
+/// How much memory a slice of a change zeroes or copies: who has to run may wait for its
+/// end.
+const SLICE: u64 = 8 << 10;
 /// How long the others run after a slice, if they can, in times that it took.
 const OTHERS: u64 = 3;
 
@@ -228,10 +229,12 @@ impl Core<'_> {
         {
             self.changes.pop();
         }
+        // Nobody to run: `idle` comes back at once.
+        if choice.member.is_none() {
+            return choice.until;
+        }
         let end = timer::now();
-        // Nobody to run: at once, when interrupts were looked at.
-        let others = choice.member.map_or(0, |_| OTHERS * end.wrapping_sub(now));
-        choice.until.min(end.saturating_add(others))
+        choice.until.min(end.saturating_add(OTHERS * end.wrapping_sub(now)))
     }
 
     /// Puts `member` here.
@@ -335,13 +338,18 @@ impl Core<'_> {
         }
     }
 
-    /// None of them can run: waits for an interrupt. Gives the count after that.
+    /// None of them can run: waits for an interrupt, or looks for one if there is a change
+    /// to go on with. (A deadline that is set to now for that would come before all other
+    /// interrupts, each time.) Gives the count after that.
     #[cold]
     #[inline(never)]
     fn idle(&mut self) -> u64 {
         let Some(member) = self.members.get_mut(self.here) else { return timer::now() };
         let off = member.held.bound.vm.power(member.index) == Power::Off;
-        let attention = member.block.idle_shared(off);
+        let attention = match self.changes.is_empty() {
+            true => member.block.idle_shared(off),
+            false => member.block.look_shared(),
+        };
         let leaves = attention != 0
             && self.running.attend(member.block.vcpu(), attention)
             && member.seat.is_changing();

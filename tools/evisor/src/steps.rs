@@ -16,6 +16,7 @@ use crate::console_cases;
 use crate::handle_cases;
 use crate::image::{Features, Image};
 use crate::kernel8;
+use crate::latency;
 use crate::linux;
 use crate::machine::{Board, Machine, need_qemu};
 use crate::minimal;
@@ -178,6 +179,12 @@ pub fn budgets(plan: &mut Plan) -> Result<()> {
         plan.case(format!("events on {what}"), move || {
             within(name, &bench::measure(&machine(), Path::new(manifest))?)
         });
+    }
+    for (gic, name) in [(2, "latency_gic2"), (3, "latency_gic3")] {
+        plan.case(format!("a timer beside Linux under load, GICv{gic}"), move || {
+            within(name, &latency::measure(gic)?.figures())
+        })
+        .long();
     }
     plan.case("a block of the card", || within("card", &card_bench::measure()?));
     for what in ["text_rodata_data", "own_memory"] {
