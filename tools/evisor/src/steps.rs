@@ -10,7 +10,7 @@ use crate::absent_cases;
 use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
-use crate::cases::{CASES, ON_A_PI};
+use crate::cases::{CASES, ON_A_PI, ON_BOTH};
 use crate::console_cases;
 use crate::image::{Features, Image};
 use crate::kernel8;
@@ -25,7 +25,7 @@ use crate::pi_cases;
 use crate::pins_cases;
 use crate::plan::{Plan, Shared};
 use crate::process::{say, show};
-use crate::shared_cores::{BY_PRIORITY, ON_A_GICV3, ON_SHARED_CORES};
+use crate::shared_cores::{BY_PRIORITY, ON_SHARED_CORES};
 use crate::shared_lines::SHARED_LINES;
 use crate::toolchain::Toolchain;
 use crate::virtual_pi::VIRTUAL_PI;
@@ -127,10 +127,14 @@ pub fn check(plan: &mut Plan) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(plan: &mut Plan) -> Result<()> {
-    let ours = [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
+    let ours = [ON_BOTH, CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
-    for case in ours.into_iter().chain([ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES]).flatten() {
+    for case in ours.into_iter().chain([BY_PRIORITY, monitor_cases::CASES]).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
+    }
+    for case in ON_SHARED_CORES {
+        let case = case.options(&["--gic", "3"]);
+        plan.case(format!("{}, with a GICv3", case.name), move || case.run(Board::QemuVirt));
     }
     console_cases::cases(plan);
     native::cases(plan);
@@ -141,7 +145,8 @@ pub fn system(plan: &mut Plan) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(plan: &mut Plan) -> Result<()> {
-    let ours = [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
+    let ours =
+        [ON_BOTH, ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
     plan.need(need_qemu);
     for case in ours.into_iter().flatten() {
         plan.case(case.name, || case.run(Board::Raspi4));
