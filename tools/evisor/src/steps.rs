@@ -12,7 +12,7 @@ use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI, ON_BOTH};
 use crate::console_cases;
-use crate::image::{Features, Image};
+use crate::image::{self, Features, Image};
 use crate::kernel8;
 use crate::linux;
 use crate::machine::{Board, Machine, need_qemu};
@@ -104,7 +104,13 @@ pub fn build(plan: &mut Plan) -> Result<()> {
     Toolchain::chosen()?;
     let crates = workspace::crates()?;
     for toolchain in Toolchain::present() {
-        for package in crates.iter().filter(|c| c.bare && has_own_program(c)) {
+        let all: Vec<_> = crates.iter().filter(|c| c.bare && has_own_program(c)).collect();
+        let names: Vec<_> = all.iter().map(|package| package.name.clone()).collect();
+        plan.case(format!("all with {}", toolchain.compiler()?), move || {
+            image::build_all(toolchain, &names)
+        })
+        .alone();
+        for package in all {
             let name = package.name.clone();
             plan.case(format!("{name} with {}", toolchain.compiler()?), move || {
                 Image::build(toolchain, &name, &Features::Default)?.raw().map(drop)
