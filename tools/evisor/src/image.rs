@@ -93,6 +93,16 @@ pub fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     })
 }
 
+/// Builds the programs of these crates with as many cores as there are: each is linked on
+/// one.
+pub fn build_all(toolchain: Toolchain, names: &[String]) -> Result<()> {
+    let mut cargo = toolchain.cargo("build");
+    cargo.arg("--release");
+    cargo.args(names.iter().flat_map(|name| ["-p", name, "--bin", name]));
+    let _alone = toolchain.lock()?;
+    long("building all images", &mut cargo, BUILD).map(drop)
+}
+
 fn parse(elf: &[u8]) -> Result<ElfFile64<'_, Endianness>> {
     ElfFile64::parse(elf).context("it is no 64-bit ELF file")
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use crate::plan::{Beside, Job};
-use crate::process::Progress;
+use crate::process::{Progress, say};
+
+/// Where nothing ends for so long, what runs is said.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// What came of a case.
 pub struct Outcome {
@@ -34,7 +37,15 @@ pub fn run(jobs: Vec<Job>, at_once: usize, mut tell: impl FnMut(Outcome)) {
         drop(sender);
         let mut waiting = BTreeMap::new();
         let mut next = 0;
-        for (number, outcome) in outcomes {
+        loop {
+            let (number, outcome) = match outcomes.recv_timeout(QUIET) {
+                Ok(ended) => ended,
+                Err(RecvTimeoutError::Timeout) => {
+                    pool.queue().show();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             waiting.insert(number, outcome);
             while let Some(outcome) = waiting.remove(&next) {
                 tell(outcome);
@@ -52,7 +63,12 @@ struct Pool {
 /// What has not begun, in the order in which it begins, and what runs.
 struct Queue {
     jobs: Vec<(usize, Job)>,
-    running: Vec<Beside>,
+    running: Vec<Running>,
+}
+
+struct Running {
+    beside: Beside,
+    title: String,
 }
 
 /// What a worker does next.
@@ -65,9 +81,9 @@ enum Next {
 impl Pool {
     fn work(&self, outcomes: &Sender<(usize, Outcome)>) {
         while let Some((number, job)) = self.begin() {
-            let beside = job.beside;
-            let outcome = carry_out(job);
-            self.end(beside);
+            let title = job.title();
+            let outcome = carry_out(job, &title);
+            self.end(&title);
             // Whoever listens has gone only where this is over too.
             let _ = outcomes.send((number, outcome));
         }
@@ -87,8 +103,8 @@ impl Pool {
         }
     }
 
-    fn end(&self, beside: Beside) {
-        self.queue().end(beside);
+    fn end(&self, title: &str) {
+        self.queue().end(title);
         self.ended.notify_all();
     }
 
@@ -97,9 +113,9 @@ impl Pool {
     }
 }
 
-fn carry_out(job: Job) -> Outcome {
+fn carry_out(job: Job, title: &str) -> Outcome {
     let Job { step, name, run, .. } = job;
-    let (progress, start) = (Progress::start(&format!("{step}: {name}")), Instant::now());
+    let (progress, start) = (Progress::start(title), Instant::now());
     let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(anyhow!("it panics")));
     progress.end(result.is_ok());
     Outcome { step, name, result, took: start.elapsed() }
@@ -128,7 +144,7 @@ impl Queue {
         match ready {
             Some(at) => {
                 let (number, job) = self.jobs.remove(at);
-                self.running.push(job.beside);
+                self.running.push(Running { beside: job.beside, title: job.title() });
                 Next::Run(number, job)
             }
             None if self.jobs.is_empty() => Next::End,
@@ -138,15 +154,20 @@ impl Queue {
 
     fn may_run(&self, beside: Beside) -> bool {
         let mut running = self.running.iter();
-        running.all(|other| match other {
+        running.all(|other| match other.beside {
             Beside::Any => true,
-            Beside::AnyBut(_) => *other != beside,
+            Beside::AnyBut(_) => other.beside != beside,
             Beside::None => false,
         })
     }
 
-    fn end(&mut self, beside: Beside) {
-        if let Some(at) = self.running.iter().position(|other| *other == beside) {
+    fn show(&self) {
+        let titles: Vec<_> = self.running.iter().map(|other| other.title.as_str()).collect();
+        say(&format!("still at {}", titles.join(", and ")));
+    }
+
+    fn end(&mut self, title: &str) {
+        if let Some(at) = self.running.iter().position(|other| other.title == title) {
             self.running.swap_remove(at);
         }
     }

@@ -14,7 +14,7 @@ const LINUX: &[&str] = &[
     "both 42=poweroff",
 ];
 
-/// On either board.
+/// On either board, and with a GICv3.
 pub const ON_SHARED_CORES: &[Case] = &[
     Case::new("two VMs by turns on one core", "tools/evisor/tests/guests/shared-apps.dts")
         .sends(BESIDE)
@@ -88,36 +88,3 @@ pub const BY_PRIORITY: &[Case] = &[Case::new(
 .sends(BUSY)
 .seconds(180)
 .shows(&["serial: goodbye", "Power down", "evisor: linux: off, verdict 0"])];
-
-/// On virt besides.
-pub const ON_A_GICV3: &[Case] = &[
-    Case::new(
-        "two VMs by turns on one core with a GICv3",
-        "tools/evisor/tests/guests/shared-apps.dts",
-    )
-    .options(&["--gic", "3"])
-    .sends(BESIDE)
-    .seconds(120)
-    .shows(&[
-        "serial: goodbye",
-        "PASS timer.",
-        " 0 failed",
-        "evisor: test-app: off, verdict 0",
-    ]),
-    Case::new(
-        "test-app with four vCPUs on two cores with a GICv3",
-        "tools/evisor/tests/guests/shared-smp.dts",
-    )
-    .options(&["--gic", "3"])
-    .seconds(240)
-    .shows(&["PASS ipi.", "PASS route.", "PASS stolen_time.structure_is", " 0 failed"]),
-    Case::new(
-        "Linux with two vCPUs on one core of a GICv3, beside another VM",
-        "manifests/shared-core.dts",
-    )
-    .options(&["--gic", "3"])
-    .sends(LINUX)
-    .until("evisor: linux: off, verdict 0")
-    .seconds(180)
-    .shows(&["arch_timer", "cores: 2", "both 42", "Power down"]),
-];

@@ -11,10 +11,10 @@ use crate::authority_cases;
 use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
-use crate::cases::{CASES, ON_A_PI};
+use crate::cases::{CASES, ON_A_PI, ON_BOTH};
 use crate::console_cases;
 use crate::handle_cases;
-use crate::image::{Features, Image};
+use crate::image::{self, Features, Image};
 use crate::kernel8;
 use crate::latency;
 use crate::linux;
@@ -28,7 +28,7 @@ use crate::pi_cases;
 use crate::pins_cases;
 use crate::plan::{Plan, Shared};
 use crate::process::{say, show};
-use crate::shared_cores::{BY_PRIORITY, ON_A_GICV3, ON_SHARED_CORES, STOLEN_TIME};
+use crate::shared_cores::{BY_PRIORITY, ON_SHARED_CORES, STOLEN_TIME};
 use crate::shared_lines::SHARED_LINES;
 use crate::toolchain::Toolchain;
 use crate::virtual_pi::VIRTUAL_PI;
@@ -107,7 +107,13 @@ pub fn build(plan: &mut Plan) -> Result<()> {
     Toolchain::chosen()?;
     let crates = workspace::crates()?;
     for toolchain in Toolchain::present() {
-        for package in crates.iter().filter(|c| c.bare && has_own_program(c)) {
+        let all: Vec<_> = crates.iter().filter(|c| c.bare && has_own_program(c)).collect();
+        let names: Vec<_> = all.iter().map(|package| package.name.clone()).collect();
+        plan.case(format!("all with {}", toolchain.compiler()?), move || {
+            image::build_all(toolchain, &names)
+        })
+        .alone();
+        for package in all {
             let name = package.name.clone();
             plan.case(format!("{name} with {}", toolchain.compiler()?), move || {
                 Image::build(toolchain, &name, &Features::Default)?.raw().map(drop)
@@ -130,12 +136,16 @@ pub fn check(plan: &mut Plan) -> Result<()> {
 
 /// Real guests, driven through their consoles.
 pub fn system(plan: &mut Plan) -> Result<()> {
-    let ours = [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
+    let ours = [ON_BOTH, CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
-    let others = [ON_A_GICV3, BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
+    let others = [BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
     let handles = [handle_cases::CASES, handle_cases::LINUX];
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
+    }
+    for case in ON_SHARED_CORES {
+        let case = case.options(&["--gic", "3"]);
+        plan.case(format!("{}, with a GICv3", case.name), move || case.run(Board::QemuVirt));
     }
     console_cases::cases(plan);
     authority_cases::cases(plan);
@@ -147,7 +157,8 @@ pub fn system(plan: &mut Plan) -> Result<()> {
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(plan: &mut Plan) -> Result<()> {
-    let ours = [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
+    let ours =
+        [ON_BOTH, ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
     plan.need(need_qemu);
     for case in ours.into_iter().chain([handle_cases::CASES]).flatten() {
         plan.case(case.name, || case.run(Board::Raspi4));
