@@ -230,7 +230,10 @@ pub(crate) fn run_core(core: usize) -> ! {
             Next::Change(event) => {
                 held.bound.settle(&mut block.vcpu().context);
                 held.change(running, event);
-                held.finish(running);
+                // What others wait for may come to this core: the consoles' line does.
+                while held.go_on(running, ALONE) == Progress::More {
+                    block.look();
+                }
             }
         }
     }
