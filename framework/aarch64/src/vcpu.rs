@@ -216,8 +216,7 @@ impl VcpuBlock {
     pub fn idle(&mut self) {
         // Nobody reads its time now, and what is pending for it would keep some
         // cores, and QEMU, from waiting.
-        CNTV_CTL_EL0.set(0);
-        gic::quiet_guest();
+        self.quiet();
         aarch64_cpu::asm::wfi();
         exit::take_interrupt(self.vcpu());
     }
@@ -249,6 +248,18 @@ impl VcpuBlock {
         gic::look_again();
         aarch64_cpu::asm::wfi();
         exit::take_interrupt_only(self.vcpu());
+    }
+
+    /// This core has something else to do than to run the vCPU: deals with an interrupt
+    /// that came, which may be for anybody.
+    pub fn look(&mut self) {
+        self.quiet();
+        exit::take_interrupt(self.vcpu());
+    }
+
+    fn quiet(&self) {
+        CNTV_CTL_EL0.set(0);
+        gic::quiet_guest();
     }
 
     /// As [`idle`](Self::idle) on a core that is shared, whose vCPUs all wait or are off; it is this

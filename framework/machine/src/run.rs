@@ -289,7 +289,10 @@ pub(crate) fn run_core(core: usize) -> ! {
             Next::Wait => block.idle(),
             Next::Change(change) => {
                 held.change(running, change, &mut block.vcpu().context);
-                held.finish(running, core);
+                // What others wait for may come to this core: the consoles' line does.
+                while held.go_on(running, ALONE, core) == Progress::More {
+                    block.look();
+                }
             }
         }
     }
