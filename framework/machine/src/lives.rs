@@ -79,15 +79,19 @@ impl Held {
         *slot = None;
         drop(slot);
         match (progress, then) {
-            (Ok(_), None) => self.begins_to_run(),
+            (Ok(_), None) => {
+                if let Err(Refused) = self.begins_to_run() {
+                    running.ended(self, UNSTARTED);
+                }
+            }
             (Ok(_), Some(verdict)) => self.ends(running, verdict),
             (Err(Refused), _) => running.ended(self, UNSTARTED),
         }
         Progress::Done
     }
 
-    fn begins_to_run(&self) {
-        let entry = self.placed.lock().ready(&self.bound);
+    fn begins_to_run(&self) -> Result<(), Refused> {
+        let entry = self.placed.lock().ready(&self.bound)?;
         let began = timer::nanoseconds(self.bound.vm.offset());
         let name = &self.plan.name;
         info!("{name}: starts; its time is the machine's less {began} ns");
@@ -97,6 +101,7 @@ impl Held {
         }
         self.devices.starts();
         self.bound.vm.changed(Some(entry));
+        Ok(())
     }
 
     /// It is off for good, and nothing is left of it.

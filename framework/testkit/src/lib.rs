@@ -38,7 +38,7 @@ pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore}
 pub use core_rig::{CoreRig, Span, drive_scheduler};
 pub use device::DeviceEnd;
 pub use disk::{DiskEnd, FakeStore};
-pub use fake::{Event, FakeMemory, FakeMessages, MEMORY, SerialEnd};
+pub use fake::{Event, FakeEnd, FakeMemory, FakeMessages, MEMORY, SerialEnd};
 pub use gpio::{GpioEnd, GpioState};
 pub use guest_node::describe;
 pub use mailbox::MailboxEnd;

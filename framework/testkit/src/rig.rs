@@ -2,7 +2,7 @@
 
 use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
-use crate::fake::{Event, FakeMemory, FakeMessages, SerialEnd, World, WorldSetup, lock};
+use crate::fake::{Event, FakeEnd, FakeMemory, FakeMessages, SerialEnd, World, WorldSetup, lock};
 use crate::gpio::GpioEnd;
 use crate::mailbox::MailboxEnd;
 use crate::ram::FakeRam;
@@ -285,7 +285,12 @@ impl Rig {
         self.world.ram.expect("a component that was granted the VM's memory")
     }
 
-    /// The memory of its own.
+    /// Its end of a channel.
+    pub fn end(&self) -> &'static FakeEnd {
+        self.world.end.expect("a component with an end of a channel")
+    }
+
+    /// The memory of its own, or what its end of a channel shares.
     pub fn storage(&self) -> &'static FakeRam {
         self.world.storage.expect("a component with memory of its own")
     }
@@ -440,6 +445,9 @@ impl Rig {
         }
         if let Some((store, other)) = self.world.store.zip(other.world.store) {
             store.copy(other);
+        }
+        if let Some((end, other)) = self.world.end.zip(other.world.end) {
+            end.copy(other);
         }
         self.requests.clone_from(&other.requests);
     }

@@ -10,6 +10,7 @@ use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI};
+use crate::channel_cases;
 use crate::console_cases;
 use crate::image::{Features, Image};
 use crate::kernel8;
@@ -118,6 +119,9 @@ pub fn system(count: &mut Count) -> Result<()> {
     for case in ours.into_iter().chain([ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES]).flatten() {
         count.one(case.name, case.run(Board::QemuVirt));
     }
+    for case in channel_cases::CASES.iter().chain(channel_cases::ON_A_GICV3) {
+        count.one(case.name, case.run(Board::QemuVirt));
+    }
     console_cases::cases(count);
     native::cases(count);
     passed::cases(count)?;
@@ -127,7 +131,7 @@ pub fn system(count: &mut Count) -> Result<()> {
 /// The same on a Raspberry Pi 4, and what its device tree may say.
 pub fn raspi4(count: &mut Count) -> Result<()> {
     let ours = [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
-    for case in ours.into_iter().flatten() {
+    for case in ours.into_iter().chain([channel_cases::CASES]).flatten() {
         count.one(case.name, case.run(Board::Raspi4));
     }
     console_cases::on_a_pi(count);
