@@ -128,6 +128,12 @@ impl LineState {
         }
     }
 
+    /// An edge, as the value of a notification, that came by an interrupt of the very core
+    /// that the vCPU in the context is on: the VM's controller can take it a short way. It
+    /// looks like a physical interrupt, as which it came, and means something to interrupt
+    /// controllers only.
+    pub const PULSE_HERE: u64 = Self::Physical(0).encode() | 1 << 2;
+
     /// The vCPU whose private line it is, where the notification says so: else it is that
     /// of the vCPU in the context.
     pub const fn vcpu(value: u64) -> Option<usize> {
@@ -603,7 +609,9 @@ mod tests {
         for state in [LineState::Low, LineState::High, LineState::Pulse, LineState::Physical(1019)]
         {
             assert_eq!(LineState::decode(state.encode()), state);
+            assert_ne!(state.encode(), LineState::PULSE_HERE);
         }
+        assert_eq!(LineState::vcpu(LineState::PULSE_HERE), None);
     }
 
     #[test]

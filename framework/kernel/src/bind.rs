@@ -341,8 +341,8 @@ impl Under {
         let Some(core) = core else { return end.rung_by(Bell::Effect(effect)) };
         for sgi in BELLS {
             let capability = Capability::new(effect.to.port(), effect.to.rights(), 0);
-            let granted =
-                self.space.interrupts.grant(sgi as usize, capability, effect.tag, effect.value);
+            let value = LineState::PULSE_HERE;
+            let granted = self.space.interrupts.grant(sgi as usize, capability, effect.tag, value);
             if granted.is_ok() {
                 self.private.push(sgi);
                 return end.rung_by(Bell::Core { core, sgi });

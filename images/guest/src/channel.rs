@@ -83,6 +83,12 @@ impl Channel {
         mmio::store32(self.registers + offset::RING, 1);
     }
 
+    /// What is shared, which is at address `at`.
+    #[must_use]
+    pub fn memory(self, at: usize) -> Memory {
+        Memory { at, size: self.size() }
+    }
+
     /// Opens the stream in what is shared, which is at address `memory`.
     ///
     /// `memory` has to be mapped Normal, inner shareable, write-back, as the other end's:
@@ -90,7 +96,7 @@ impl Channel {
     #[must_use]
     pub fn open(self, memory: usize) -> Option<Stream<Memory>> {
         let size = self.size();
-        let opened = Stream::open(Memory { at: memory, size }, size, self.number(), self.starts());
+        let opened = Stream::open(self.memory(memory), size, self.number(), self.starts());
         self.ring();
         opened
     }
@@ -129,39 +135,44 @@ impl Area for Memory {
     }
 
     fn read(&self, offset: usize, to: &mut [u8]) {
-        let Some(mut at) = self.find(offset, to.len()) else { return };
-        let (words, rest) = to.as_chunks_mut::<16>();
-        for word in words {
-            let (low, high): (u64, u64);
-            // SAFETY: `find` says that the bytes are there. They need not be aligned in
-            // Normal memory, which no other load of two registers allows in Rust.
-            unsafe {
-                asm!("ldp {low}, {high}, [{at}], #16", low = out(reg) low, high = out(reg) high,
-                    at = inout(reg) at, options(nostack, preserves_flags));
-            }
-            *word = (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
-        }
-        for byte in rest {
-            *byte = mmio::load8(at);
-            at += 1;
+        if let Some(at) = self.find(offset, to.len()) {
+            // SAFETY: `find` says that the bytes are there; `to` is ours.
+            unsafe { copy(at, to.as_mut_ptr() as usize, to.len()) };
         }
     }
 
     fn write(&self, offset: usize, from: &[u8]) {
-        let Some(mut at) = self.find(offset, from.len()) else { return };
-        let (words, rest) = from.as_chunks::<16>();
-        for word in words {
-            let word = u128::from_le_bytes(*word);
+        if let Some(at) = self.find(offset, from.len()) {
             // SAFETY: as in `read`; nobody has a reference to what is shared.
-            unsafe {
-                asm!("stp {low}, {high}, [{at}], #16", low = in(reg) word as u64,
-                    high = in(reg) (word >> 64) as u64, at = inout(reg) at,
-                    options(nostack, preserves_flags));
-            }
+            unsafe { copy(from.as_ptr() as usize, at, from.len()) };
         }
-        for byte in rest {
-            mmio::store8(at, *byte);
-            at += 1;
+    }
+}
+
+/// Copies bytes of which one side may change meanwhile: no memory of Rust's there. Accesses
+/// need not be aligned in Normal memory.
+///
+/// # Safety
+/// 1. Both are mapped for so many bytes, and nobody has a reference to those that change.
+unsafe fn copy(mut from: usize, mut to: usize, bytes: usize) {
+    if bytes >= 32 {
+        // SAFETY: as the caller says; the loop ends after 32 bytes for each.
+        unsafe {
+            asm!(
+                "1: ldp {a}, {b}, [{from}], #32",
+                "ldp {c}, {d}, [{from}, #-16]",
+                "stp {a}, {b}, [{to}], #32",
+                "subs {left}, {left}, #1",
+                "stp {c}, {d}, [{to}, #-16]",
+                "b.ne 1b",
+                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+                from = inout(reg) from, to = inout(reg) to, left = inout(reg) bytes / 32 => _,
+                options(nostack)
+            );
         }
+    }
+    for _ in 0..bytes % 32 {
+        mmio::store8(to, mmio::load8(from));
+        (from, to) = (from + 1, to + 1);
     }
 }

@@ -145,7 +145,7 @@ fn a_core_of_its_own_is_sent_an_interrupt_that_leads_to_the_line() {
     let there = &bound.vms[1];
     assert!(there.private.contains(&1), "it is enabled there");
     let _: Words = there.space.interrupts.notify_private(1, &mut Context::of_vm(1, 0));
-    assert_eq!(core::mem::take(&mut *TOLD.lock()), [(53, RUNG)]);
+    assert_eq!(core::mem::take(&mut *TOLD.lock()), [(53, LineState::PULSE_HERE)]);
     assert_eq!(ring(&bound, 1), []);
     assert_eq!(*host.signalled.lock(), [(0, 1)]);
 }
