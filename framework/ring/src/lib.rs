@@ -126,14 +126,7 @@ impl<A: Area> Stream<A> {
     /// What the block said of an earlier session is gone before this returns: the other
     /// end is to be rung.
     pub fn open(area: A, size: usize, number: usize, session: u32) -> Option<Self> {
-        let room = size.checked_sub(DATA)? / 2 / BLOCK * BLOCK;
-        if room == 0 || room > (1 << 30) || number > 1 || session == 0 {
-            return None;
-        }
-        let (own, other) = (number * BLOCK, (1 - number) * BLOCK);
-        let (out, into) = (DATA + number * room, DATA + (1 - number) * room);
-        let (head, tail) = (0, 0);
-        let new = Self { area, own, other, out, into, room, session, met: 0, head, tail };
+        let new = Self::of(area, size, number, session)?;
         // First of all it is apart: the rest is for nobody until it has met the other.
         new.say(word::MET, 0);
         new.say(word::SESSION, 0);
@@ -141,6 +134,38 @@ impl<A: Area> Stream<A> {
         new.say(word::VERSION, VERSION);
         new.say(word::SESSION, session);
         Some(new)
+    }
+
+    fn of(area: A, size: usize, number: usize, session: u32) -> Option<Self> {
+        let room = size.checked_sub(DATA)? / 2 / BLOCK * BLOCK;
+        if room == 0 || room > (1 << 30) || number > 1 || session == 0 {
+            return None;
+        }
+        let (own, other) = (number * BLOCK, (1 - number) * BLOCK);
+        let (out, into) = (DATA + number * room, DATA + (1 - number) * room);
+        let (head, tail) = (0, 0);
+        Some(Self { area, own, other, out, into, room, session, met: 0, head, tail })
+    }
+
+    /// Ends the session: the other end sees nobody, and is to be rung.
+    pub fn close(self) -> A {
+        self.say(word::MET, 0);
+        self.say(word::SESSION, 0);
+        self.area
+    }
+
+    /// What of this end is not in the memory: with [`resume`](Self::resume) it goes on, if
+    /// the memory is as it was.
+    pub fn state(&self) -> [u32; 4] {
+        [self.session, self.met, self.head as u32, self.tail as u32]
+    }
+
+    /// Goes on where [`state`](Self::state) was asked; `None` if no end can be there.
+    pub fn resume(area: A, size: usize, number: usize, state: [u32; 4]) -> Option<Self> {
+        let [session, met, head, tail] = state;
+        let new = Self::of(area, size, number, session)?;
+        let (head, tail) = (head as usize, tail as usize);
+        (head < 2 * new.room && tail < 2 * new.room).then_some(Self { met, head, tail, ..new })
     }
 
     /// How many bytes can be on their way in one direction.

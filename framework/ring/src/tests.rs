@@ -105,6 +105,24 @@ fn one_that_starts_anew_is_met_anew_and_with_nothing_on_its_way() {
 }
 
 #[test]
+fn one_that_is_resumed_goes_on_and_one_that_is_closed_is_gone() {
+    let area = Shared::new(SIZE);
+    let [mut first, mut second] = pair(&area);
+    first.send(b"abc").unwrap();
+    let state = first.state();
+    let mut again = Stream::resume(area.clone(), SIZE, 0, state).unwrap();
+    again.send(b"de").unwrap();
+    let mut bytes = [0; 8];
+    assert_eq!(second.receive(&mut bytes).unwrap().bytes, 5);
+    assert_eq!(&bytes[..5], b"abcde");
+    assert!(Stream::resume(area.clone(), SIZE, 0, [1, 1, 2 * ROOM as u32, 0]).is_none());
+    assert!(Stream::resume(area, SIZE, 0, [0, 1, 0, 0]).is_none());
+    drop(again.close());
+    assert_eq!(second.send(b"x"), Err(Refusal::Apart));
+    assert!(!second.meet(), "there is nobody");
+}
+
+#[test]
 fn who_sleeps_is_rung() {
     let area = Shared::new(SIZE);
     let [mut first, mut second] = pair(&area);

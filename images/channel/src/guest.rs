@@ -20,8 +20,6 @@ struct Exchange {
     channel: Channel,
     stream: Stream<Memory>,
     bytes: u64,
-    /// It sends only when all has come.
-    turns: bool,
     /// It dies when so many have come.
     crash: u64,
     numbers: u64,
@@ -51,7 +49,6 @@ fn main() -> u8 {
         channel,
         stream,
         bytes: argument("bytes", 64 << 20),
-        turns: argument("turns", 0) != 0,
         crash: if life == 1 { argument("crash", u64::MAX) } else { u64::MAX },
         numbers: argument("seed", 1 + number as u64),
         sent: Cksum::default(),
@@ -118,10 +115,7 @@ impl Exchange {
         let most = left.min(PIECE as u64) as usize;
         let received = self.stream.receive(piece.get_mut(..most).unwrap_or_default())?;
         self.received.add(piece.get(..received.bytes).unwrap_or_default());
-        let sent = match self.turns && self.received.bytes() < self.bytes {
-            true => 0,
-            false => self.send()?,
-        };
+        let sent = self.send()?;
         if received.ring {
             self.channel.ring();
         }
@@ -156,8 +150,7 @@ impl Exchange {
     /// Until it is rung, unless something is to be done already.
     fn sleep(&self) {
         self.stream.want(Want::Either);
-        let sends =
-            self.sent.bytes() < self.bytes && !(self.turns && self.received.bytes() < self.bytes);
+        let sends = self.sent.bytes() < self.bytes;
         let can = |room: Result<usize, Refusal>| room.is_ok_and(|bytes| bytes > 0);
         if !can(self.stream.waiting()) && !(sends && can(self.stream.space())) {
             wfi();

@@ -1,5 +1,5 @@
 //! A guest that exchanges bytes with another VM through a channel: as many as `bytes=` in
-//! its boot arguments says, both ways at once, or first in and then out with `turns=1`.
+//! its boot arguments says, both ways at once.
 //!
 //! What it sends is made from `seed=`; what came is summed up as POSIX's `cksum` does. It
 //! prints both sums. With `tells=1` the two tell each other what they received, as messages,

@@ -16,6 +16,13 @@ const SMALL: &[&str] = &[
     "right: off, verdict 0",
 ];
 
+/// Linux keeps what the guest sends, and sends it back.
+const LINUX: &[&str] = &[
+    "~ # =head -c 67108864 /dev/vport0p0 > /a; sha256sum /a; echo got $((40+2))",
+    "got 42=cat /a > /dev/vport0p0; echo sent $((40+3))",
+    "sent 43=poweroff",
+];
+
 /// On either board.
 pub const CASES: &[Case] = &[
     Case::new("two guests exchange 64 MiB", "manifests/channel.dts").seconds(180).shows(LARGE),
@@ -25,6 +32,16 @@ pub const CASES: &[Case] = &[
     )
     .seconds(120)
     .shows(SMALL),
+    Case::new("Linux exchanges 64 MiB by a virtio console", "manifests/linux-channel.dts")
+        .sends(LINUX)
+        .seconds(300)
+        .shows(&[
+            "2012df3f1575506dc67cd4457a815911d39ecccce02ec61407dc040c50bc8de4  /a",
+            "channel: sent 67108864 bytes, cksum 1695551558",
+            "channel: received 67108864 bytes, cksum 1695551558",
+            "peer: off, verdict 0",
+            "linux: off, verdict 0",
+        ]),
     Case::new("an end crashes and comes back", "tools/evisor/tests/guests/channel-restarts.dts")
         .seconds(120)
         .shows(&[

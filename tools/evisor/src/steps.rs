@@ -152,6 +152,8 @@ pub fn budgets(count: &mut Count) -> Result<()> {
         ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench(), bench::MANIFEST),
         ("shared_gic2", "a shared core, GICv2", Machine::for_bench(2), bench::SHARED),
         ("shared_gic3", "a shared core, GICv3", Machine::for_bench(3), bench::SHARED),
+        ("channel_gic2", "a channel, GICv2", Machine::for_bench(2), bench::CHANNEL),
+        ("channel_gic3", "a channel, GICv3", Machine::for_bench(3), bench::CHANNEL),
     ];
     for (name, what, machine, manifest) in machines {
         let figures = bench::measure(&machine, Path::new(manifest))?;
