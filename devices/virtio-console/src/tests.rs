@@ -198,7 +198,7 @@ fn what_comes_in_by_the_channel_fills_the_drivers_buffers() {
 #[test]
 fn much_is_moved_in_pieces_and_waits_for_room() {
     let (mut driver, mut other) = connected();
-    let all: Vec<u8> = (0..0x1000_u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let all: Vec<u8> = (0..0x1000_u32).map(|n| ((n * 7) >> 3) as u8).collect();
     driver.give(TRANSMIT, &all);
     assert!(driver.rig.deadline().is_some(), "there is more");
     assert!(other.waiting().expect("connected") <= MOST + 1);
