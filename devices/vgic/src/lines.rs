@@ -18,6 +18,9 @@ impl<I: Interface> Vgic<I> {
         if ppi & (value & 3 == PHYSICAL) && self.again(cx.vcpu(), tag as usize) {
             return Reply::HELD;
         }
+        if value == LineState::PULSE_HERE {
+            return self.rung(tag, cx);
+        }
         self.notified(tag, value, cx)
     }
 
@@ -25,9 +28,6 @@ impl<I: Interface> Vgic<I> {
     #[cold]
     #[inline(never)]
     fn notified(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
-        if value == LineState::PULSE_HERE {
-            return self.rung(tag, cx);
-        }
         let here = cx.vcpu();
         match tag {
             tag::REFRESH | tag::MAINTENANCE => {
@@ -50,6 +50,7 @@ impl<I: Interface> Vgic<I> {
     }
 
     /// A doorbell, by way of an interrupt of this core.
+    #[cold]
     #[inline(never)]
     fn rung(&mut self, tag: u32, cx: &mut Context) -> Reply {
         if self.rings_again(cx.vcpu(), tag as usize) {

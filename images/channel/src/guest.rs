@@ -152,7 +152,8 @@ impl Exchange {
         self.stream.want(Want::Either);
         let sends = self.sent.bytes() < self.bytes;
         let can = |room: Result<usize, Refusal>| room.is_ok_and(|bytes| bytes > 0);
-        if !can(self.stream.waiting()) && !(sends && can(self.stream.space())) {
+        let something = can(self.stream.waiting()) || sends && can(self.stream.space());
+        if !something {
             wfi();
         }
         let acknowledged = gic::acknowledge();
