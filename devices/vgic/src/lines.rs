@@ -18,6 +18,9 @@ impl<I: Interface> Vgic<I> {
         if ppi & (value & 3 == PHYSICAL) && self.again(cx.vcpu(), tag as usize) {
             return Reply::HELD;
         }
+        if value == LineState::PULSE_HERE {
+            return self.rung(tag, cx);
+        }
         self.notified(tag, value, cx)
     }
 
@@ -44,6 +47,16 @@ impl<I: Interface> Vgic<I> {
                 _ => Reply::ABSENT,
             },
         }
+    }
+
+    /// A doorbell, by way of an interrupt of this core.
+    #[cold]
+    #[inline(never)]
+    fn rung(&mut self, tag: u32, cx: &mut Context) -> Reply {
+        if self.rings_again(cx.vcpu(), tag as usize) {
+            return Reply::DONE;
+        }
+        self.notified(tag, LineState::Pulse.encode(), cx)
     }
 
     fn look(&mut self, tag: u32, value: u64, here: usize) {

@@ -14,7 +14,7 @@
 use crate::Vgic;
 use crate::interface::{GuestState, Interface};
 use crate::spec::PRIVATE;
-use crate::state::{LISTS, NOWHERE, Slot, Word, bits, words_of};
+use crate::state::{INTIDS, LISTS, NOWHERE, Slot, Word, bits, words_of};
 
 /// The vCPU leaves its core, or starts anew there.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,28 @@ impl<I: Interface> Vgic<I> {
         }
         let n = bank.list_of(intid);
         self.interface.refill(n, bank.image(n))
+    }
+
+    /// The same for an edge of the shared interrupt `intid`, if it is in a list register of
+    /// `here`, which is on this core, and goes to nobody else: a doorbell. What
+    /// [`place`](Self::place) would do is done, or nothing.
+    #[inline(always)]
+    pub(crate) fn rings_again(&mut self, here: usize, intid: usize) -> bool {
+        let known = intid.wrapping_sub(PRIVATE) < INTIDS - PRIVATE;
+        let slot = Slot::new(here, intid | PRIVATE);
+        let (word, interrupt) = (self.state.word(slot.word()), *self.state.interrupt(slot));
+        let ready = word.open() & word.edge & !word.pending() & slot.bit() != 0;
+        let own = known && interrupt.targets == 1 << (here & 7) && interrupt.holder() == Some(here);
+        if !(ready && own) {
+            return false;
+        }
+        let (n, bank) = (interrupt.list(), self.state.bank_mut(here));
+        let changed = (bank.cancel | bank.deactivate) >> n & 1 != 0;
+        if changed || bank.overflow || bank.image(n) != interrupt.template {
+            return false;
+        }
+        bank.latched |= 1 << n;
+        self.interface.refill(n, interrupt.template)
     }
 
     /// One source of a pending SGI. While others wait, its end is told.

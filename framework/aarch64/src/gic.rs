@@ -133,6 +133,18 @@ pub fn kick(core: usize) {
     }
 }
 
+/// Sends software-generated interrupt `sgi`, one of the first sixteen, to core number
+/// `core`, if it is up.
+#[inline(always)]
+pub fn signal(core: usize, sgi: u32) {
+    let target = TARGETS.get(core).map_or(0, |target| target.load(Ordering::Acquire));
+    match version() {
+        _ if target == 0 => {}
+        Version::V2 => gicv2::signal(target, sgi),
+        Version::V3 => gicv3::signal(target, sgi),
+    }
+}
+
 /// Has the controller look at its lines again, where it has to be asked: see
 /// [`trap_wfi`](crate::vcpu::trap_wfi).
 pub(crate) fn look_again() {

@@ -262,10 +262,16 @@ pub(crate) fn look_again() {
 
 /// Sends software-generated interrupt 0 to the CPU interface with this bit.
 pub(crate) fn kick(target: u64) {
+    signal(target, 0);
+}
+
+/// The same by software-generated interrupt `sgi` (IHI 0048B.b §4.3.15).
+#[inline(always)]
+pub(crate) fn signal(target: u64, sgi: u32) {
     // What the other core is to see is written before it is told (DDI 0487, the
     // ordering of a store and the interrupt that announces it).
     barrier::dsb(barrier::ISHST);
-    gicd().sgir.set((target as u32 & 0xff) << 16);
+    gicd().sgir.set((target as u32 & 0xff) << 16 | sgi & 0xf);
 }
 
 /// A core on which vCPUs are switched.

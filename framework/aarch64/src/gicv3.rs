@@ -420,11 +420,17 @@ pub(crate) fn clear(intid: usize) {
 /// Sends software-generated interrupt 0 to the core that [`init_core`] said this
 /// target of.
 pub(crate) fn kick(target: u64) {
+    signal(target, 0);
+}
+
+/// The same by software-generated interrupt `sgi` (IHI 0069 §12.2.37, INTID).
+#[inline(always)]
+pub(crate) fn signal(target: u64, sgi: u32) {
     // A system register's write waits for no store: what the other core is to see
     // is written before it is told (Observability of the effects of accesses to the
     // GIC registers).
     barrier::dsb(barrier::ISHST);
-    write!("icc_sgi1r_el1", target);
+    write!("icc_sgi1r_el1", target | u64::from(sgi & 0xf) << 24);
     barrier::isb(barrier::SY);
 }
 

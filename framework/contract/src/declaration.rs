@@ -58,6 +58,11 @@ pub struct Needs {
     /// For a scheduler: the words about its members that it keeps to, of
     /// `evisor,priority`, `evisor,budget` and `evisor,period`; any other is an error.
     pub shares: &'static [&'static str],
+    /// It is memory that two ends share: `evisor,size` says how much.
+    pub shared: bool,
+    /// It has an end of a channel: `evisor,channel` says which. A window of size 0 is as
+    /// large as the memory that the ends share.
+    pub channel: bool,
     /// It looks at VMs, and may change them: `evisor,vms` says which.
     pub oversees: bool,
     /// It tells each vCPU how much of its time others had: its first window is the page
@@ -85,6 +90,8 @@ impl Needs {
         host_device: false,
         cores: false,
         shares: &[],
+        shared: false,
+        channel: false,
         oversees: false,
         stolen_time: false,
     };
@@ -94,7 +101,7 @@ impl Needs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowNeed {
     /// Its exact size in bytes, as the binding says. 0: what the node says, where
-    /// memory stands behind it.
+    /// memory stands behind it; what a channel has, where it is that.
     pub size: u64,
     /// It has so much for each of the VM's vCPUs.
     pub per_vcpu: bool,

@@ -6,6 +6,7 @@
 use crate::backing::Backing;
 use crate::block::{BlockBuffer, BlockPort, HostDisk};
 use crate::capability::{Capability, Rights};
+use crate::channel::ChannelEnd;
 use crate::context::{Bytes, Context, Effect};
 use crate::host_device::{HostMailbox, HostPins, HostWindow};
 use crate::inspect::Oversight;
@@ -126,6 +127,12 @@ impl LineState {
             _ => Self::Physical((value >> 16) as u16),
         }
     }
+
+    /// An edge, as the value of a notification, that came by an interrupt of the very core
+    /// that the vCPU in the context is on: the VM's controller can take it a short way. It
+    /// looks like a physical interrupt, as which it came, and means something to interrupt
+    /// controllers only.
+    pub const PULSE_HERE: u64 = Self::Physical(0).encode() | 1 << 2;
 
     /// The vCPU whose private line it is, where the notification says so: else it is that
     /// of the vCPU in the context.
@@ -531,6 +538,43 @@ pub trait Grants {
         Ok(None)
     }
 
+    /// The end of a channel that `evisor,channel` names. When it is rung, the object is
+    /// notified of [`tag::RUNG`](crate::tag::RUNG).
+    ///
+    /// # Errors
+    /// It names none.
+    fn channel(&mut self) -> Result<&'static dyn ChannelEnd, BuildError> {
+        Err(BuildError::new("gets no channel here", DEFECT))
+    }
+
+    /// When its end of the channel is rung, the node's `index`th line has an edge, and the
+    /// object is not notified.
+    ///
+    /// # Errors
+    /// As [`channel`](Self::channel), or the line comes by level.
+    fn doorbell(&mut self, index: usize) -> Result<(), BuildError> {
+        let _ = index;
+        Err(BuildError::new("gets no channel here", DEFECT))
+    }
+
+    /// The guest's accesses to the node's window number `window` go to what the ends of its
+    /// channel share.
+    ///
+    /// # Errors
+    /// As [`channel`](Self::channel).
+    fn channel_window(&mut self, window: usize) -> Result<(), BuildError> {
+        let _ = window;
+        Err(BuildError::new("gets no channel here", DEFECT))
+    }
+
+    /// What the ends of its channel share, from address 0: EL2 maps it for good.
+    ///
+    /// # Errors
+    /// As [`channel`](Self::channel).
+    fn channel_memory(&mut self) -> Result<&'static dyn Memory, BuildError> {
+        Err(BuildError::new("gets no channel here", DEFECT))
+    }
+
     /// The general-purpose pins of the board that have a bit in `pins`. Who has some is
     /// reset when its VM stops, too.
     ///
@@ -588,7 +632,9 @@ mod tests {
         for state in [LineState::Low, LineState::High, LineState::Pulse, LineState::Physical(1019)]
         {
             assert_eq!(LineState::decode(state.encode()), state);
+            assert_ne!(state.encode(), LineState::PULSE_HERE);
         }
+        assert_eq!(LineState::vcpu(LineState::PULSE_HERE), None);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod access;
 mod backing;
 mod block;
 mod capability;
+mod channel;
 mod context;
 mod declaration;
 mod grants;
@@ -49,6 +50,7 @@ pub use block::{
     DiskProgress, HostDisk,
 };
 pub use capability::{Capability, Rights};
+pub use channel::ChannelEnd;
 pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, STOLEN_TIME_WINDOW, WindowNeed};
 pub use grants::{
@@ -78,6 +80,7 @@ pub use state::{Restore, RestoreError, Save};
 
 pub use evisor_abi as abi;
 pub use evisor_frames as frames;
+pub use evisor_ring as ring;
 
 #[doc(hidden)]
 pub use linkme;

@@ -36,3 +36,6 @@ pub const MAINTENANCE: u32 = FIRST + 6;
 /// A store did what was asked through a [`BlockPort`](crate::BlockPort): the value is a
 /// [`BlockDone`](crate::BlockDone).
 pub const BLOCK_DONE: u32 = FIRST + 7;
+/// The other end of the object's channel rang, or its VM stops: see
+/// [`ChannelEnd`](crate::ChannelEnd).
+pub const RUNG: u32 = FIRST + 8;

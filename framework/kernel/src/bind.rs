@@ -1,6 +1,7 @@
 //! Binding: from a checked deployment to objects and spaces.
 
 use crate::backed::Behind;
+use crate::channels::{BELLS, Bell, ChannelMemory, ChannelWindow, End, HeldEnd};
 use crate::grants::{Binder, Common, Owner, SharedLine, leak};
 use crate::handles;
 use crate::host::Host;
@@ -16,8 +17,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use evisor_contract::abi::function;
 use evisor_contract::{
-    BuildError, CallPort, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort,
-    Offer, Parts, Rights, SchedulerPort, Words, tag,
+    BuildError, CallPort, Capability, ChannelEnd, Clock, Context, Effect, LineState, NotifyPort,
+    ObjectPort, Offer, Parts, Rights, SchedulerPort, Words, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
 use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
@@ -32,6 +33,8 @@ pub struct Bound {
     pub vms: Vec<BoundVm>,
     /// Memory that root objects have of their own.
     pub storage: Vec<Storage>,
+    /// Memory that two VMs' objects share.
+    pub channels: Vec<ChannelMemory>,
     /// The cores that have a scheduler.
     pub schedulers: Vec<BoundScheduler>,
     /// What the VMs hold by handles, if one does.
@@ -62,6 +65,10 @@ pub struct BoundVm {
     pub direct: Vec<Direct>,
     /// Its windows that memory stands behind.
     pub backed: Vec<Behind>,
+    /// Its windows onto what it shares with others.
+    pub shared: Vec<ChannelWindow>,
+    /// Its ends of channels.
+    pub ends: Vec<HeldEnd>,
     /// Where its objects find its memory, if one was granted that.
     pub memory: Option<&'static MemorySlot>,
     /// Its devices of the board.
@@ -102,7 +109,8 @@ impl Stolen {
 /// Its vCPUs are parked in all of this; `cx` is that of one of them, on its core.
 impl BoundVm {
     /// Lets go what the VM's objects hold back until a deadline, output above
-    /// all, and then keeps their deadlines from passing: before it changes.
+    /// all, has who shares a channel with it know, and then keeps their deadlines from
+    /// passing: before it changes.
     pub fn settle(&self, cx: &mut Context) {
         self.tell(cx);
         self.with_timers(&mut |timers| timers.hold(self.vm.id));
@@ -130,6 +138,10 @@ impl BoundVm {
     fn tell(&self, cx: &mut Context) {
         for object in &self.waiting {
             let _: Words = object.port().notify(tag::DEADLINE, self.vm.now(), cx);
+            let _ = deliver(cx);
+        }
+        for held in &self.ends {
+            held.end.ring(cx);
             let _ = deliver(cx);
         }
     }
@@ -166,6 +178,8 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         root: Vec::new(),
         ports: Vec::new(),
         storage: Vec::new(),
+        channels: Vec::new(),
+        scheduled: deployment.schedulers.iter().map(|plan| plan.core).collect(),
         disk_taken: false,
         pins: Vec::new(),
         overseers: Vec::new(),
@@ -174,7 +188,11 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
-    for plan in &deployment.root_objects {
+    for (index, plan) in deployment.root_objects.iter().enumerate() {
+        if let Some(size) = plan.storage.filter(|_| plan.declaration.needs.shared) {
+            let (path, ends) = (plan.path.clone(), [None, None]);
+            common.channels.push(ChannelMemory { path, size, slot: None, channel: index, ends });
+        }
         let (parts, mut own) = root_object(&mut common, plan, &mut root)?;
         interrupts.append(&mut own);
         common.root.push(parts);
@@ -187,6 +205,11 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     for bound in &vms {
         bound.passed.route(&mut root)?;
     }
+    for channel in &common.channels {
+        if let [Some(one), Some(other)] = channel.ends {
+            one.join(other);
+        }
+    }
     let schedulers = deployment.schedulers.iter();
     let schedulers = schedulers
         .map(|plan| scheduler(&mut common, deployment, plan))
@@ -194,10 +217,11 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     let root = root.finish();
     handles::tell(&mut common, deployment, &vms)?;
     overseer::tell(common.overseers, deployment, &vms, root);
-    let (storage, handles) = (common.storage, common.handles);
-    Ok(Bound { root, interrupts, vms, storage, schedulers, handles, timers: timers_port })
+    let Common { storage, handles, channels, .. } = common;
+    Ok(Bound { root, interrupts, vms, storage, channels, schedulers, handles, timers: timers_port })
 }
 
+/// The cores that several vCPUs share.
 fn shared_cores(deployment: &Deployment) -> Vec<usize> {
     let cores = || deployment.vms.iter().flat_map(|vm| &vm.cpus).map(|cpu| cpu.core);
     cores().filter(|core| cores().filter(|other| other == core).nth(1).is_some()).collect()
@@ -291,6 +315,8 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         built: Vec::new(),
         direct: Vec::new(),
         backed: Vec::new(),
+        shared: Vec::new(),
+        ends: Vec::new(),
         private: Vec::new(),
         controller: None,
         waiting: Vec::new(),
@@ -312,6 +338,8 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         space: under.space.finish(),
         direct: under.direct,
         backed: under.backed,
+        shared: under.shared,
+        ends: under.ends,
         memory: under.memory,
         passed: under.passed,
         controller: under.controller,
@@ -330,6 +358,8 @@ struct Under {
     built: Vec<Parts>,
     direct: Vec<Direct>,
     backed: Vec<Behind>,
+    shared: Vec<ChannelWindow>,
+    ends: Vec<HeldEnd>,
     private: Vec<u32>,
     controller: Option<&'static dyn NotifyPort>,
     waiting: Vec<&'static Capability<dyn NotifyPort>>,
@@ -367,6 +397,15 @@ impl Under {
         if plan.declaration.needs.stolen_time {
             shown.push(0);
         }
+        let bell = bell(&binder, vm_plan, &parts);
+        let end = binder.end;
+        for (index, window) in core::mem::take(&mut binder.shared) {
+            shown.push(index);
+            self.shared.push(window);
+        }
+        let channel = binder.plan.channel.map(|plan| plan.channel);
+        let is_it = |memory: &ChannelMemory| Some(memory.channel) == channel;
+        let channel = binder.common.channels.iter().position(is_it);
         self.backed.append(&mut binder.backed);
         if binder.common.handles.is_some() {
             let (offer, lines) = (parts.invoke, core::mem::take(&mut binder.lines));
@@ -376,6 +415,10 @@ impl Under {
             self.private_line(plan, intid, port, tag)?;
         }
         self.passed.append(passed);
+        if let Some((end, channel)) = end.zip(channel) {
+            self.ends.push(HeldEnd { channel, end });
+            self.rung_by(end, bell);
+        }
         self.windows(plan, &parts, &direct, &shown)?;
         self.names(plan, &parts)?;
         if plan.declaration.needs.interrupt_controller {
@@ -384,6 +427,22 @@ impl Under {
         self.waiting.extend(waiting);
         self.built.push(parts);
         Ok(())
+    }
+
+    /// Has the end be rung by an interrupt of the core, where there is one left and `bell`
+    /// says of it; else by the effect.
+    fn rung_by(&mut self, end: &End, (effect, core): (Effect, Option<usize>)) {
+        let Some(core) = core else { return end.rung_by(Bell::Effect(effect)) };
+        for sgi in BELLS {
+            let capability = Capability::new(effect.to.port(), effect.to.rights(), 0);
+            let value = LineState::PULSE_HERE;
+            let granted = self.space.interrupts.grant(sgi as usize, capability, effect.tag, value);
+            if granted.is_ok() {
+                self.private.push(sgi);
+                return end.rung_by(Bell::Core { core, sgi });
+            }
+        }
+        end.rung_by(Bell::Effect(effect));
     }
 
     /// All of them, the gates of its lines too.
@@ -494,6 +553,23 @@ impl Under {
         }
         Ok(())
     }
+}
+
+/// What reaches the object, or its line, if the other end of its channel rings; and of a
+/// line the core whose interrupt can do the same: that of the VM's first vCPU, if it has it
+/// to itself.
+fn bell(binder: &Binder<'_>, vm: &VmPlan, parts: &Parts) -> (Effect, Option<usize>) {
+    let leads = |port, rights| leak(Capability::new(port, rights, 0));
+    let Some((port, line)) = binder.bell else {
+        let nobody = leads(evisor_router::nobody(), Rights::empty());
+        let to = parts.notify.filter(|_| binder.end.is_some());
+        let to = to.map_or(nobody, |port| leads(port, Rights::CALL));
+        return (Effect { to, right: Rights::CALL, tag: tag::RUNG, value: 0 }, None);
+    };
+    let (right, value) = (Rights::INTERRUPT, LineState::Pulse.encode());
+    let own = vm.cpus.first().map(|cpu| cpu.core);
+    let own = own.filter(|core| !binder.common.scheduled.contains(core));
+    (Effect { to: leads(port, binder.plan.rights & right), right, tag: line, value }, own)
 }
 
 type HardwareLine = (u32, &'static dyn NotifyPort, u32);

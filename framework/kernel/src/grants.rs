@@ -1,6 +1,7 @@
 //! Giving a component its grants while it is built.
 
 use crate::backed::{Behind, Slot};
+use crate::channels::{ChannelMemory, ChannelWindow, End};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer::{Overseer, OverseerObject, Waiting};
@@ -13,10 +14,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use evisor_contract::{
-    Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, Clock, ConsolePort,
-    Deadline, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow, Line,
-    Memory, Messages, NotifyPort, ObjectPort, Oversight, Parts, Register, Rights, Share,
-    SystemInterface, VcpuControl, VirtualInterface, VmControl, tag,
+    Backing, BlockBuffer, BlockOpening, BlockPort, BuildError, Capability, ChannelEnd, Clock,
+    ConsolePort, Deadline, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial,
+    HostWindow, Line, Memory, Messages, NotifyPort, ObjectPort, Oversight, Parts, Register, Rights,
+    Share, SystemInterface, VcpuControl, VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{LinePlan, ObjectPlan, VmPlan};
 use evisor_router::{Gate, Handles, HeldLine, nobody};
@@ -34,6 +35,10 @@ pub(crate) struct Common {
     pub ports: Vec<u32>,
     /// Memory that root objects have of their own.
     pub storage: Vec<Storage>,
+    /// Memory that two ends share.
+    pub channels: Vec<ChannelMemory>,
+    /// The cores that several vCPUs may share.
+    pub scheduled: Vec<usize>,
     /// The board's disk has an owner.
     pub disk_taken: bool,
     /// The board's pins that have one, and whose they are.
@@ -119,6 +124,12 @@ pub(crate) struct Binder<'a> {
     pub hardware: Vec<(usize, u32)>,
     /// What it was granted of a device of the board.
     pub passed: passed::Granted,
+    /// The end of a channel that it was granted.
+    pub end: Option<&'static End>,
+    /// The line that rings it.
+    pub bell: Option<(&'static dyn NotifyPort, u32)>,
+    /// Its windows onto what the ends share.
+    pub shared: Vec<(usize, ChannelWindow)>,
     /// The host's interrupts that it handles.
     pub interrupts: Vec<u32>,
     /// Of a scheduler, its core's vCPUs.
@@ -172,6 +183,9 @@ impl<'a> Binder<'a> {
             backed: Vec::new(),
             hardware: Vec::new(),
             passed: passed::Granted::default(),
+            end: None,
+            bell: None,
+            shared: Vec::new(),
             interrupts: Vec::new(),
             members: Vec::new(),
             lines: Vec::new(),
@@ -195,6 +209,14 @@ impl<'a> Binder<'a> {
         *next += 1;
         self.ports.push((index, number, tag));
         Some((leak(Capability::new(port, Rights::CALL, u64::from(number))), number))
+    }
+
+    /// The channel that it has an end of: its index among those that are built.
+    fn channel_index(&mut self) -> Result<usize, BuildError> {
+        let none = || BuildError::property("evisor,channel", "names no channel", "name one");
+        let plan = self.plan.channel.ok_or_else(none)?;
+        let is_it = |memory: &ChannelMemory| memory.channel == plan.channel;
+        self.common.channels.iter().position(is_it).ok_or_else(none)
     }
 
     /// The port of the interrupt controller that line `index` leads to, and the
@@ -413,6 +435,51 @@ impl Grants for Binder<'_> {
         let (path, image) = (self.plan.path.clone(), self.plan.image.clone());
         self.common.storage.push(Storage { path, size, image, slot });
         Ok((slot, size))
+    }
+
+    fn channel(&mut self) -> Result<&'static dyn ChannelEnd, BuildError> {
+        let index = self.channel_index()?;
+        if let Some(end) = self.end {
+            return Ok(end);
+        }
+        let vm = self.owner()?.vm;
+        let none = || BuildError::property("evisor,channel", "names no channel", "name one");
+        let plan = self.plan.channel.ok_or_else(none)?;
+        let end = End::new(plan, self.common.host, vm);
+        let memory = self.common.channels.get_mut(index).ok_or_else(none)?;
+        if let Some(place) = memory.ends.get_mut(plan.end as usize) {
+            *place = Some(end);
+        }
+        self.end = Some(end);
+        Ok(end)
+    }
+
+    fn doorbell(&mut self, index: usize) -> Result<(), BuildError> {
+        self.channel_index()?;
+        let (port, intid) = self.controller(index)?;
+        if self.plan.lines.get(index).is_some_and(|line| line.level) {
+            let problem = "a doorbell comes by edge";
+            return Err(BuildError::property("interrupts", problem, "write 1 as its flags"));
+        }
+        self.bell = Some((port, intid));
+        Ok(())
+    }
+
+    fn channel_window(&mut self, window: usize) -> Result<(), BuildError> {
+        let channel = self.channel_index()?;
+        let missing = || BuildError::property("reg", "has too few windows", "list more");
+        let plan = self.plan.windows.get(window).ok_or_else(missing)?;
+        let (path, writable) = (self.plan.path.clone(), plan.access.intersects(Rights::WRITE));
+        let shown = ChannelWindow { path, ipa: plan.ipa, size: plan.size, writable, channel };
+        self.shared.push((window, shown));
+        Ok(())
+    }
+
+    fn channel_memory(&mut self) -> Result<&'static dyn Memory, BuildError> {
+        let index = self.channel_index()?;
+        let none = || BuildError::property("evisor,channel", "names no channel", "name one");
+        let memory = self.common.channels.get_mut(index).ok_or_else(none)?;
+        Ok(*memory.slot.get_or_insert_with(|| Box::leak(Box::default())))
     }
 
     fn host_disk(&mut self) -> Result<Option<Box<dyn HostDisk>>, BuildError> {

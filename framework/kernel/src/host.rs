@@ -25,6 +25,12 @@ pub trait Host: Sync {
     fn timer_interrupt(&self) -> u32;
     /// Makes core `core` come out of its guest.
     fn kick(&self, core: usize);
+    /// Sends software-generated interrupt `sgi` to core `core`: what was written before is
+    /// seen there after.
+    fn signal(&self, core: usize, sgi: u32) {
+        let _ = sgi;
+        self.kick(core);
+    }
     /// Whether core `core`, which several vCPUs share, is the one that asks.
     fn is_here(&self, core: usize) -> bool {
         let _ = core;

@@ -1,6 +1,7 @@
 //! Scrubbing and filling a VM's memory, in slices: between two of them a core can do
 //! something else.
 
+use crate::channels::SharedRam;
 use crate::load::PlacedVm;
 use crate::report::{Refused, refuse, refuse_for};
 use alloc::vec::Vec;
@@ -29,18 +30,23 @@ enum Work {
     Zero { ipa: u64, bytes: u64 },
     Copy { ipa: u64, from: &'static [u8] },
     Unpack(Unpacking<'static>),
+    Shared(&'static SharedRam),
 }
 
 /// What is left to do to a VM's memory, the last first. Its vCPUs are parked.
 pub(crate) struct Job(Vec<Work>);
 
 impl Job {
-    /// What its VM wrote is zeroed, for whoever has the memory next: itself, or another.
+    /// What its VM wrote is zeroed, for whoever has the memory next: itself, or another; what
+    /// it shares, if the other end is gone too.
     /// What it cannot write is what was put there.
     pub fn scrub(placed: &mut PlacedVm) -> Self {
         let used = core::mem::replace(&mut placed.used, false);
         let regions = placed.plan.memory.iter().filter(|region| used && region.writable);
-        Self(regions.map(|region| Work::Zero { ipa: region.ipa, bytes: region.size }).collect())
+        let own = regions.map(|region| Work::Zero { ipa: region.ipa, bytes: region.size });
+        placed.shared.iter().for_each(|(shared, end)| shared.gone(*end));
+        let shared = placed.shared.iter().map(|(shared, _)| Work::Shared(shared));
+        Self(own.chain(shared).collect())
     }
 
     /// The same, and then everything is put there as it is at the VM's start. At its first
@@ -71,6 +77,11 @@ impl Job {
             Work::Zero { ipa, bytes: all } => placed.zero(ipa, all, bytes)?,
             Work::Copy { ipa, from } => placed.copy(ipa, from, bytes)?,
             Work::Unpack(unpacking) => placed.unpack(unpacking, bytes)?,
+            // Once somebody is there again, nothing is left of it.
+            Work::Shared(shared) => match shared.step(bytes)? {
+                Progress::More => Some(Work::Shared(shared)),
+                Progress::Done => None,
+            },
         });
         Ok(if self.0.is_empty() { Progress::Done } else { Progress::More })
     }
@@ -109,13 +120,16 @@ impl PlacedVm {
     ///
     /// At the first start too: flash shows its memory, which was placed since it was
     /// built, and a device of the board is as the firmware left it.
-    pub fn ready(&self, bound: &BoundVm) -> Entry {
+    pub fn ready(&self, bound: &BoundVm) -> Result<Entry, Refused> {
+        for (shared, end) in &self.shared {
+            shared.comes(*end)?;
+        }
         for object in &bound.objects {
             object.with(&mut |object| object.reset());
         }
         maintenance::invalidate_instructions();
         let x0 = self.plan.device_tree.map_or(0, |place| place.ipa);
-        Entry { pc: self.plan.image.entry_ipa, x0 }
+        Ok(Entry { pc: self.plan.image.entry_ipa, x0 })
     }
 
     /// Zeroes at most `bytes` of `all`; gives what is left.

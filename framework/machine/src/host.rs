@@ -121,6 +121,10 @@ impl Host for Machine {
         gic::kick(core);
     }
 
+    fn signal(&self, core: usize, sgi: u32) {
+        gic::signal(core, sgi);
+    }
+
     fn is_here(&self, core: usize) -> bool {
         switch::is_here(core)
     }

@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod binding;
 mod board;
 mod card;
+mod channels;
 mod crash;
 mod devices;
 mod fill;

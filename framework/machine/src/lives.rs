@@ -87,15 +87,19 @@ impl Held {
         *slot = None;
         drop(slot);
         match (progress, then) {
-            (Ok(_), None) => self.begins_to_run(core),
+            (Ok(_), None) => {
+                if let Err(Refused) = self.begins_to_run(core) {
+                    self.ends(running, UNSTARTED);
+                }
+            }
             (Ok(_), Some(verdict)) => self.ends(running, verdict),
             (Err(Refused), _) => self.ends(running, UNSTARTED),
         }
         Progress::Done
     }
 
-    fn begins_to_run(&self, core: usize) {
-        let entry = self.placed.lock().ready(&self.bound);
+    fn begins_to_run(&self, core: usize) -> Result<(), Refused> {
+        let entry = self.placed.lock().ready(&self.bound)?;
         let began = timer::nanoseconds(self.bound.vm.offset());
         let name = &self.plan.name;
         info!("{name}: starts; its time is the machine's less {began} ns");
@@ -106,6 +110,7 @@ impl Held {
         self.devices.starts();
         self.bound.starts(core);
         self.bound.vm.changed(Some(entry));
+        Ok(())
     }
 
     /// It is off, and nothing is left of it.

@@ -1,15 +1,18 @@
 //! Placing VMs in memory, and filling their memory.
 
+use crate::channels::SharedRam;
 use crate::devices::Devices;
 use crate::report::{Refused, refuse, refuse_for};
 use crate::run::Placed;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use evisor_aarch64::layout::SLICE;
 use evisor_aarch64::stage2::Stage2;
 use evisor_aarch64::vcpu::VcpuBlock;
 use evisor_aarch64::{Ram, granted, page};
+use evisor_contract::ChannelEnd;
 use evisor_fdt::Tree;
-use evisor_kernel::{BoundVm, Bundle, Storage};
+use evisor_kernel::{BoundVm, Bundle, ChannelMemory, Storage};
 use evisor_manifest::{Deployment, VmPlan, guest_tree};
 use evisor_router::Space;
 
@@ -21,6 +24,8 @@ pub(crate) struct PlacedVm {
     pub stage2: Stage2,
     /// Its device tree.
     pub tree: &'static [u8],
+    /// What it shares with other VMs, and which end of it is its own.
+    pub shared: Vec<(&'static SharedRam, u32)>,
     /// Whether it ran: its memory holds what it wrote.
     pub used: bool,
 }
@@ -35,7 +40,7 @@ pub(crate) fn place(
     manifest: &Tree<'_>,
     root: &'static Space,
     bound: Vec<BoundVm>,
-    storage: &[Storage],
+    (storage, channels): (&[Storage], &[ChannelMemory]),
     bundle: &Bundle<'_>,
     mut free: Vec<Ram>,
 ) -> Result<(Vec<Placed>, u64), Refused> {
@@ -44,15 +49,37 @@ pub(crate) fn place(
         let memory = take(&mut free, &own.path, own.size)?.give(content);
         own.slot.fill(memory.map_err(|error| refuse_for(&error))?);
     }
+    let shared = share(channels, &mut free)?;
     let mut placed = Vec::new();
     for (plan, bound) in deployment.vms.iter().zip(bound) {
         let tree = match plan.device_tree {
             Some(_) => guest_tree(manifest, plan, None).map_err(|error| refuse_for(&error))?,
             None => Vec::new(),
         };
-        placed.push(place_vm(plan, root, bound, tree, bundle, &mut free)?);
+        placed.push(place_vm(plan, root, bound, tree, bundle, (&shared, &mut free))?);
     }
     Ok((placed, free.iter().map(Ram::size).sum()))
+}
+
+/// What the ends of a channel share, and where it is.
+struct Shared {
+    ram: &'static SharedRam,
+    physical: u64,
+}
+
+/// Gives channels their memory.
+fn share(channels: &[ChannelMemory], free: &mut Vec<Ram>) -> Result<Vec<Shared>, Refused> {
+    let mut all = Vec::new();
+    for channel in channels {
+        let ram = take(free, &channel.path, channel.size)?;
+        let physical = ram.physical();
+        if let Some(slot) = channel.slot {
+            let parts = core::iter::once((0, &ram, true));
+            slot.fill(granted::of_vm(parts).map_err(|error| refuse_for(&error))?);
+        }
+        all.push(Shared { ram: Box::leak(Box::new(SharedRam::new(ram))), physical });
+    }
+    Ok(all)
 }
 
 fn place_vm(
@@ -61,7 +88,7 @@ fn place_vm(
     mut bound: BoundVm,
     tree: Vec<u8>,
     bundle: &Bundle<'_>,
-    free: &mut Vec<Ram>,
+    (channels, free): (&[Shared], &mut Vec<Ram>),
 ) -> Result<Placed, Refused> {
     let tables =
         |error| refuse(format_args!("{}: its memory cannot be mapped: {error}", plan.path));
@@ -79,6 +106,16 @@ fn place_vm(
         }
         stage2.cpu_interface(direct.ipa).map_err(tables)?;
     }
+    for window in &bound.shared {
+        if let Some(Shared { physical, .. }) = channels.get(window.channel) {
+            stage2.memory(window.ipa, *physical, window.size, window.writable).map_err(
+                |error| refuse(format_args!("{}: cannot be mapped: {error}", window.path)),
+            )?;
+        }
+    }
+    let held = bound.ends.iter();
+    let held = held.filter_map(|held| Some((channels.get(held.channel)?.ram, held.end.number())));
+    let shared = held.collect();
     let devices = Devices::place(core::mem::take(&mut bound.passed), &mut stage2)?;
     if let Some(slot) = bound.memory {
         let regions = plan.memory.iter().zip(&memory);
@@ -109,7 +146,8 @@ fn place_vm(
     for (index, vcpu) in vcpus.iter().enumerate() {
         bound.vm.connect(index, vcpu.attention());
     }
-    Ok((bound, PlacedVm { plan, memory, stage2, tree: tree.leak(), used: false }, devices, vcpus))
+    let tree = tree.leak();
+    Ok((bound, PlacedVm { plan, memory, stage2, tree, shared, used: false }, devices, vcpus))
 }
 
 /// Takes `size` bytes for the node at `path` out of the first range that has

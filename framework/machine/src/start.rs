@@ -105,8 +105,9 @@ fn deploy(
     let deployment = &*Box::leak(Box::new(read(manifest, &around)?));
     gic::init_distributor().map_err(|problem| refuse_for(&problem))?;
     let bound = bind(deployment, machine).map_err(|error| refuse_for(&error))?;
+    let own = (bound.storage.as_slice(), bound.channels.as_slice());
     let (vms, free) =
-        load::place(deployment, manifest, bound.root, bound.vms, &bound.storage, bundle, memory)?;
+        load::place(deployment, manifest, bound.root, bound.vms, own, bundle, memory)?;
     if let Some(intid) = serial {
         report::consoles_come_with(intid);
     }

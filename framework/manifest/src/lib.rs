@@ -13,6 +13,7 @@ mod blocks;
 mod board_tree;
 mod capabilities;
 mod card;
+mod channels;
 mod chosen;
 mod cores;
 mod cpus;
@@ -41,9 +42,9 @@ pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
-    BlockPlan, CapabilitiesPlan, CpuPlan, Deployment, FilePlan, GivenPlan, ImagePlan, LinePlan,
-    LivesPlan, MemoryPlan, ObjectPlan, Outcome, PartPlan, RestartLimit, SchedulerPlan, Target,
-    TreePlan, VmPlan, WindowPlan,
+    BlockPlan, CapabilitiesPlan, ChannelPlan, CpuPlan, Deployment, FilePlan, GivenPlan, ImagePlan,
+    LinePlan, LivesPlan, MemoryPlan, ObjectPlan, Outcome, PartPlan, RestartLimit, SchedulerPlan,
+    Target, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};

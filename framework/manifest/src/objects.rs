@@ -105,6 +105,7 @@ pub(crate) fn plan<'t>(
         image: None,
         storage: None,
         block: None,
+        channel: None,
         properties,
     }
 }
@@ -137,6 +138,12 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     }
     if declaration.needs.storage {
         known.extend([words::IMAGE, words::SIZE]);
+    }
+    if declaration.needs.shared {
+        known.push(words::SIZE);
+    }
+    if declaration.needs.channel {
+        known.push(words::CHANNEL);
     }
     if declaration.needs.block {
         known.extend([words::BLOCK, words::READ_ONLY]);
@@ -181,7 +188,8 @@ fn window(
     need: WindowNeed,
     rights: Rights,
 ) -> WindowPlan {
-    let any = need.size == 0 && object.declaration.needs.backing;
+    let needs = &object.declaration.needs;
+    let any = need.size == 0 && (needs.backing || needs.channel);
     if region.size != need.size && region.size != 0 && !any {
         let name = object.declaration.name;
         let message =

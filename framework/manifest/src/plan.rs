@@ -240,6 +240,8 @@ pub struct ObjectPlan {
     pub storage: Option<u64>,
     /// The blocks that it has.
     pub block: Option<BlockPlan>,
+    /// The end of a channel that it has.
+    pub channel: Option<ChannelPlan>,
     /// All of its node's properties, eVisor's own too. An interrupt controller's
     /// `reg` is what of it the board gives.
     pub properties: Vec<(String, Vec<u8>)>,
@@ -254,6 +256,17 @@ pub struct BlockPlan {
     pub part: u32,
     /// Its holder does not write.
     pub read_only: bool,
+}
+
+/// An end of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelPlan {
+    /// The channel: an index into [`Deployment::root_objects`].
+    pub channel: usize,
+    /// Which end, 0 or 1.
+    pub end: u32,
+    /// How many bytes the two share; whole pages.
+    pub size: u64,
 }
 
 /// A register window.

@@ -5,7 +5,9 @@ use crate::objects::{self, Found};
 use crate::plan::{Deployment, ObjectPlan, VmPlan};
 use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
-use crate::{VERSION, blocks, capabilities, cores, host_device, matching, overseers, vm, words};
+use crate::{
+    VERSION, blocks, capabilities, channels, cores, host_device, matching, overseers, vm, words,
+};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -79,6 +81,7 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let mut vms: Vec<VmPlan> = nodes.iter().map(read).collect();
     let schedulers = cores::place(faults, around, root, &schedulers, &nodes, &mut vms);
     capabilities::finish(faults, around, root, &root_objects, &mut vms);
+    channels::connect(faults, root, &root_objects, &mut vms);
     blocks::check_owners(faults, root, &vms);
     check_total(faults, around, root, &root_objects, &vms);
     host_device::check_owners(faults, root, &vms);
@@ -109,6 +112,7 @@ fn root_plan<'t>(
 ) -> ObjectPlan {
     let (storage, image) = blocks::storage(faults, around.files, object);
     let plan = objects::plan(faults, root, object, &mut Space::default(), 0);
+    let storage = storage.or_else(|| channels::size(faults, object));
     ObjectPlan { storage, image, ..plan }
 }
 

@@ -17,6 +17,7 @@ pub(crate) const NO_DEVICE_TREE: &str = "evisor,no-device-tree";
 pub(crate) const INITRD: &str = "evisor,initrd";
 pub(crate) const BLOCK: &str = "evisor,block";
 pub(crate) const SIZE: &str = "evisor,size";
+pub(crate) const CHANNEL: &str = "evisor,channel";
 pub(crate) const FILE: &str = "evisor,file";
 pub(crate) const CONSOLE: &str = "evisor,console";
 pub(crate) const ON_CRASH: &str = "evisor,on-crash";

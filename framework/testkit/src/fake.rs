@@ -12,15 +12,16 @@ use crate::ram::FakeRam;
 use crate::serial::SerialEnd;
 use crate::vcpus::FakeVcpus;
 use evisor_contract::{
-    Backing, BlockPort, BlockRequest, BuildError, Capability, Clock, ConsolePort, Context,
-    Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow,
-    Line, LineState, Memory, Messages, NotifyPort, Oversight, Register, Reply, Rights, Share,
-    SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window, Words, tag,
+    Backing, BlockPort, BlockRequest, BuildError, Capability, ChannelEnd, Clock, ConsolePort,
+    Context, Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial,
+    HostWindow, Line, LineState, Memory, Messages, NotifyPort, Oversight, Register, Reply, Rights,
+    Share, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All that the VM's addresses lead to.
@@ -82,6 +83,8 @@ pub enum Event {
         /// With which value.
         value: u64,
     },
+    /// The other end of its channel was rung.
+    Rings,
     /// The capability that an effect was sent through lacks its right.
     Refused,
 }
@@ -140,6 +143,7 @@ pub(crate) struct World {
     pub(crate) ram: Option<&'static FakeRam>,
     pub(crate) store: Option<&'static FakeStore>,
     pub(crate) storage: Option<&'static FakeRam>,
+    pub(crate) end: Option<&'static FakeEnd>,
     pub(crate) disk: Option<DiskEnd>,
     pub(crate) mailbox: Option<MailboxEnd>,
     pub(crate) device: DeviceEnd,
@@ -187,6 +191,7 @@ impl World {
             ram: None,
             store: None,
             storage: None,
+            end: None,
             disk: setup.disk.map(DiskEnd::new),
             mailbox: setup.mailbox.then(MailboxEnd::default),
             device: DeviceEnd::default(),
@@ -230,6 +235,54 @@ impl World {
 fn window(words: usize) -> Window {
     let registers: Box<[ReadPureWrite<u32>]> = (0..words).map(|_| ReadPureWrite(0)).collect();
     UniqueMmioPointer::from(Box::leak(registers))
+}
+
+/// An end of a channel, whose other end a test is.
+#[derive(Debug)]
+pub struct FakeEnd {
+    number: u32,
+    size: u64,
+    starts: AtomicU32,
+    other_starts: AtomicU32,
+    other_is_up: AtomicBool,
+    log: Arc<Mutex<Vec<Event>>>,
+}
+
+impl FakeEnd {
+    /// The other end starts, so often now; or it has stopped.
+    pub fn set_other(&self, starts: u32, is_up: bool) {
+        self.other_starts.store(starts, Ordering::Relaxed);
+        self.other_is_up.store(is_up, Ordering::Relaxed);
+    }
+
+    pub(crate) fn copy(&self, other: &Self) {
+        self.starts.store(other.starts(), Ordering::Relaxed);
+        self.set_other(other.other_starts(), other.other_is_up());
+    }
+}
+
+impl ChannelEnd for FakeEnd {
+    fn number(&self) -> u32 {
+        self.number
+    }
+    fn size(&self) -> u64 {
+        self.size
+    }
+    fn starts(&self) -> u32 {
+        self.starts.load(Ordering::Relaxed)
+    }
+    fn other_starts(&self) -> u32 {
+        self.other_starts.load(Ordering::Relaxed)
+    }
+    fn other_is_up(&self) -> bool {
+        self.other_is_up.load(Ordering::Relaxed)
+    }
+    fn start(&self) {
+        self.starts.fetch_add(1, Ordering::Relaxed);
+    }
+    fn ring(&self, _: &mut Context) {
+        lock(&self.log).push(Event::Rings);
+    }
 }
 
 impl Grants for World {
@@ -327,6 +380,31 @@ impl Grants for World {
         let storage: &'static FakeRam = Box::leak(Box::new(FakeRam::new(0..=self.window - 1)));
         self.storage = Some(storage);
         Ok((storage, self.window))
+    }
+
+    fn channel(&mut self) -> Result<&'static dyn ChannelEnd, BuildError> {
+        let end = FakeEnd {
+            number: 0,
+            size: self.window,
+            starts: AtomicU32::new(0),
+            other_starts: AtomicU32::new(0),
+            other_is_up: AtomicBool::new(false),
+            log: Arc::clone(&self.log),
+        };
+        Ok(*self.end.insert(Box::leak(Box::new(end))))
+    }
+
+    fn doorbell(&mut self, index: usize) -> Result<(), BuildError> {
+        self.line_exists(index).map(drop)
+    }
+
+    fn channel_window(&mut self, _: usize) -> Result<(), BuildError> {
+        Ok(())
+    }
+
+    fn channel_memory(&mut self) -> Result<&'static dyn Memory, BuildError> {
+        let (memory, _) = self.storage()?;
+        Ok(memory)
     }
 
     fn host_disk(&mut self) -> Result<Option<Box<dyn HostDisk>>, BuildError> {

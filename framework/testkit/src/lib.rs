@@ -44,7 +44,7 @@ pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore}
 pub use core_rig::{CoreRig, Span, drive_scheduler};
 pub use device::DeviceEnd;
 pub use disk::{DiskEnd, FakeStore};
-pub use fake::{Event, MEMORY};
+pub use fake::{Event, FakeEnd, MEMORY};
 pub use gpio::{GpioEnd, GpioState};
 pub use guest_node::describe;
 pub use mailbox::MailboxEnd;

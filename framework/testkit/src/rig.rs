@@ -2,7 +2,7 @@
 
 use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
-use crate::fake::{Event, World, lock};
+use crate::fake::{Event, FakeEnd, World, lock};
 use crate::gpio::GpioEnd;
 use crate::mailbox::MailboxEnd;
 use crate::memory::FakeMemory;
@@ -259,7 +259,12 @@ impl Rig {
         self.world.ram.expect("a component that was granted the VM's memory")
     }
 
-    /// The memory of its own.
+    /// Its end of a channel.
+    pub fn end(&self) -> &'static FakeEnd {
+        self.world.end.expect("a component with an end of a channel")
+    }
+
+    /// The memory of its own, or what its end of a channel shares.
     pub fn storage(&self) -> &'static FakeRam {
         self.world.storage.expect("a component with memory of its own")
     }
@@ -414,6 +419,9 @@ impl Rig {
         }
         if let Some((store, other)) = self.world.store.zip(other.world.store) {
             store.copy(other);
+        }
+        if let Some((end, other)) = self.world.end.zip(other.world.end) {
+            end.copy(other);
         }
         self.requests.clone_from(&other.requests);
     }

@@ -4,7 +4,7 @@ use evisor_guest::call::{NOT_SUPPORTED, hvc};
 use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, timer, tree};
 use smccc::psci::PSCI_VERSION;
 
-use crate::{access, interrupt, switch};
+use crate::{access, channel, interrupt, switch};
 
 evisor_guest::entry!(main);
 
@@ -32,7 +32,9 @@ const EXAMPLE_FUNCTION: u32 = 0xC600_0100;
 type EventLoop = fn(u64, u64, u64) -> u64;
 
 fn main() -> u8 {
-    if tree::boot_argument("shared") == Some(1) {
+    if let Some(end) = tree::boot_argument("end") {
+        channel(end);
+    } else if tree::boot_argument("shared") == Some(1) {
         switches();
     } else {
         boot();
@@ -115,6 +117,22 @@ fn switches() {
         if let Some(counts) = switch::from_one_to_another(floating) {
             report(name, counts as i64, 1, 0);
         }
+    }
+}
+
+/// What of a channel costs; the other end answers.
+fn channel(end: u64) {
+    gic::enable();
+    let rings = match end {
+        0 => channel::ring(SGIS),
+        _ => return channel::answer(SGIS),
+    };
+    let Some(sum) = rings else { return };
+    // There and back.
+    let own = interrupt::OTHER_OWN + interrupt::ANSWER_OWN;
+    report("doorbell", sum as i64 - (own * SGIS) as i64, 2 * SGIS, 0);
+    if let Some(counts) = channel::stream(SGIS) {
+        report("ring_kib", counts as i64, SGIS, 0);
     }
 }
 

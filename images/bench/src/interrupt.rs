@@ -94,6 +94,13 @@ bench_begin bench_other_v\version
     bench_end \version
     str     x12, [x14]
     eret
+
+bench_begin bench_bell_v\version
+    bench_acknowledge \version
+    bench_end \version
+    sub     x13, x13, #1
+    str     w13, [x14]
+    eret
 .endm
 
 .section .text.bench_vectors, "ax"
@@ -112,6 +119,8 @@ unsafe extern "C" {
     static bench_timer_v3: u8;
     static bench_other_v2: u8;
     static bench_other_v3: u8;
+    static bench_bell_v2: u8;
+    static bench_bell_v3: u8;
 }
 
 /// What is different with each version of the GIC.
@@ -338,6 +347,77 @@ fn wait_there(how: u64) {
             out("x10") _, out("x11") _, out("x12") _, out("x13") _,
         );
     }
+}
+
+/// What the VM that is rung executes of one ring and its answer: acknowledge, end, sub, the
+/// store that rings, eret, cbnz, WFE.
+pub const ANSWER_OWN: u64 = 7;
+
+/// Rings another VM, which rings back; the sum of the counts from ringing to the handler of
+/// the answer. As [`sgi_to_other`] otherwise.
+pub fn rings(number: u64, bell: u64) -> u64 {
+    with_vectors(parts().other, || {
+        // SAFETY: interrupts are handled by what was just set, which is given in x14 where
+        // to write; registers that are not declared stay.
+        unsafe { asm!("msr daifclr, #2") };
+        let _ = ring_other(1, bell);
+        let sum = ring_other(number, bell);
+        // SAFETY: as before.
+        unsafe { asm!("msr daifset, #2") };
+        sum
+    })
+}
+
+fn ring_other(number: u64, bell: u64) -> u64 {
+    let sum: u64;
+    // SAFETY: x14 points to an atomic that lives for good; the handler writes to nothing
+    // else.
+    unsafe {
+        asm!(
+            "1: str xzr, [x14]",
+            "isb",
+            "mrs x15, cntvct_el0",
+            "str w16, [x17]",
+            "2: wfe",
+            "ldr x10, [x14]",
+            "cbz x10, 2b",
+            "sub x10, x10, x15",
+            "add {sum}, {sum}, x10",
+            "subs {number}, {number}, #1",
+            "b.ne 1b",
+            sum = inout(reg) 0_u64 => sum,
+            number = inout(reg) number => _,
+            in("x9") map::GICC + GICC_IAR,
+            in("x14") HANDLED_AT.as_ptr(),
+            in("x16") 1_u64,
+            in("x17") bell,
+            out("x10") _, out("x11") _, out("x12") _, out("x15") _,
+        );
+    }
+    sum
+}
+
+/// Rings back whenever it is rung, so often.
+pub fn answer(number: u64, bell: u64) {
+    let vectors = match gic::version() {
+        Version::V2 => &raw const bench_bell_v2,
+        Version::V3 => &raw const bench_bell_v3,
+    };
+    with_vectors(vectors, || {
+        // SAFETY: the handler changes only registers that are declared, and rings.
+        unsafe {
+            asm!(
+                "msr daifclr, #2",
+                "1: wfe",
+                "cbnz x13, 1b",
+                "msr daifset, #2",
+                in("x9") map::GICC + GICC_IAR,
+                inout("x13") number => _,
+                in("x14") bell,
+                out("x11") _,
+            );
+        }
+    });
 }
 
 /// Sets deadlines some microseconds ahead and handles each; returns the sum of

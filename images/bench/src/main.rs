@@ -10,6 +10,9 @@
 //! With `shared=1` in its boot arguments its two vCPUs share a core, and what is counted
 //! is how one follows the other there.
 //!
+//! With `end=0` and `end=1` it has an end of a channel, in two VMs: what a doorbell costs,
+//! and 1 KiB through the stream.
+//!
 //! It prints one line an event, `bench: NAME VALUE`, and ends with verdict 0.
 //! An event that the VM does not offer is left out.
 
@@ -17,6 +20,8 @@
 
 #[cfg(target_os = "none")]
 mod access;
+#[cfg(target_os = "none")]
+mod channel;
 #[cfg(target_os = "none")]
 mod guest;
 #[cfg(target_os = "none")]

@@ -32,6 +32,8 @@ mod boot;
 #[cfg(target_os = "none")]
 pub mod call;
 #[cfg(target_os = "none")]
+pub mod channel;
+#[cfg(target_os = "none")]
 pub mod console;
 #[cfg(target_os = "none")]
 pub mod cores;
@@ -57,6 +59,9 @@ mod registers;
 pub mod timer;
 #[cfg(target_os = "none")]
 pub mod tree;
+
+#[cfg(target_os = "none")]
+pub use evisor_ring as ring;
 
 #[cfg(target_os = "none")]
 pub use boot::{count_at_entry, device_tree};

@@ -17,6 +17,14 @@ pub const RTC: usize = 0x0901_0000;
 /// PL061 GPIO of the board, where it was given.
 pub const GPIO: usize = 0x0903_0000;
 
+/// The registers of an end of a channel, where there is one.
+pub const CHANNEL: usize = 0x0a00_0000;
+/// Those of a second one.
+pub const SECOND_CHANNEL: usize = 0x0a10_0000;
+/// What the end shares with the other.
+pub const CHANNEL_MEMORY: usize = 0x6000_0000;
+/// What the second one shares.
+pub const SECOND_CHANNEL_MEMORY: usize = 0x6010_0000;
 /// Where a VM may hold memory that it cannot write.
 pub const READ_ONLY_MEMORY: usize = 0x4800_0000;
 /// Where a VM may hold the example device that lives outside the repository.
@@ -32,5 +40,7 @@ pub const TIMER_INTID: u32 = 27;
 pub const UART_INTID: u32 = 33;
 /// The real-time clock: SPI 2.
 pub const RTC_INTID: u32 = 34;
+/// The doorbell of the channel: SPI 20.
+pub const CHANNEL_INTID: u32 = 52;
 /// The GPIO: SPI 7.
 pub const GPIO_INTID: u32 = 39;

@@ -28,6 +28,8 @@ use crate::workspace;
 
 /// The deployment that is measured where nothing else is said.
 pub const MANIFEST: &str = "manifests/bench.dts";
+/// The one that rings another VM.
+pub const CHANNEL: &str = "manifests/bench-channel.dts";
 /// The one whose vCPUs share a core.
 pub const SHARED: &str = "manifests/bench-shared.dts";
 const LIMIT: Duration = Duration::from_secs(300);
@@ -161,7 +163,10 @@ fn read(console: &str) -> Counts {
 }
 
 fn read_line(line: &str) -> Option<(String, u64)> {
-    let (name, value) = line.trim().strip_prefix("bench: ")?.split_once(' ')?;
+    // With several consoles the name of the VM stands before it.
+    let line = line.trim();
+    let line = line.strip_prefix("bench| ").unwrap_or(line);
+    let (name, value) = line.strip_prefix("bench: ")?.split_once(' ')?;
     Some((name.to_owned(), value.trim().parse().ok()?))
 }
 
@@ -208,6 +213,7 @@ mod tests {
     fn figures_are_read_from_the_console() {
         let counts =
             read("evisor: up\r\nbench: hvc 71\r\nbench: vtimer 90\r\nbench: end\r\nx bench: y 1\n");
+        assert_eq!(read_line("bench| bench: doorbell 299"), Some(("doorbell".to_owned(), 299)));
         assert_eq!(counts, Counts::from([("hvc".to_owned(), 71), ("vtimer".to_owned(), 90)]));
     }
 

@@ -31,7 +31,7 @@ const U_BOOT: &str = "u-boot-qemu";
 const U_BOOT_PI: &str = "u-boot-rpi";
 const PI_TREE: &str = "bcm2711-rpi-4-b.dtb";
 /// Another name whenever there are others in it, as what was fetched is kept.
-const MODULES: &str = "modules-2.cpio";
+const MODULES: &str = "modules-3.cpio";
 
 /// What can be named, after `debian:`.
 pub const NAMES: [&str; 7] = [

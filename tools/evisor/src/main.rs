@@ -18,6 +18,7 @@ mod card_partition;
 mod card_reader;
 mod case;
 mod cases;
+mod channel_cases;
 mod check;
 mod console;
 mod console_cases;

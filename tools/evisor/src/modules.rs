@@ -1,6 +1,6 @@
 //! The modules of Debian's kernel with which Linux stores things: drivers of SD host
-//! controllers, and a file system; and with which it resets a Raspberry Pi and finds its
-//! random numbers.
+//! controllers, and a file system; with which it resets a Raspberry Pi and finds its
+//! random numbers; and with which it talks to a virtio console.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::archive::Archive;
 
 /// Where they are in the kernel's folder, in the order in which they can be loaded.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 16] = [
     "drivers/mmc/host/cqhci",
     "drivers/mmc/host/sdhci",
     "drivers/mmc/host/sdhci-pltfm",
@@ -23,6 +23,10 @@ const MODULES: [&str; 12] = [
     "fs/ext4/ext4",
     "drivers/watchdog/bcm2835_wdt",
     "drivers/char/hw_random/iproc-rng200",
+    "drivers/virtio/virtio",
+    "drivers/virtio/virtio_ring",
+    "drivers/virtio/virtio_mmio",
+    "drivers/char/virtio_console",
 ];
 
 /// Where the archive says in which order they are loaded, a path a line.

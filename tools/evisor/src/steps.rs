@@ -12,6 +12,7 @@ use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI, ON_BOTH};
+use crate::channel_cases;
 use crate::console_cases;
 use crate::handle_cases;
 use crate::image::{self, Features, Image};
@@ -143,6 +144,9 @@ pub fn system(plan: &mut Plan) -> Result<()> {
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
+    for case in channel_cases::CASES.iter().chain(channel_cases::ON_A_GICV3) {
+        plan.case(case.name, || case.run(Board::QemuVirt));
+    }
     for case in ON_SHARED_CORES {
         let case = case.options(&["--gic", "3"]);
         plan.case(format!("{}, with a GICv3", case.name), move || case.run(Board::QemuVirt));
@@ -160,7 +164,7 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
     let ours =
         [ON_BOTH, ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
     plan.need(need_qemu);
-    for case in ours.into_iter().chain([handle_cases::CASES]).flatten() {
+    for case in ours.into_iter().chain([handle_cases::CASES, channel_cases::CASES]).flatten() {
         plan.case(case.name, || case.run(Board::Raspi4));
     }
     console_cases::on_a_pi(plan);
@@ -174,12 +178,14 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
 /// makes it, and the deployment.
 type Benched = (&'static str, &'static str, fn() -> Machine, &'static str);
 
-const BENCHES: [Benched; 5] = [
+const BENCHES: [Benched; 7] = [
     ("gic2", "a GICv2", || Machine::for_bench(2), bench::MANIFEST),
     ("gic3", "a GICv3", || Machine::for_bench(3), bench::MANIFEST),
     ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench, bench::MANIFEST),
     ("shared_gic2", "a shared core, GICv2", || Machine::for_bench(2), bench::SHARED),
     ("shared_gic3", "a shared core, GICv3", || Machine::for_bench(3), bench::SHARED),
+    ("channel_gic2", "a channel, GICv2", || Machine::for_bench(2), bench::CHANNEL),
+    ("channel_gic3", "a channel, GICv3", || Machine::for_bench(3), bench::CHANNEL),
 ];
 
 /// The bench, the image's sizes and Linux's instructions, against their budgets.

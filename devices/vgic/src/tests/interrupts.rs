@@ -2,6 +2,7 @@
 
 use super::{Acknowledged, Controller, Rig};
 use crate::spec::files;
+use alloc::vec::Vec;
 use evisor_contract::{LineState, Reply, Status, Width, tag};
 
 const TIMER: u32 = 27;
@@ -16,6 +17,7 @@ super::both! {
     nothing_is_forwarded_while_the_distributor_is_off,
     a_level_line_comes_again_until_it_drops,
     an_edge_while_active_comes_once_more,
+    a_doorbell_does_what_an_edge_does,
     set_and_cleared_by_software,
     active_by_software,
     deactivated_while_linked_comes_again,
@@ -144,6 +146,59 @@ fn an_edge_while_active_comes_once_more<G: Controller>() {
     rig.end(taken);
     // The line is still up, which means nothing for an edge.
     assert_eq!(rig.take_all(), [33]);
+}
+
+/// The same random steps on two controllers, of which one is rung by an interrupt of its
+/// own core and the other by an edge: the guest sees the same of both.
+fn a_doorbell_does_what_an_edge_does<G: Controller>() {
+    let edges = seen_when_rung::<G>(LineState::Pulse.encode());
+    let rung = seen_when_rung::<G>(LineState::PULSE_HERE);
+    let differs = edges.iter().zip(&rung).position(|(edge, rung)| edge != rung);
+    assert_eq!(differs, None);
+    let taken = edges.iter().filter(|(taken, ..)| taken.is_some()).count();
+    assert!(taken > 100, "{taken}");
+}
+
+/// What was acknowledged, and whether the interrupt of the step is pending and active then.
+fn seen_when_rung<G: Controller>(value: u64) -> Vec<(Option<Acknowledged>, bool, bool)> {
+    const BELLS: [u32; 3] = [40, 41, 22];
+    // A linear congruential generator (Knuth, MMIX): its high bits.
+    let mut state = 5_u64;
+    let mut number = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    let mut rig = Rig::<G>::started(2, 2);
+    for bell in BELLS {
+        rig.edge(bell);
+        rig.bit(files::ISENABLER, bell);
+        if bell >= 32 {
+            rig.target(bell, 0);
+        }
+    }
+    let (mut taken, mut seen) = (Vec::new(), Vec::new());
+    for _ in 0..5_000 {
+        let bell = BELLS[(number() % 3) as usize];
+        let (what, which) = (number() % 20, number() % 2 == 0);
+        let mut acknowledged = None;
+        match what {
+            0..8 => assert_eq!(rig.notify(bell, value), Reply::DONE),
+            8..12 => acknowledged = rig.acknowledge(),
+            12..17 => {
+                if let Some(last) = taken.pop() {
+                    rig.end(last);
+                }
+            }
+            17 => rig.bit(if which { files::ICENABLER } else { files::ISENABLER }, bell),
+            18 => rig.bit(if which { files::ICPENDR } else { files::ISPENDR }, bell),
+            _ => rig.priority(bell, if which { 0x80 } else { 0xa0 }),
+        }
+        taken.extend(acknowledged);
+        let (pending, active) = (files::ISPENDR, files::ISACTIVER);
+        seen.push((acknowledged, rig.is_set(pending, bell), rig.is_set(active, bell)));
+    }
+    seen
 }
 
 fn set_and_cleared_by_software<G: Controller>() {

@@ -1,6 +1,7 @@
 //! The kernel on a machine that is not there.
 
 mod bundle;
+mod channels;
 mod handles;
 mod life;
 mod lines;
@@ -30,6 +31,8 @@ pub struct Fake {
     /// 0: it needs none.
     pub tick: AtomicU64,
     pub kicked: Mutex<Vec<usize>>,
+    /// Cores and the interrupts that they were sent.
+    pub signalled: Mutex<Vec<(usize, u32)>>,
     /// It has pins, of which all but 14 and 15 are free.
     pub has_pins: bool,
 }
@@ -89,6 +92,9 @@ impl Host for Fake {
     }
     fn kick(&self, core: usize) {
         self.kicked.lock().push(core);
+    }
+    fn signal(&self, core: usize, sgi: u32) {
+        self.signalled.lock().push((core, sgi));
     }
     fn identification(&self, _: Register) -> Option<u64> {
         None

@@ -84,6 +84,7 @@ pub fn object(name: &str, declaration: &'static Declaration) -> ObjectPlan {
         host: None,
         image: None,
         storage: None,
+        channel: None,
         block: None,
         properties: Vec::new(),
     }

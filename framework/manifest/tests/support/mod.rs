@@ -37,7 +37,7 @@ const fn scheduler(shares: &'static [&'static str]) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 21] = [
+pub static REGISTRY: [Declaration; 23] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -183,6 +183,23 @@ pub static REGISTRY: [Declaration; 21] = [
         Needs { root: true, storage: true, ..Needs::NONE },
         &[],
         |_, _| Ok(()),
+    ),
+    component(
+        "channel",
+        &["evisor,channel"],
+        Needs { root: true, shared: true, ..Needs::NONE },
+        &[],
+        |_, _| Ok(()),
+    ),
+    component(
+        "channel",
+        &["evisor,channel-end"],
+        Needs { channel: true, ..device(&[WORDS, WindowNeed::new(0)], 1) },
+        &[],
+        |_, guest| {
+            guest.set_strings("compatible", &["evisor-channel"]);
+            Ok(())
+        },
     ),
     component(
         "sdhci",

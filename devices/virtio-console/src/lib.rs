@@ -1,0 +1,367 @@
+//! A virtio console (Virtio 1.2, §5.3) whose one port is an end of a channel: what its guest
+//! writes goes into the channel's stream, and what comes there to its guest.
+//!
+//! The port is open while the other end of the channel is connected. What is moved at a time
+//! is [`MOST`] bytes; the rest follows by a deadline that has passed already, so that the
+//! guest and others come in between.
+//!
+//! The README says what is left out.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod link;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+use evisor_contract::ring::{Stream, Want};
+use evisor_contract::{
+    ChannelEnd, Clock, Context, Deadline, Line, Memory, Mmio, Needs, Notify, Object, Parts, Reply,
+    Restore, RestoreError, Rights, Save, Width, WindowNeed, component, tag,
+};
+use evisor_virtio::{Broken, CONFIG, Happened, Identity, Transport, WINDOW};
+use link::Shared;
+use spec::{
+    CONFIGURATION, CONTROL_RECEIVE, CONTROL_TRANSMIT, DEVICE, MESSAGE, MULTIPORT, QUEUES, RECEIVE,
+    TRANSMIT, event,
+};
+
+component! {
+    compatible: ["evisor,virtio-console"],
+    needs: Needs {
+        windows: &[WindowNeed { access: ACCESS, ..WindowNeed::new(WINDOW) }],
+        lines: 1,
+        guest_memory: true,
+        channel: true,
+        ..Needs::NONE
+    },
+    properties: [],
+    build: |_node, grants| {
+        let console = Console {
+            transport: Transport::new(IDENTITY),
+            line: grants.line(0)?,
+            memory: grants.guest_memory()?,
+            end: grants.channel()?,
+            shared: Shared(grants.channel_memory()?),
+            deadline: grants.deadline()?,
+            clock: grants.clock(),
+            link: None,
+            opens: 0,
+            sent: 0,
+            is_open: false,
+            is_used: false,
+            owed: 0,
+        };
+        Ok(Parts::new(console).mmio().notify().done())
+    },
+    describe: |_node, guest| {
+        guest.set_strings("compatible", &["virtio,mmio"]);
+        Ok(())
+    },
+}
+
+/// Registers are words; the configuration is read as it comes (Virtio §4.2.2.2).
+const ACCESS: Rights =
+    Rights::READ8.union(Rights::READ16).union(Rights::READ32).union(Rights::WRITE32);
+const IDENTITY: Identity = Identity { device: DEVICE, features: MULTIPORT, most: 64 };
+
+/// How many bytes are moved each way at a time, and in how large pieces.
+const MOST: usize = 1536;
+const PIECE: usize = 512;
+/// How many control messages are heard at a time.
+const HEARD: usize = 4;
+
+/// What the driver is still to be told.
+const ADD: u32 = 1;
+const OPEN: u32 = 2;
+
+struct Console {
+    transport: Transport<QUEUES>,
+    line: Line,
+    memory: &'static dyn Memory,
+    end: &'static dyn ChannelEnd,
+    shared: Shared,
+    deadline: Deadline,
+    clock: &'static dyn Clock,
+    /// The stream, while the driver runs.
+    link: Option<Stream<Shared>>,
+    /// How often the driver started in this life of the VM.
+    opens: u32,
+    /// How much of the chain at hand was sent.
+    sent: u64,
+    /// Whether the other end is connected, as last seen.
+    is_open: bool,
+    /// Whether somebody has the port open in the guest: Linux drops what comes while nobody
+    /// has.
+    is_used: bool,
+    owed: u32,
+}
+
+/// What of a piece of work is to be seen to.
+#[derive(Default)]
+struct Done {
+    /// The other end of the channel is to be rung.
+    ring: bool,
+    /// There is more to do.
+    more: bool,
+}
+
+impl Console {
+    /// The driver starts: a session of its own.
+    fn open(&mut self) {
+        self.opens = self.opens.wrapping_add(1);
+        let session = self.end.starts() << 16 | self.opens & 0xffff;
+        let (size, number) = (self.end.size() as usize, self.end.number() as usize);
+        self.link = Stream::open(self.shared, size, number, session);
+    }
+
+    /// The driver is gone. True if the other end is to know.
+    fn close(&mut self) -> bool {
+        (self.sent, self.is_open, self.is_used, self.owed) = (0, false, false, 0);
+        self.link.take().map(Stream::close).is_some()
+    }
+
+    /// Moves what can be moved, and has happen what follows.
+    fn pump(&mut self, cx: &mut Context) {
+        if self.transport.is_running() {
+            let done = self.work().unwrap_or_else(|broken| {
+                self.transport.broken(broken);
+                Done::default()
+            });
+            if done.ring {
+                self.end.ring(cx);
+            }
+            if done.more {
+                self.deadline.set(self.clock.now(), cx);
+            }
+        }
+        self.line.set(self.transport.line(), cx);
+    }
+
+    fn work(&mut self) -> Result<Done, Broken> {
+        let Some(mut link) = self.link.take() else { return Ok(Done::default()) };
+        let done = self.work_on(&mut link);
+        self.link = Some(link);
+        done
+    }
+
+    fn work_on(&mut self, link: &mut Stream<Shared>) -> Result<Done, Broken> {
+        let mut done = Done { ring: link.meet(), more: false };
+        let is_open = link.is_connected();
+        if is_open != self.is_open {
+            self.is_open = is_open;
+            self.owed |= OPEN;
+        }
+        if self.transport.has(MULTIPORT) {
+            done.more |= self.hear()?;
+            self.tell()?;
+        }
+        let moved = self.transmit(link, &mut done)? + self.receive(link, &mut done)?;
+        // Whoever sleeps says so first, and looks once more.
+        let want = if moved == 0 { Want::Either } else { Want::Nothing };
+        link.want(want);
+        done.more |= moved > 0 || self.can_move(link)?;
+        Ok(done)
+    }
+
+    fn can_move(&mut self, link: &Stream<Shared>) -> Result<bool, Broken> {
+        let (memory, takes) = (self.memory, self.takes());
+        let mut has = |index| match self.transport.queue(index) {
+            Some(queue) => queue.next(memory).map(|chain| chain.is_some()),
+            None => Ok(false),
+        };
+        let some = |bytes: Result<usize, _>| bytes.is_ok_and(|bytes| bytes > 0);
+        Ok(takes && some(link.waiting()) && has(RECEIVE)? || some(link.space()) && has(TRANSMIT)?)
+    }
+
+    /// Whether the guest takes what comes.
+    fn takes(&self) -> bool {
+        self.is_used || !self.transport.has(MULTIPORT)
+    }
+
+    /// From the guest to the channel.
+    fn transmit(&mut self, link: &mut Stream<Shared>, done: &mut Done) -> Result<usize, Broken> {
+        let mut moved = 0;
+        while moved < MOST {
+            let Some(queue) = self.transport.queue(TRANSMIT) else { break };
+            let Some(chain) = queue.next(self.memory)? else { break };
+            let mut piece = [0; PIECE];
+            // Not more than can be sent: nothing of it is kept here.
+            let Ok(space) = link.space() else { break };
+            let room = piece.get_mut(..space.min(PIECE)).unwrap_or_default();
+            let count = chain.read(self.memory, self.sent, room)?;
+            let sent = link.send(piece.get(..count).unwrap_or_default());
+            let Ok(sent) = sent else { break };
+            done.ring |= sent.ring;
+            moved += sent.bytes;
+            self.sent += sent.bytes as u64;
+            if self.sent >= chain.bytes(false) {
+                self.sent = 0;
+                if queue.give_back(self.memory, &chain, 0)? {
+                    self.transport.used_buffer();
+                }
+                // Empty ones count too: there may be any number of them.
+                moved += 1;
+            } else if sent.bytes == 0 {
+                break;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// From the channel to the guest.
+    fn receive(&mut self, link: &mut Stream<Shared>, done: &mut Done) -> Result<usize, Broken> {
+        let (mut moved, takes) = (0, self.takes());
+        while takes && moved < MOST && link.waiting().is_ok_and(|bytes| bytes > 0) {
+            let Some(queue) = self.transport.queue(RECEIVE) else { break };
+            let Some(chain) = queue.next(self.memory)? else { break };
+            let room = chain.bytes(true).min(MOST as u64) as usize;
+            let mut filled = 0;
+            while filled < room {
+                let mut piece = [0; PIECE];
+                let to = piece.get_mut(..PIECE.min(room - filled)).unwrap_or_default();
+                let Ok(got) = link.receive(to) else { break };
+                let from = piece.get(..got.bytes).unwrap_or_default();
+                if got.bytes == 0 || chain.write(self.memory, filled as u64, from)? < got.bytes {
+                    break;
+                }
+                done.ring |= got.ring;
+                filled += got.bytes;
+            }
+            if queue.give_back(self.memory, &chain, filled as u32)? {
+                self.transport.used_buffer();
+            }
+            moved += filled + 1;
+        }
+        Ok(moved)
+    }
+
+    /// Control messages of the driver. True if there may be more.
+    fn hear(&mut self) -> Result<bool, Broken> {
+        for _ in 0..HEARD {
+            let Some(queue) = self.transport.queue(CONTROL_TRANSMIT) else { return Ok(false) };
+            let Some(chain) = queue.next(self.memory)? else { return Ok(false) };
+            let mut message = [0; MESSAGE];
+            let count = chain.read(self.memory, 0, &mut message)?;
+            if queue.give_back(self.memory, &chain, 0)? {
+                self.transport.used_buffer();
+            }
+            let [id @ .., _, _, _, _] = message;
+            let [_, _, _, _, event @ .., value, _] = message;
+            let mine = count == MESSAGE && u32::from_le_bytes(id) == 0;
+            match u16::from_le_bytes(event) {
+                event::DEVICE_READY => self.owed |= ADD,
+                event::PORT_READY if mine => self.owed |= OPEN,
+                event::PORT_OPEN if mine => self.is_used = value != 0,
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells the driver what it is owed, as far as it has given room.
+    fn tell(&mut self) -> Result<(), Broken> {
+        let open = u16::from(self.is_open);
+        for (what, event, value) in [(ADD, event::DEVICE_ADD, 1), (OPEN, event::PORT_OPEN, open)] {
+            if self.owed & what == 0 {
+                continue;
+            }
+            let Some(queue) = self.transport.queue(CONTROL_RECEIVE) else { return Ok(()) };
+            let Some(chain) = queue.next(self.memory)? else { return Ok(()) };
+            let message = (u64::from(event) << 32 | u64::from(value) << 48).to_le_bytes();
+            let written = chain.write(self.memory, 0, &message)?;
+            if queue.give_back(self.memory, &chain, written as u32)? {
+                self.transport.used_buffer();
+            }
+            self.owed &= !what;
+        }
+        Ok(())
+    }
+}
+
+impl Mmio for Console {
+    fn read(&mut self, offset: u64, width: Width, _cx: &mut Context) -> Reply {
+        let value = match offset.checked_sub(CONFIG) {
+            None if width == Width::Word => self.transport.read(offset),
+            None => 0,
+            Some(at) => {
+                let bytes = CONFIGURATION.iter().skip(at as usize).take(width.bytes() as usize);
+                bytes.rev().fold(0, |value, byte| value << 8 | u32::from(*byte))
+            }
+        };
+        Reply::value(u64::from(value) & width.mask())
+    }
+
+    fn write(&mut self, offset: u64, _width: Width, value: u64, cx: &mut Context) -> Reply {
+        if offset >= CONFIG {
+            return Reply::DONE;
+        }
+        match self.transport.write(offset, value as u32) {
+            Happened::Nothing => self.line.set(self.transport.line(), cx),
+            Happened::Notified(_) => self.pump(cx),
+            Happened::Started => {
+                self.open();
+                self.end.ring(cx);
+                self.pump(cx);
+            }
+            Happened::Reset => {
+                if self.close() {
+                    self.end.ring(cx);
+                }
+                self.line.set(false, cx);
+            }
+        }
+        Reply::DONE
+    }
+}
+
+impl Notify for Console {
+    fn notify(&mut self, tag: u32, _value: u64, cx: &mut Context) -> Reply {
+        match tag {
+            tag::RUNG | tag::DEADLINE => self.pump(cx),
+            _ => return Reply::ABSENT,
+        }
+        Reply::DONE
+    }
+}
+
+impl Object for Console {
+    fn reset(&mut self) {
+        let _ = self.close();
+        self.transport = Transport::new(IDENTITY);
+        self.opens = 0;
+        self.end.start();
+    }
+
+    fn save(&self, to: &mut Save) {
+        to.begin(*b"virtcon\0", 1);
+        self.transport.save(to);
+        let flags = u32::from(self.is_open) | u32::from(self.is_used) << 1;
+        for word in [self.opens, self.owed, flags] {
+            to.word(word);
+        }
+        to.double(self.sent);
+        let state = self.link.as_ref().map_or([0; 4], Stream::state);
+        state.iter().for_each(|word| to.word(*word));
+    }
+
+    fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
+        from.begin(*b"virtcon\0", 1)?;
+        self.transport.restore(from)?;
+        (self.opens, self.owed) = (from.word()?, from.word()?);
+        let flags = from.word()?;
+        self.sent = from.double()?;
+        let mut state = [0; 4];
+        for word in &mut state {
+            *word = from.word()?;
+        }
+        let (size, number) = (self.end.size() as usize, self.end.number() as usize);
+        self.link = Stream::resume(self.shared, size, number, state);
+        if flags > 3 || self.owed > ADD | OPEN || self.link.is_none() != (state == [0; 4]) {
+            return Err(RestoreError::Impossible);
+        }
+        (self.is_open, self.is_used) = (flags & 1 != 0, flags & 2 != 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! The device between a driver made of tables and another end of the channel.
+
+use crate::MOST;
+use crate::link::Shared;
+use crate::spec::{CONTROL_RECEIVE, CONTROL_TRANSMIT, RECEIVE, TRANSMIT, event};
+use evisor_contract::ring::Stream;
+use evisor_contract::{Width, tag};
+use evisor_testkit::{Event, Random, Rig, Setup, describe, drive};
+
+const CONSOLE: &str = "evisor,virtio-console";
+const SIZE: u64 = 0x1000;
+/// Where the driver has things: a page for each queue's parts and buffers.
+const AT: u64 = 0x4000_0000;
+const ENTRIES: u64 = 8;
+
+const QUEUE_NOTIFY: u64 = 0x50;
+const INTERRUPT_STATUS: u64 = 0x60;
+const INTERRUPT_ACK: u64 = 0x64;
+const STATUS: u64 = 0x70;
+
+fn setup() -> Setup {
+    Setup { window: SIZE, ..Setup::default() }
+}
+
+fn area(queue: usize, part: u64) -> u64 {
+    AT + queue as u64 * 0x1_0000 + part * 0x1000
+}
+
+/// Where a queue's buffer number `n` is.
+fn buffer(queue: usize, n: u64) -> u64 {
+    area(queue, 3) + n * 0x1000
+}
+
+/// A driver that has agreed on everything and set the queues up.
+struct Driver {
+    rig: Rig,
+    /// How many chains were offered in each queue, and how many it has seen used.
+    offered: [u16; 4],
+    seen: [u16; 4],
+}
+
+impl Driver {
+    fn start() -> Self {
+        let mut rig = Rig::with(CONSOLE, &setup());
+        rig.reset();
+        for (offset, value) in
+            [(STATUS, 3), (0x24, 1), (0x20, 1), (0x24, 0), (0x20, 2), (STATUS, 11)]
+        {
+            rig.write32(offset, value);
+        }
+        for queue in 0..4 {
+            rig.write32(0x30, queue as u64);
+            rig.write32(0x38, ENTRIES);
+            for (offset, part) in [(0x80, 0), (0x90, 1), (0xa0, 2)] {
+                rig.write32(offset, area(queue, part));
+            }
+            rig.write32(0x44, 1);
+        }
+        rig.write32(STATUS, 15);
+        assert_eq!(rig.read32(STATUS), 15);
+        assert!(rig.events().contains(&Event::Rings), "somebody is there now");
+        Self { rig, offered: [0; 4], seen: [0; 4] }
+    }
+
+    /// Offers a chain of one buffer, to be read or written.
+    fn offer(&mut self, queue: usize, length: usize, writable: bool) -> u64 {
+        let n = u64::from(self.offered[queue]) % ENTRIES;
+        let at = buffer(queue, n);
+        let ram = self.rig.guest_memory();
+        let descriptor = area(queue, 0) + 16 * n;
+        ram.put(descriptor, &at.to_le_bytes());
+        ram.put(descriptor + 8, &(length as u32).to_le_bytes());
+        ram.put(descriptor + 12, &(2 * u16::from(writable)).to_le_bytes());
+        ram.put(area(queue, 1) + 4 + 2 * n, &(n as u16).to_le_bytes());
+        self.offered[queue] += 1;
+        ram.put(area(queue, 1) + 2, &self.offered[queue].to_le_bytes());
+        at
+    }
+
+    fn give(&mut self, queue: usize, bytes: &[u8]) {
+        let at = self.offer(queue, bytes.len(), false);
+        self.rig.guest_memory().put(at, bytes);
+        self.rig.write32(QUEUE_NOTIFY, queue as u64);
+    }
+
+    /// What came back since this was last asked: the bytes of each buffer.
+    fn used(&mut self, queue: usize) -> Vec<Vec<u8>> {
+        let ram = self.rig.guest_memory();
+        let index = ram.bytes(area(queue, 2) + 2, 2);
+        let index = u16::from_le_bytes([index[0], index[1]]);
+        let mut all = Vec::new();
+        while self.seen[queue] != index {
+            let entry = area(queue, 2) + 4 + 8 * (u64::from(self.seen[queue]) % ENTRIES);
+            let entry = ram.bytes(entry, 8);
+            let length = usize::from(u16::from_le_bytes([entry[4], entry[5]]));
+            all.push(ram.bytes(buffer(queue, u64::from(entry[0])), length));
+            self.seen[queue] += 1;
+        }
+        all
+    }
+
+    fn control(&mut self, event: u16, value: u16) {
+        let message = (u64::from(event) << 32 | u64::from(value) << 48).to_le_bytes();
+        self.give(CONTROL_TRANSMIT, &message);
+    }
+
+    /// The other end of the channel.
+    fn other(&self) -> Stream<Shared> {
+        let shared = Shared(self.rig.storage());
+        Stream::open(shared, SIZE as usize, 1, 1).expect("large enough")
+    }
+
+    /// Lets what was put off happen.
+    fn settle(&mut self) {
+        while self.rig.deadline().is_some() {
+            self.rig.advance(0);
+        }
+    }
+}
+
+fn message(event: u16, value: u16) -> Vec<u8> {
+    (u64::from(event) << 32 | u64::from(value) << 48).to_le_bytes().to_vec()
+}
+
+#[test]
+fn what_it_is() {
+    let mut rig = Rig::with(CONSOLE, &setup());
+    for (offset, value) in [(0, 0x7472_6976), (4, 2), (8, 3), (0x34, 64), (0x100, 0), (0x104, 1)] {
+        assert_eq!(rig.read32(offset), value, "{offset:#x}");
+    }
+    assert_eq!(rig.read(0x104, Width::Halfword).value, 1);
+    assert_eq!(rig.read(0x104, Width::Byte).value, 1);
+    assert_eq!(rig.read(0x1ff, Width::Byte).value, 0);
+    assert_eq!(describe(rig.declaration(), &[]), "compatible = \"virtio,mmio\"");
+}
+
+#[test]
+fn the_driver_is_told_of_the_port_and_when_it_opens() {
+    let mut driver = Driver::start();
+    for _ in 0..4 {
+        driver.offer(CONTROL_RECEIVE, 8, true);
+    }
+    driver.control(event::DEVICE_READY, 1);
+    assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::DEVICE_ADD, 1)]);
+    assert_eq!(driver.rig.read32(INTERRUPT_STATUS), 1);
+    assert!(driver.rig.line(0));
+    driver.rig.write32(INTERRUPT_ACK, 1);
+    assert!(!driver.rig.line(0));
+    driver.control(event::PORT_READY, 1);
+    assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::PORT_OPEN, 0)], "nobody is there");
+    let mut other = driver.other();
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert!(other.meet());
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::PORT_OPEN, 1)]);
+    let _ = other.close();
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::PORT_OPEN, 0)]);
+}
+
+fn connected() -> (Driver, Stream<Shared>) {
+    let mut driver = Driver::start();
+    let mut other = driver.other();
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert!(other.meet() && other.is_connected());
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    driver.rig.events();
+    (driver, other)
+}
+
+#[test]
+fn what_the_driver_gives_comes_out_of_the_channel() {
+    let (mut driver, mut other) = connected();
+    driver.give(TRANSMIT, b"hello");
+    driver.settle();
+    let mut bytes = [0; 16];
+    assert_eq!(other.receive(&mut bytes).expect("connected").bytes, 5);
+    assert_eq!(&bytes[..5], b"hello");
+    assert_eq!(driver.used(TRANSMIT).len(), 1);
+}
+
+#[test]
+fn what_comes_in_by_the_channel_fills_the_drivers_buffers() {
+    let (mut driver, mut other) = connected();
+    driver.offer(RECEIVE, 4, true);
+    other.send(b"a line").expect("connected");
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert!(driver.used(RECEIVE).is_empty(), "nobody has it open, and Linux would drop it");
+    driver.control(event::PORT_OPEN, 1);
+    driver.settle();
+    assert_eq!(driver.used(RECEIVE), [b"a li".to_vec()], "it gave no more room");
+    driver.offer(RECEIVE, 4, true);
+    driver.rig.write32(QUEUE_NOTIFY, RECEIVE as u64);
+    driver.settle();
+    assert_eq!(driver.used(RECEIVE), [b"ne".to_vec()]);
+}
+
+#[test]
+fn much_is_moved_in_pieces_and_waits_for_room() {
+    let (mut driver, mut other) = connected();
+    let all: Vec<u8> = (0..0x1000_u32).map(|n| ((n * 7) >> 3) as u8).collect();
+    driver.give(TRANSMIT, &all);
+    assert!(driver.rig.deadline().is_some(), "there is more");
+    assert!(other.waiting().expect("connected") <= MOST + 1);
+    driver.settle();
+    let (mut got, mut bytes) = (Vec::<u8>::new(), [0; 300]);
+    while got.len() < all.len() {
+        let moved = other.receive(&mut bytes).expect("connected");
+        got.extend(&bytes[..moved.bytes]);
+        if moved.ring || moved.bytes == 0 {
+            let _ = driver.rig.notify(tag::RUNG, 0);
+            driver.settle();
+        }
+    }
+    assert!(got == all);
+    assert_eq!(driver.used(TRANSMIT).len(), 1);
+}
+
+#[test]
+fn before_the_other_end_is_there_nothing_is_taken() {
+    let mut driver = Driver::start();
+    driver.give(TRANSMIT, b"to nobody");
+    driver.settle();
+    assert!(driver.used(TRANSMIT).is_empty());
+    let mut other = driver.other();
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert!(other.meet());
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    driver.settle();
+    assert_eq!(other.waiting(), Ok(9));
+}
+
+#[test]
+fn a_queue_that_lies_needs_a_reset_and_gets_one() {
+    let (mut driver, _other) = connected();
+    driver.rig.guest_memory().put(area(TRANSMIT, 1) + 2, &100_u16.to_le_bytes());
+    driver.rig.write32(QUEUE_NOTIFY, TRANSMIT as u64);
+    assert_eq!(driver.rig.read32(STATUS), 0x4f);
+    assert!(driver.rig.line(0));
+    driver.rig.write32(STATUS, 0);
+    assert!(!driver.rig.line(0));
+    assert_eq!(driver.rig.read32(STATUS), 0);
+    assert!(driver.rig.events().contains(&Event::Rings), "the other end is to know");
+}
+
+#[test]
+fn the_other_end_sees_each_start_of_the_driver() {
+    let (mut driver, mut other) = connected();
+    driver.rig.write32(STATUS, 0);
+    assert!(!other.meet() && !other.is_connected());
+    let mut again = Driver { rig: driver.rig, offered: [0; 4], seen: [0; 4] };
+    for value in [3, 11] {
+        for (offset, bits) in [(0x24, 1), (0x20, 1)] {
+            again.rig.write32(offset, bits);
+        }
+        again.rig.write32(STATUS, value);
+    }
+    again.rig.write32(STATUS, 15);
+    assert!(other.meet());
+    let _ = again.rig.notify(tag::RUNG, 0);
+    assert!(other.is_connected());
+}
+
+#[test]
+fn goes_on_after_a_restore() {
+    evisor_testkit::save_and_restore(CONSOLE, &setup());
+    evisor_testkit::refuses_foreign_state(CONSOLE, &setup());
+}
+
+#[test]
+fn one_in_use_goes_on_after_a_restore() {
+    let (mut driver, mut other) = connected();
+    driver.give(TRANSMIT, &[7; 0xc00]);
+    let mut second = Rig::with(CONSOLE, &setup());
+    second.take_surroundings(&driver.rig);
+    second.restore(&driver.rig.save()).expect("its own");
+    let _ = second.notify(tag::DEADLINE, 0);
+    let _ = driver.rig.notify(tag::DEADLINE, 0);
+    assert_eq!(second.save(), driver.rig.save());
+    assert!(other.receive(&mut [0; 4]).is_ok());
+}
+
+#[test]
+fn any_bytes_are_survived() {
+    let mut random = Random::new(1);
+    let bytes: Vec<u8> = (0..40_000).map(|_| random.number().to_le_bytes()[0]).collect();
+    drive(CONSOLE, &bytes);
+}

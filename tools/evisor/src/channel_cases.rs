@@ -1,0 +1,61 @@
+//! System tests of channels.
+
+use crate::case::Case;
+
+/// POSIX's `cksum` of what ends 0 and 1 send: 64 MiB, and 8 MB.
+const LARGE: &[&str] = &[
+    "channel: received 67108864 bytes, cksum 1695551558",
+    "channel: received 67108864 bytes, cksum 797766453",
+    "left: off, verdict 0",
+    "right: off, verdict 0",
+];
+const SMALL: &[&str] = &[
+    "channel: received 8000000 bytes, cksum 4214761439",
+    "channel: received 8000000 bytes, cksum 3051396210",
+    "left: off, verdict 0",
+    "right: off, verdict 0",
+];
+
+/// Linux keeps what the guest sends, and sends it back.
+const LINUX: &[&str] = &[
+    "~ # =head -c 67108864 /dev/vport0p0 > /a; sha256sum /a; echo got $((40+2))",
+    "got 42=cat /a > /dev/vport0p0; echo sent $((40+3))",
+    "sent 43=poweroff",
+];
+
+/// On either board.
+pub const CASES: &[Case] = &[
+    Case::new("two guests exchange 64 MiB", "manifests/channel.dts").seconds(180).shows(LARGE),
+    Case::new(
+        "two ends of a channel on one core",
+        "tools/evisor/tests/guests/channel-shared-core.dts",
+    )
+    .seconds(120)
+    .shows(SMALL),
+    Case::new("Linux exchanges 64 MiB by a virtio console", "manifests/linux-channel.dts")
+        .sends(LINUX)
+        .seconds(300)
+        .shows(&[
+            "2012df3f1575506dc67cd4457a815911d39ecccce02ec61407dc040c50bc8de4  /a",
+            "channel: sent 67108864 bytes, cksum 1695551558",
+            "channel: received 67108864 bytes, cksum 1695551558",
+            "peer: off, verdict 0",
+            "linux: off, verdict 0",
+        ]),
+    Case::new("an end crashes and comes back", "tools/evisor/tests/guests/channel-restarts.dts")
+        .seconds(120)
+        .shows(&[
+            "falls: restarts after its crash",
+            "channel: end 0 of 131072 bytes, life 2",
+            "channel: met life 2",
+            "falls: off, verdict 0",
+            "stays: off, verdict 0",
+        ]),
+];
+
+/// Where the interrupt controller is a GICv3.
+pub const ON_A_GICV3: &[Case] =
+    &[Case::new("two guests exchange 64 MiB, GICv3", "manifests/channel.dts")
+        .options(&["--gic", "3"])
+        .seconds(180)
+        .shows(LARGE)];
