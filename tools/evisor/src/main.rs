@@ -37,6 +37,8 @@ mod image;
 mod include;
 mod initramfs;
 mod kernel8;
+mod killed_linux;
+mod kills;
 mod latency;
 mod linux;
 mod lives;
