@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::machine::Board;
+use crate::many;
 use crate::process::Progress;
 use crate::steps::myself;
 use crate::test::Count;
@@ -17,6 +19,7 @@ pub fn cases(count: &mut Count) {
     count.one("two VMs at a plain terminal: names, list, switch, replay", plain(&[]));
     count.one("two VMs, each on a console of its own", apart(&[]));
     count.one("two virtual Pis: a card and a console each, one restarts", pis("virt", &[]));
+    many::cases(count, Board::QemuVirt);
 }
 
 pub fn on_a_pi(count: &mut Count) {
@@ -24,6 +27,7 @@ pub fn on_a_pi(count: &mut Count) {
     count.one("two VMs at a plain terminal: names, list, switch, replay", plain(&pi));
     count.one("two VMs, each on a console of its own", apart(&pi));
     count.one("two virtual Pis: a card and a console each, one restarts", pis("pi", &pi));
+    many::cases(count, Board::Raspi4);
 }
 
 /// What was printed by a run that has to end with status 0.

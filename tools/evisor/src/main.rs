@@ -35,6 +35,7 @@ mod linux;
 mod lives;
 mod machine;
 mod manifest;
+mod many;
 mod minimal;
 mod modules;
 mod monitor_cases;
