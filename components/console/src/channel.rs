@@ -72,15 +72,17 @@ impl Channel {
         self.lines > 0
     }
 
-    /// Keeps a byte, in place of the oldest if there is no room.
-    pub fn keep(&mut self, byte: u8) {
-        if self.kept.len() == KEPT {
+    /// Keeps bytes, in place of the oldest if there is no room.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        let over = (self.kept.len() + bytes.len()).saturating_sub(KEPT);
+        for _ in 0..over {
             self.take();
-            self.lost = self.lost.saturating_add(1);
-            self.untold = self.untold.saturating_add(1);
         }
-        self.lines += usize::from(byte == b'\n');
-        self.kept.push_back(byte);
+        let over = over as u32;
+        self.lost = self.lost.saturating_add(over.into());
+        self.untold = self.untold.saturating_add(over);
+        self.lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+        self.kept.extend(bytes);
     }
 
     /// The oldest byte.
@@ -88,6 +90,23 @@ impl Channel {
         let byte = self.kept.pop_front()?;
         self.lines -= usize::from(byte == b'\n');
         Some(byte)
+    }
+
+    /// The oldest bytes that are plain text, which the terminal shows as it is: at most
+    /// `most`, fewer where the ring wraps around.
+    pub fn text(&self, most: usize) -> &[u8] {
+        if self.escape.is_inside() {
+            return &[];
+        }
+        let (oldest, _) = self.kept.as_slices();
+        let oldest = oldest.get(..most).unwrap_or(oldest);
+        let count = oldest.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count();
+        oldest.get(..count).unwrap_or_default()
+    }
+
+    /// Forgets so much of it.
+    pub fn skip_text(&mut self, count: usize) {
+        self.kept.drain(..count.min(self.kept.len()));
     }
 
     /// How many bytes before the oldest were lost and not told of: told now.

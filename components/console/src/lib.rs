@@ -27,10 +27,11 @@ mod view;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use channel::{Channel, KEPT};
+use evisor_contract::abi::{self, Error, Kind};
 use evisor_contract::frames::Decoder;
 use evisor_contract::{
-    Backend, BuildError, Bytes, Clock, Context, Deadline, EFFECTS, Effect, HostSerial, Messages,
-    Needs, Node, Notify, Object, Parts, Reply, component, tag,
+    Backend, BuildError, Bytes, Clock, Context, Deadline, EFFECTS, Effect, HostSerial, Invoke,
+    Messages, Needs, Node, Notify, Object, Parts, Reply, Rights, Through, component, tag,
 };
 use keys::Keys;
 use request::Request;
@@ -48,7 +49,7 @@ component! {
             deadline: grants.deadline()?,
             clock: grants.clock(),
         });
-        Ok(Parts::new(console).notify().backend().done())
+        Ok(Parts::new(console).notify().backend().invoke(Kind::Console, 1).done())
     },
     describe: |_node, _guest| Ok(()),
 }
@@ -126,6 +127,8 @@ struct Console {
     settings: Settings,
     ring: Ring,
     holders: [Option<Holder>; PORTS],
+    /// How many of them were told to stop.
+    stopped: usize,
     /// Whose the port is that is connected next.
     next: usize,
     channels: Vec<Channel>,
@@ -141,6 +144,8 @@ struct Console {
     due: u64,
     /// Whether an interrupt was asked for when the line has room.
     waits: bool,
+    /// Whether a deadline was asked for, and there is more for a line that takes all.
+    rests: bool,
     /// Bytes that went nowhere: the ring was full, or nobody has the input.
     lost: u64,
 }
@@ -154,6 +159,23 @@ impl Notify for Console {
             _ => return Reply::ABSENT,
         }
         Reply::DONE
+    }
+}
+
+impl Invoke for Console {
+    /// Who writes by a handle has a port like any other, and nothing comes back to it: what
+    /// a device is told with CONSOLE_FULL is the answer here.
+    fn invoke(
+        &mut self,
+        operation: u32,
+        words: &mut [u64; 5],
+        through: &Through,
+        cx: &mut Context,
+    ) -> Reply {
+        if operation != abi::console::WRITE {
+            return Reply::ABSENT;
+        }
+        Reply::value(self.write(words, through, cx).err().map_or(0, Error::code))
     }
 }
 
@@ -190,6 +212,7 @@ impl Console {
             settings,
             ring: Ring::new(),
             holders: core::array::from_fn(|_| None),
+            stopped: 0,
             next: 0,
             channels: Vec::new(),
             view: View::Plain,
@@ -200,8 +223,32 @@ impl Console {
             looked: false,
             due: 0,
             waits: false,
+            rests: false,
             lost: 0,
         }
+    }
+
+    fn write(
+        &mut self,
+        [count, words @ ..]: &[u64; 5],
+        through: &Through,
+        cx: &mut Context,
+    ) -> Result<(), Error> {
+        through.takes(Rights::WRITE)?;
+        let port = through.first as usize;
+        let holder = self.holders.get(port).and_then(Option::as_ref);
+        if holder.ok_or(Error::NotSupported)?.full {
+            return Err(Error::Busy);
+        }
+        let mut bytes = [0; abi::console::MOST];
+        for (slot, byte) in bytes.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {
+            *slot = byte;
+        }
+        let count = usize::try_from(*count).ok();
+        let bytes = count.and_then(|count| bytes.get(..count)).ok_or(Error::InvalidParameter)?;
+        cx.set_bytes(bytes);
+        self.output(port, cx);
+        Ok(())
     }
 
     /// Bytes from `port`.
@@ -242,7 +289,7 @@ impl Console {
         if let Some(channel) = self.channels.get_mut(index) {
             channel.heard = self.ends.clock.now();
             channel.aged = false;
-            cx.bytes().iter().for_each(|byte| channel.keep(*byte));
+            channel.keep(cx.bytes());
             if channel.len() > CHANNEL_HIGH && self.is_watched(index) {
                 self.stop(port, cx);
             }
@@ -250,7 +297,10 @@ impl Console {
         if !core::mem::replace(&mut self.looked, true) {
             self.receive(cx);
         }
-        self.show(cx);
+        // Else it comes behind what is to be shown already.
+        if !self.waits && !self.rests {
+            self.show(cx);
+        }
         self.await_line_end(index, cx);
     }
 
@@ -259,6 +309,7 @@ impl Console {
             && !holder.full
         {
             holder.full = true;
+            self.stopped += 1;
             holder.tell(tag::CONSOLE_FULL, 0, cx);
         }
     }
@@ -274,7 +325,7 @@ impl Console {
             View::Plain => {}
             _ => self.show(cx),
         }
-        Reply::value(u64::from(self.waits || self.is_held()))
+        Reply::value(u64::from(self.waits || self.rests || self.is_held()))
     }
 
     fn drain(&mut self, cx: &mut Context) {
@@ -310,6 +361,9 @@ impl Console {
 
     /// Tells who was stopped and may go on, as far as the queue has room.
     fn go_on(&mut self, cx: &mut Context) {
+        if self.stopped == 0 {
+            return;
+        }
         for port in 0..PORTS {
             let Some(Some(holder)) = self.holders.get(port) else { continue };
             let may = match self.view {
@@ -324,6 +378,7 @@ impl Console {
             }
             if let Some(Some(holder)) = self.holders.get_mut(port) {
                 holder.full = false;
+                self.stopped -= 1;
                 holder.tell(tag::CONSOLE_READY, 0, cx);
             }
         }
@@ -336,8 +391,12 @@ impl Console {
 
     /// Asks to be notified in so many milliseconds.
     fn come_again(&mut self, milliseconds: u64, cx: &mut Context) {
+        self.come_after(self.ends.clock.frequency() / 1000 * milliseconds, cx);
+    }
+
+    fn come_after(&mut self, counts: u64, cx: &mut Context) {
         let now = self.ends.clock.now();
-        let due = now.wrapping_add(self.ends.clock.frequency() / 1000 * milliseconds);
+        let due = now.wrapping_add(counts);
         if !(now.saturating_add(1)..=due).contains(&self.due) {
             self.due = due;
             self.ends.deadline.set(due, cx);

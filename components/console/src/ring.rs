@@ -39,6 +39,24 @@ impl Ring {
         true
     }
 
+    /// Appends bytes, as many as there is room for; how many that is.
+    pub fn extend(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(CAPACITY - self.count);
+        let end = (self.first + self.count) % CAPACITY;
+        let (first, rest) =
+            bytes.get(..count).unwrap_or_default().split_at(count.min(CAPACITY - end));
+        self.place(end, first);
+        self.place(0, rest);
+        self.count += count;
+        count
+    }
+
+    fn place(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(at..at + bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+    }
+
     /// The oldest bytes, up to `most`; fewer where the ring wraps around.
     pub fn oldest(&self, most: usize) -> &[u8] {
         let count = self.count.min(most).min(CAPACITY - self.first);

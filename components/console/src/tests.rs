@@ -5,7 +5,8 @@ mod framed;
 mod several;
 
 use crate::{CAPACITY, Console, HIGH, LOW};
-use evisor_contract::{Bytes, Status, tag};
+use evisor_contract::abi::{Error, console};
+use evisor_contract::{Bytes, Rights, Status, Through, tag};
 use evisor_testkit::{Event, Rig};
 
 fn rig() -> Rig {
@@ -22,6 +23,13 @@ fn send(rig: &mut Rig, port: u32, bytes: &[u8]) {
 
 fn interrupt(rig: &mut Rig) {
     assert_eq!(rig.notify(tag::HOST_INTERRUPT, 0).status, Status::Done);
+}
+
+/// The line has taken what it is given at once.
+fn drain(rig: &mut Rig) {
+    while rig.object(|console: &mut Console| console.waits || console.rests) {
+        interrupt(rig);
+    }
 }
 
 /// What the holders were told and given.
@@ -167,4 +175,45 @@ fn any_bytes_are_survived() {
     let mut random = evisor_testkit::Random::new(1);
     let bytes: Vec<u8> = (0..40_000).map(|_| random.number().to_le_bytes()[0]).collect();
     evisor_testkit::drive("evisor,console", &bytes);
+}
+
+fn write(rig: &mut Rig, through: &Through, count: u64, text: &[u8]) -> Result<[u64; 3], Error> {
+    let mut bytes = [0; console::MOST];
+    bytes.iter_mut().zip(text).for_each(|(slot, byte)| *slot = *byte);
+    let word = |at: usize| u64::from_le_bytes(bytes[at * 8..at * 8 + 8].try_into().unwrap());
+    rig.invoke(console::WRITE, [count, word(0), word(1), word(2), word(3)], through)
+}
+
+#[test]
+fn who_has_a_handle_writes_until_it_is_full() {
+    let mut rig = rig();
+    let through = Through { rights: Rights::WRITE, first: 1, count: 1 };
+    assert!(write(&mut rig, &through, 5, b"hello, world").is_ok());
+    assert!(write(&mut rig, &through, 0, b"").is_ok());
+    assert!(write(&mut rig, &through, 32, &[b'x'; 32]).is_ok());
+    assert_eq!(rig.serial().take_sent(), [b"hello".as_slice(), &[b'x'; 32]].concat());
+    rig.serial().set_room(0);
+    let taken = (0..1000).take_while(|_| write(&mut rig, &through, 32, &[b'y'; 32]).is_ok());
+    assert_eq!(taken.count(), HIGH / 32 + 1);
+    assert_eq!(write(&mut rig, &through, 1, b"z"), Err(Error::Busy));
+    rig.serial().set_room(usize::MAX);
+    (0..CAPACITY / 64).for_each(|_| interrupt(&mut rig));
+    assert!(write(&mut rig, &through, 1, b"z").is_ok());
+}
+
+#[test]
+fn who_has_no_right_or_no_port_does_not() {
+    let mut rig = rig();
+    let through = Through { rights: Rights::WRITE, first: 1, count: 1 };
+    let blind = Through { rights: Rights::all() - Rights::WRITE, ..through };
+    assert_eq!(write(&mut rig, &blind, 1, b"a"), Err(Error::NoRight));
+    for first in [3, 12, u64::MAX] {
+        let nowhere = Through { first, ..through };
+        assert_eq!(write(&mut rig, &nowhere, 1, b"a"), Err(Error::NotSupported));
+    }
+    for count in [33, u64::MAX] {
+        assert_eq!(write(&mut rig, &through, count, b"a"), Err(Error::InvalidParameter));
+    }
+    assert_eq!(rig.invoke(console::WRITE + 1, [0; 5], &through), Err(Error::NotSupported));
+    assert_eq!(rig.serial().take_sent(), b"");
 }

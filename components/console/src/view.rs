@@ -5,9 +5,9 @@
 //! turns, so that one that never stops keeps nobody out. eVisor's own lines go first, in
 //! between and whole.
 
+use crate::Console;
 use crate::escape::Shown;
 use crate::text::{STRING_TERMINATOR, decimal};
-use crate::{Console, OUTPUT_BYTES};
 use evisor_contract::frames::{self, Control, VERSION};
 use evisor_contract::{Bytes, Context};
 
@@ -43,20 +43,23 @@ pub struct Viewed {
     greeting: Option<usize>,
 }
 
-/// How many units one call writes at most: some show nothing.
-const UNITS: usize = 3;
-/// How many bytes of a console one unit looks at.
-const PIECE: usize = 64;
+/// How many units one call writes at most, until one shows something.
+const UNITS: usize = 2;
+/// How many bytes of a console one unit looks at, a hundred instructions each: a vCPU whose
+/// turn it is may wait for the end of the call.
+const PIECE: usize = 8;
+/// How many if they are plain text, which is shown as it is.
+const TEXT: usize = FIFO;
 /// After so many milliseconds a line that has no end is shown as it is.
 const PATIENCE: u64 = 200;
 /// For so many nobody else's line comes into one of the selected console's, whose end may
 /// be on its way.
 const LINGER: u64 = 50;
-/// After so many bytes no other unit is begun: to write one takes a thousand instructions
-/// and more.
-const ENOUGH: usize = OUTPUT_BYTES / 2;
-/// As many bytes sent let an interrupt come when the line has room again.
-const FIFO: usize = 16;
+/// How many bytes a call sends at most: as many as any serial line has room for.
+pub(crate) const FIFO: usize = 16;
+/// To a line that takes all at once, an emulated one, one call in a second's so much is
+/// given: it would have every core that it interrupts to itself.
+const PACE: u64 = 10_000;
 
 impl Console {
     /// There are several consoles from now on. One VM has the line to itself, though
@@ -79,21 +82,23 @@ impl Console {
 
     /// Writes what the line takes, as much as one interrupt may.
     pub fn show(&mut self, cx: &mut Context) {
-        let (mut sent, mut more) = (0, true);
+        let (mut sent, mut more) = (self.send(FIFO), true);
         for _ in 0..UNITS {
-            sent += self.send(OUTPUT_BYTES - sent);
-            if !self.ring.is_empty() || sent >= ENOUGH {
+            if sent > 0 || !self.ring.is_empty() {
                 break;
             }
             more = self.compose();
             if !more {
                 break;
             }
+            sent = self.send(FIFO);
         }
         more |= !self.ring.is_empty();
-        self.await_room(more);
-        if more && sent < FIFO && self.ring.is_empty() {
-            self.come_again(0, cx);
+        let full = !self.ring.is_empty() && sent < FIFO;
+        self.await_room(full);
+        self.rests = more && !full;
+        if self.rests {
+            self.come_after(self.ends.clock.frequency() / PACE, cx);
         }
         if self.is_held() {
             self.come_again(LINGER, cx);
@@ -131,7 +136,8 @@ impl Console {
     }
 
     pub fn puts(&mut self, text: &[u8]) {
-        text.iter().for_each(|byte| self.put(*byte));
+        let put = self.ring.extend(text);
+        self.lost = self.lost.wrapping_add((text.len() - put) as u64);
     }
 
     /// A line of the console's own.
@@ -303,7 +309,7 @@ impl Console {
         if self.tell_loss(index) {
             return true;
         }
-        for _ in 0..PIECE {
+        for _ in self.text(index)..PIECE {
             let Some(channel) = self.channels.get_mut(index) else { break };
             let Some(byte) = channel.take() else { break };
             match channel.escape.take(byte) {
@@ -334,6 +340,22 @@ impl Console {
             }
         }
         true
+    }
+
+    /// Plain text of `index`, short of the end of the terminal's line; how much it was.
+    fn text(&mut self, index: usize) -> usize {
+        if self.channels.get(index).is_none_or(|channel| channel.text(1).is_empty()) {
+            return 0;
+        }
+        self.open_line(index);
+        let room = self.settings.columns.saturating_sub(self.viewed.column + 1);
+        let Some(channel) = self.channels.get_mut(index) else { return 0 };
+        let text = channel.text(room.min(TEXT));
+        let count = self.ring.extend(text);
+        channel.skip_text(count);
+        channel.broken &= count == 0;
+        self.viewed.column += count;
+        count
     }
 
     /// Ends a line whose rest did not come.

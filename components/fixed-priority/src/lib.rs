@@ -132,6 +132,14 @@ impl Scheduler for FixedPriority {
         }
     }
 
+    fn give_way(&mut self, member: usize, now: u64) {
+        self.charge(now);
+        let chosen = self.chosen == Some(member);
+        if let Some(member) = self.members.get_mut(member).filter(|_| chosen && self.contended) {
+            member.queue(&mut self.next);
+        }
+    }
+
     fn choose(&mut self, now: u64) -> Choice {
         self.charge(now);
         self.end_slice();
@@ -139,15 +147,16 @@ impl Scheduler for FixedPriority {
         self.chosen = chosen;
         self.contended = false;
         let Some(member) = chosen.and_then(|index| self.members.get(index)) else {
-            return Choice { member: None, until: self.next_part(now, None) };
+            return Choice::nobody(self.next_part(now, None));
         };
         if let Some(server) = &member.server {
             let until = now.saturating_add(server.left());
             let above = self.next_part(now, Some(member.priority));
-            return Choice { member: chosen, until: until.min(above) };
+            return Choice { member: chosen, until: until.min(above), contended: false };
         }
         let until = self.slice_end(now, member.priority);
-        Choice { member: chosen, until: until.min(self.next_part(now, None)) }
+        let until = until.min(self.next_part(now, None));
+        Choice { member: chosen, until, contended: self.contended }
     }
 }
 

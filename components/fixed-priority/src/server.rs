@@ -25,18 +25,21 @@ struct Part {
 pub(crate) struct Server {
     budget: u64,
     period: u64,
-    /// By time; the amounts make up the budget, and none is 0.
+    /// A ring, by time; the amounts make up the budget, and none is 0.
     parts: [Part; PARTS],
+    /// Where in it the first is.
+    start: usize,
     count: usize,
     /// How much of the first is used: less than all of it.
     used: u64,
 }
 
+#[expect(clippy::indexing_slicing, reason = "reduced to the length of the ring")]
 impl Server {
     /// With a budget, which is not 0, in each period.
     pub fn new(budget: u64, period: u64) -> Self {
-        let mut server =
-            Self { budget, period, parts: [Part::default(); PARTS], count: 0, used: 0 };
+        let parts = [Part::default(); PARTS];
+        let mut server = Self { budget, period, parts, start: 0, count: 0, used: 0 };
         server.reset();
         server
     }
@@ -44,12 +47,16 @@ impl Server {
     /// All of the budget can be used.
     pub fn reset(&mut self) {
         self.parts = [Part { time: 0, amount: self.budget }; PARTS];
-        (self.count, self.used) = (1, 0);
+        (self.start, self.count, self.used) = (0, 1, 0);
     }
 
     fn first(&self) -> Part {
-        let [first, ..] = self.parts;
-        first
+        self.parts[self.start % PARTS]
+    }
+
+    /// The one behind so many others.
+    fn part(&mut self, behind: usize) -> &mut Part {
+        &mut self.parts[(self.start + behind) % PARTS]
     }
 
     /// Since when it can run, or from when on.
@@ -84,7 +91,7 @@ impl Server {
     pub fn sleeps(&mut self) {
         let used = core::mem::take(&mut self.used);
         if used > 0 {
-            let [first, ..] = &mut self.parts;
+            let first = self.part(0);
             first.amount -= used;
             let part = Part { amount: used, ..*first };
             self.returns(part);
@@ -98,16 +105,15 @@ impl Server {
             amount += self.take_first().amount;
         }
         if amount > 0 {
-            self.parts.copy_within(..PARTS - 1, 1);
-            let [first, ..] = &mut self.parts;
-            *first = Part { time: now, amount };
+            self.start = (self.start + PARTS - 1) % PARTS;
+            *self.part(0) = Part { time: now, amount };
             self.count += 1;
         }
     }
 
     fn take_first(&mut self) -> Part {
         let part = self.first();
-        self.parts.copy_within(1.., 0);
+        self.start = (self.start + 1) % PARTS;
         self.count -= 1;
         part
     }
@@ -117,14 +123,13 @@ impl Server {
     /// to thank, and nobody else pays.
     fn returns(&mut self, part: Part) {
         let part = Part { time: part.time.saturating_add(self.period), ..part };
-        let last = self.count.checked_sub(1).and_then(|last| self.parts.get_mut(last));
-        match last.filter(|last| last.time == part.time || self.count == PARTS) {
+        let full = self.count == PARTS;
+        let last = self.count.checked_sub(1).map(|last| self.part(last));
+        match last.filter(|last| last.time == part.time || full) {
             Some(last) => *last = Part { time: part.time, amount: last.amount + part.amount },
             None => {
-                if let Some(place) = self.parts.get_mut(self.count) {
-                    *place = part;
-                    self.count += 1;
-                }
+                *self.part(self.count) = part;
+                self.count += 1;
             }
         }
     }

@@ -21,11 +21,16 @@ fn core(members: &[Share]) -> CoreRig {
 }
 
 const fn to(member: usize, until: u64) -> Choice {
-    Choice { member: Some(member), until }
+    Choice::alone(member, until)
+}
+
+/// With an equal that waits.
+const fn before_an_equal(member: usize, until: u64) -> Choice {
+    Choice { member: Some(member), until, contended: true }
 }
 
 const fn nobody(until: u64) -> Choice {
-    Choice { member: None, until }
+    Choice::nobody(until)
 }
 
 #[test]
@@ -127,19 +132,41 @@ fn the_higher_priority_goes_first_and_equals_in_their_order() {
 fn who_has_no_budget_has_what_is_left() {
     let mut core = core(&[share(0, 0, 0), share(0, 0, 0), share(3, 0, 0), share(1, 200, 1000)]);
     assert_eq!(core.wake(0), to(0, u64::MAX), "nobody waits: no tick");
-    assert_eq!(core.wake(1), to(0, 100));
+    assert_eq!(core.wake(1), before_an_equal(0, 100));
     core.run_to(40);
     assert_eq!(core.wake(3), to(3, 240), "any budget goes first");
     core.run_to(240);
-    assert_eq!(core.choice(), to(0, 300), "and the slice goes on where it was");
+    let slice = before_an_equal(0, 300);
+    assert_eq!(core.choice(), slice, "and the slice goes on where it was");
     core.run_to(300);
-    assert_eq!(core.choice(), to(1, 400));
+    assert_eq!(core.choice(), before_an_equal(1, 400));
     assert_eq!(core.wake(2), to(2, 1040), "of two without, the higher priority");
     core.run_to(1040);
     assert_eq!(core.choice(), to(3, 1240));
     core.run_to(1240);
     core.sleep(2);
-    assert_eq!(core.sleep(3), to(1, 1340));
+    assert_eq!(core.sleep(3), before_an_equal(1, 1340));
+}
+
+#[test]
+fn who_gives_way_goes_behind_its_equals_alone() {
+    let mut core = core(&[share(5, 0, 0), share(5, 0, 0), share(0, 0, 0), share(1, 200, 1000)]);
+    core.tell_awake(2);
+    assert_eq!(core.wake(0), to(0, u64::MAX));
+    core.run_to(30);
+    core.tell_way(0);
+    assert_eq!(core.choose(), to(0, u64::MAX), "a lower one is no equal");
+    assert_eq!(core.wake(1), before_an_equal(0, 130));
+    core.run_to(70);
+    assert_eq!(core.give_way(), before_an_equal(1, 170), "and has a slice of its own");
+    core.tell_way(0);
+    assert_eq!(core.choose(), before_an_equal(1, 170), "who does not run has no way to give");
+    core.run_to(90);
+    assert_eq!(core.give_way(), before_an_equal(0, 190), "its own begins anew");
+    assert_eq!(core.wake(3), to(3, 290));
+    core.run_to(100);
+    core.tell_way(3);
+    assert_eq!(core.choose(), to(3, 290), "what was promised is its own to spend");
 }
 
 #[test]
@@ -219,6 +246,28 @@ impl Model {
         self.queue.retain(|other| *other != index);
     }
 
+    /// Whoever runs goes to the end of the queue, if it is one of it and an equal is there.
+    fn give_way(&mut self) {
+        let Some(index) = self.chosen().filter(|index| self.members[*index].share.budget == 0)
+        else {
+            return;
+        };
+        if self.equals(index) > 1 {
+            self.goes_last(index);
+        }
+    }
+
+    fn equals(&self, index: usize) -> usize {
+        let priority = |other: &usize| self.members[*other].share.priority;
+        self.queue.iter().filter(|other| priority(other) == priority(&index)).count()
+    }
+
+    fn goes_last(&mut self, index: usize) {
+        self.spent[index] = 0;
+        self.queue.retain(|other| *other != index);
+        self.queue.push(index);
+    }
+
     fn chosen(&self) -> Option<usize> {
         let able = (0..self.members.len()).filter(|index| {
             let member = &self.members[*index];
@@ -248,13 +297,10 @@ impl Model {
             coins.push(coin + period);
             return;
         }
-        let priority = |other: &usize| self.members[*other].share.priority;
-        let equals = self.queue.iter().filter(|other| priority(other) == priority(&index)).count();
-        self.spent[index] = if equals > 1 { self.spent[index] + 1 } else { 0 };
+        let contended = self.equals(index) > 1;
+        self.spent[index] = if contended { self.spent[index] + 1 } else { 0 };
         if self.spent[index] == SLICE {
-            self.spent[index] = 0;
-            self.queue.retain(|other| *other != index);
-            self.queue.push(index);
+            self.goes_last(index);
         }
     }
 }
@@ -285,16 +331,28 @@ enum Turn {
     Sleeps(usize),
     /// Whoever runs sleeps, in the middle of its budget.
     Ends,
+    /// Whoever runs gives way.
+    GivesWay,
 }
 
 impl Turn {
-    /// Who wakes (true) or sleeps on `core`.
-    fn on(self, core: &CoreRig) -> (usize, bool) {
-        match self {
+    /// Happens on `core`; gives who woke (true) or went to sleep.
+    fn on(self, core: &mut CoreRig) -> Option<(usize, bool)> {
+        let (member, wakes) = match self {
             Self::Wakes(member) => (member, true),
             Self::Sleeps(member) => (member, false),
             Self::Ends => (core.choice().member.unwrap_or(0), false),
-        }
+            Self::GivesWay => {
+                core.give_way();
+                return None;
+            }
+        };
+        if wakes {
+            core.wake(member)
+        } else {
+            core.sleep(member)
+        };
+        Some((member, wakes))
     }
 }
 
@@ -305,7 +363,8 @@ fn events(numbers: &mut Random, members: usize, spans: [u64; 4]) -> Vec<(u64, Tu
         let member = numbers.number() as usize % members;
         let turn = match numbers.number() % 8 {
             0 => Turn::Sleeps(member),
-            1..4 => Turn::Ends,
+            1..3 => Turn::Ends,
+            3 => Turn::GivesWay,
             _ => Turn::Wakes(member),
         };
         (after, turn)
@@ -327,17 +386,13 @@ fn random_lives_are_as_in_the_model_with_and_without_a_tick() {
         for (after, turn) in events(&mut numbers, shares.len(), CALM) {
             let at = tickless.now() + after;
             tickless.run_to(at);
-            let (member, wakes) = turn.on(&tickless);
             ticking.tick_to(at);
             (0..after).for_each(|_| model.step());
-            if wakes {
-                tickless.wake(member);
-                ticking.wake(member);
-                model.wake(member);
-            } else {
-                tickless.sleep(member);
-                ticking.sleep(member);
-                model.sleep(member);
+            turn.on(&mut ticking);
+            match turn.on(&mut tickless) {
+                Some((member, true)) => model.wake(member),
+                Some((member, false)) => model.sleep(member),
+                None => model.give_way(),
             }
             assert_eq!(tickless.choice().member, model.chosen(), "seed {seed} at {at}: {shares:?}");
         }
@@ -358,13 +413,8 @@ fn live(seed: u64, spans: [u64; 4], mut look: impl FnMut(&CoreRig, &[Share], &[O
     for (after, turn) in events(&mut numbers, shares.len(), spans) {
         core.run_to(core.now() + after);
         look(&core, &shares, &since);
-        let (member, wakes) = turn.on(&core);
-        if wakes {
-            core.wake(member);
-            since[member] = since[member].or(Some(core.now()));
-        } else {
-            core.sleep(member);
-            since[member] = None;
+        if let Some((member, wakes)) = turn.on(&mut core) {
+            since[member] = since[member].or(Some(core.now())).filter(|_| wakes);
         }
     }
 }
@@ -379,12 +429,7 @@ fn no_budget_is_exceeded_in_any_window() {
         let spans = if seed & 1 == 0 { CALM } else { HECTIC };
         for (after, turn) in events(&mut numbers, shares.len(), spans) {
             core.run_to(core.now() + after);
-            let (member, wakes) = turn.on(&core);
-            if wakes {
-                core.wake(member)
-            } else {
-                core.sleep(member)
-            };
+            turn.on(&mut core);
         }
         let starts: Vec<u64> = core.spans().iter().map(|span| span.from).collect();
         for (member, share) in shares.iter().enumerate().filter(|(_, share)| share.budget > 0) {
@@ -507,6 +552,29 @@ fn an_equal_never_starves() {
             assert!(core.time_of(member, from, from + 500) > 0, "{member} from {from}");
         }
     }
+}
+
+/// One that gives way as often as it can has no more than its equal, which spins, and that
+/// one no more than its slices.
+#[test]
+fn giving_way_gains_nothing_and_starves_nobody() {
+    let mut numbers = Random::new(3);
+    let mut core = core(&[share(2, 0, 0), share(2, 0, 0), share(2, 0, 0)]);
+    (0..3).for_each(|member| core.tell_awake(member));
+    core.choose();
+    let mut turns = 0;
+    while core.now() < 60_000 {
+        core.run_to(core.now() + 1 + numbers.number() % 40);
+        if core.choice().member == Some(0) {
+            core.give_way();
+            assert_ne!(core.choice().member, Some(0));
+            turns += 1;
+        }
+    }
+    let times = [0, 1, 2].map(|member| core.time_of(member, 0, core.now()));
+    assert!(times[0] < times[1] / 2, "{times:?}");
+    assert!(times[1].abs_diff(times[2]) <= SLICE, "{times:?}");
+    assert!(turns > 200, "two slices between two turns, and no more: {turns}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::Monitor;
 use crate::commands::operand;
 use crate::text::Text;
-use evisor_contract::{Names, Power, Register, Rights, RouteFacts, VmState};
+use evisor_contract::{Names, Power, Register, Rights, RouteFacts, VcpuFacts, VmState};
 
 /// What is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum What {
     Vm,
     Routes,
     Interrupts,
+    Cores,
+    Crash,
 }
 
 /// How far an answer is.
@@ -40,10 +42,15 @@ impl Monitor {
         let (written, parts) = match what {
             What::Help => (self.help(line), 1),
             What::Vms => (self.vms(line), 1),
-            What::Vm if part == 0 => (self.vcpu(vm, line), 2),
-            What::Vm => (self.memory(vm, line), 2),
+            What::Vm if part == 0 => (self.vcpu(vm, line), 3),
+            What::Vm if part == 1 => (self.exits(vm, line), 3),
+            What::Vm => (self.memory(vm, line), 3),
             What::Routes => (self.route(vm, part, line), KINDS.len()),
             What::Interrupts => (self.route(vm, KINDS.len() - 1, line), 1),
+            What::Cores => (self.core(part, line), self.core_count()),
+            What::Crash if part == 0 => (self.crash(vm, line), 3),
+            What::Crash if part == 1 => (self.crash_registers(vm, line), 3),
+            What::Crash => (self.crash_exits(vm, line), 3),
         };
         if written {
             answer.line += 1;
@@ -71,11 +78,7 @@ impl Monitor {
         let memory = memory.fold(0, |sum: u64, region| sum.wrapping_add(region.size));
         let vcpus = (0..).map_while(|at| inspect.vcpu(vm, at));
         let refused = vcpus.fold(0, |sum: u64, vcpu| sum.wrapping_add(vcpu.refused));
-        let state = match facts.state {
-            VmState::On => "on",
-            VmState::Changing => "changing",
-            VmState::Off => "off",
-        };
+        let state = name_of(facts.state);
         let out = &mut self.out;
         out.put(facts.name).to(16).put(state).to(26).decimal(facts.vcpus as u64);
         out.to(33).size(memory).to(44).decimal(refused).end();
@@ -99,6 +102,121 @@ impl Monitor {
         true
     }
 
+    /// What all its exits were for.
+    fn exits(&mut self, vm: usize, line: usize) -> bool {
+        let inspect = self.ends.oversight.inspect;
+        let Some(exits) = inspect.exits(vm).filter(|_| line == 0) else { return false };
+        let counts = [
+            ("exits: ", exits.accesses, " accesses"),
+            (", ", exits.registers, " registers"),
+            (", ", exits.calls, " calls"),
+            (", ", exits.interrupts, " interrupts"),
+        ];
+        let out = &mut self.out;
+        counts.into_iter().for_each(|(before, n, what)| {
+            out.put(before).decimal(n).put(what);
+        });
+        out.end();
+        true
+    }
+
+    /// From behind the last one there is none.
+    fn core_count(&self) -> usize {
+        let inspect = self.ends.oversight.inspect;
+        (0..).take_while(|core| inspect.core(*core).is_some()).count()
+    }
+
+    /// A core: its scheduler, then those that run there.
+    fn core(&mut self, core: usize, line: usize) -> bool {
+        let inspect = self.ends.oversight.inspect;
+        let Some(facts) = inspect.core(core) else { return false };
+        let Some(member) = line.checked_sub(1) else {
+            let out = self.out.put("core ").decimal(core as u64).put(": ");
+            out.put(facts.scheduler.unwrap_or("no scheduler")).end();
+            return true;
+        };
+        let vcpus = (0..self.vm_count())
+            .flat_map(|vm| (0..).map_while(move |n| Some((vm, n, inspect.vcpu(vm, n)?))));
+        let mut here = vcpus.filter(|(.., facts)| facts.core == core);
+        let Some((vm, n, facts)) = here.nth(member) else { return false };
+        let name = inspect.vm(vm).map_or("", |vm| vm.name);
+        self.out.put("  ").put(name).put(" vCPU ").decimal(n as u64);
+        self.times(&facts);
+        true
+    }
+
+    /// How long a vCPU ran, and what it was promised.
+    fn times(&mut self, facts: &VcpuFacts) {
+        let a_millisecond = self.milliseconds(1).max(1);
+        let out = &mut self.out;
+        out.put(": ran ").decimal(facts.ran / a_millisecond).put(" ms");
+        out.put(", stolen ").decimal(facts.stolen / a_millisecond).put(" ms");
+        let share = facts.share;
+        if share.priority > 0 {
+            out.put(", priority ").decimal(share.priority.into());
+        }
+        if share.budget > 0 {
+            out.put(", ").decimal(share.budget.into()).put("/").decimal(share.period.into());
+            out.put(" us");
+        }
+        out.end();
+    }
+
+    fn crash(&mut self, vm: usize, line: usize) -> bool {
+        let inspect = self.ends.oversight.inspect;
+        let facts = inspect.last_crash(vm).and_then(|crash| crash.facts());
+        let out = &mut self.out;
+        let Some(facts) = facts else {
+            let name = inspect.vm(vm).map(|vm| vm.name).filter(|_| line == 0);
+            return name.map(|name| out.put(name).put(" did not crash").end()).is_some();
+        };
+        match line {
+            0 => {
+                out.put("vCPU ").decimal(facts.vcpu as u64).put(": ").put(facts.why);
+                if let Some(address) = facts.address {
+                    out.put(", ").hex(address);
+                }
+            }
+            1 => {
+                out.put("at ").hex(facts.pc).put(", PSTATE ").hex(facts.pstate);
+                out.put(", ").decimal(facts.nanoseconds).put(" ns of its time");
+            }
+            2 => {
+                out.put("ESR ").hex(facts.esr).put(", FAR ").hex(facts.far);
+                out.put(", HPFAR ").hex(facts.hpfar).put(", refused ").decimal(facts.refused);
+            }
+            _ => return false,
+        }
+        out.end();
+        true
+    }
+
+    /// Three in a line.
+    fn crash_registers(&mut self, vm: usize, line: usize) -> bool {
+        let crash = self.ends.oversight.inspect.last_crash(vm);
+        let out = &mut self.out;
+        for (n, column) in (line * 3..).zip([0, 25, 50]) {
+            let Some(value) = crash.and_then(|crash| crash.register(n)) else {
+                return end(out, column);
+            };
+            out.to(column).put("x").decimal(n as u64).to(column + 4).hex(value);
+        }
+        end(out, 75)
+    }
+
+    /// Two in a line.
+    fn crash_exits(&mut self, vm: usize, line: usize) -> bool {
+        let crash = self.ends.oversight.inspect.last_crash(vm);
+        let out = &mut self.out;
+        for (n, column) in (line * 2..).zip([0, 38]) {
+            let Some(exit) = crash.and_then(|crash| crash.exit(n)) else {
+                return end(out, column);
+            };
+            out.to(column).put(exit.kind).put(" at ").hex(exit.pc);
+        }
+        end(out, 76)
+    }
+
     fn memory(&mut self, vm: usize, line: usize) -> bool {
         let Some(facts) = self.ends.oversight.inspect.memory(vm, line) else { return false };
         let out = &mut self.out;
@@ -112,6 +230,25 @@ impl Monitor {
         let Some(route) = self.ends.oversight.inspect.route(vm, names, line) else { return false };
         write(&mut self.out, names, &route);
         true
+    }
+}
+
+/// Ends the line, if there is anything before `column`.
+fn end(out: &mut Text, column: usize) -> bool {
+    if column > 0 {
+        out.end();
+    }
+    column > 0
+}
+
+/// In a word.
+pub fn name_of(state: VmState) -> &'static str {
+    match state {
+        VmState::On => "on",
+        VmState::Changing => "changing",
+        VmState::Paused => "paused",
+        VmState::Off => "off",
+        VmState::Crashed => "crashed",
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use crate::Monitor;
-use crate::answer::{Answer, What};
+use crate::answer::{Answer, What, name_of};
 use crate::editor::{Key, Line};
 use evisor_contract::{Level, VmEvent, VmState};
 
@@ -41,13 +41,13 @@ const fn changes(
     Command { name, operand, help, changes: true, run }
 }
 
-pub const COMMANDS: [Command; 8] = [
+pub const COMMANDS: [Command; 14] = [
     looks("help", Operand::Nothing, "this", |m, _| m.answer_with(What::Help, 0)),
     looks("vms", Operand::Nothing, "the VMs: state, vCPUs, memory, what was refused", |m, _| {
         m.look(0..m.vm_count());
         m.answer_with(What::Vms, 0);
     }),
-    looks("vm", Operand::Vm, "its vCPUs: power, core, PC; its memory", |m, vm| {
+    looks("vm", Operand::Vm, "its vCPUs: power, core, PC; its exits and memory", |m, vm| {
         m.look(vm..vm + 1);
         m.answer_with(What::Vm, vm);
     }),
@@ -57,12 +57,51 @@ pub const COMMANDS: [Command; 8] = [
     looks("interrupts", Operand::Vm, "its physical interrupts, and how many came", |m, vm| {
         m.answer_with(What::Interrupts, vm);
     }),
-    changes("stop", Operand::Vm, "turns it off, for good", |m, vm| m.change(vm, VmEvent::Off)),
+    looks("cores", Operand::Nothing, "schedulers, who runs there, how long", |m, _| {
+        m.look(0..m.vm_count());
+        m.answer_with(What::Cores, 0);
+    }),
+    looks("crash", Operand::Vm, "its last one: why, registers, exits", |m, vm| {
+        m.answer_with(What::Crash, vm);
+    }),
+    changes("start", Operand::Vm, "starts it, if it is off", |m, vm| m.change(vm, &START)),
+    changes("stop", Operand::Vm, "turns it off", |m, vm| m.change(vm, &STOP)),
+    changes("pause", Operand::Vm, "it stands still, and its time", |m, vm| m.change(vm, &PAUSE)),
+    changes("resume", Operand::Vm, "it goes on after a pause", |m, vm| m.change(vm, &RESUME)),
     changes("reset", Operand::Vm, "what its manifest has for a reset", |m, vm| {
-        m.change(vm, VmEvent::Reset);
+        m.change(vm, &RESET);
+    }),
+    changes("end", Operand::Nothing, "all VMs off for good: with the last, eVisor ends", |m, _| {
+        m.wanted = Some((0..m.vm_count(), VmEvent::End));
+        m.out.put("all are to stop for good").end();
     }),
     changes("log", Operand::Level, "which of eVisor's own lines are written", |_, _| {}),
 ];
+
+/// What a VM can be asked for.
+struct Asked {
+    event: VmEvent,
+    /// What it is to do, in words.
+    to: &'static str,
+    /// Where it is when that makes no sense.
+    not_when: &'static [VmState],
+}
+
+const OFF: &[VmState] = &[VmState::Off, VmState::Crashed];
+const START: Asked =
+    Asked { event: VmEvent::Start, to: "start", not_when: &[VmState::On, VmState::Paused] };
+const STOP: Asked = Asked { event: VmEvent::Off, to: "stop", not_when: OFF };
+const PAUSE: Asked = Asked {
+    event: VmEvent::Pause,
+    to: "pause",
+    not_when: &[VmState::Paused, VmState::Off, VmState::Crashed],
+};
+const RESUME: Asked = Asked {
+    event: VmEvent::Resume,
+    to: "go on",
+    not_when: &[VmState::On, VmState::Off, VmState::Crashed],
+};
+const RESET: Asked = Asked { event: VmEvent::Reset, to: "reset", not_when: OFF };
 
 const LEVELS: [(&str, Level); 3] =
     [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info)];
@@ -153,20 +192,18 @@ impl Monitor {
         self.answer = Some(Answer::new(what, vm));
     }
 
-    /// The change is an effect: what comes of it, eVisor says.
-    fn change(&mut self, vm: usize, event: VmEvent) {
+    /// The change is an effect: what comes of it, eVisor says. It waits for the one that
+    /// is under way.
+    fn change(&mut self, vm: usize, asked: &Asked) {
         let Some(facts) = self.ends.oversight.inspect.vm(vm) else { return };
         self.out.put(facts.name);
-        match facts.state {
-            VmState::On => {
-                self.wanted = Some((vm, event));
-                self.out
-                    .put(if event == VmEvent::Off { " is to stop" } else { " is to reset" })
-                    .end();
-            }
-            VmState::Changing => self.out.put(" changes already").end(),
-            VmState::Off => self.out.put(" is off").end(),
+        if asked.not_when.contains(&facts.state) {
+            let off = OFF.contains(&facts.state);
+            let state = if off { "off" } else { name_of(facts.state) };
+            return self.out.put(" is ").put(state).end();
         }
+        self.wanted = Some((vm..vm + 1, asked.event));
+        self.out.put(" is to ").put(asked.to).end();
     }
 
     fn level(&mut self, command: &Command, word: Option<&str>) {

@@ -17,6 +17,7 @@ mod tests;
 mod text;
 
 use answer::Answer;
+use core::ops::Range;
 use editor::Editor;
 use evisor_contract::{
     Bytes, Clock, ConsolePort, Context, Deadline, Messages, Needs, Notify, Object, Oversight,
@@ -69,8 +70,8 @@ struct Monitor {
     answer: Option<Answer>,
     /// The count until which the answer waits, for vCPUs that leave their guests.
     until: u64,
-    /// What a VM is to be asked.
-    wanted: Option<(usize, VmEvent)>,
+    /// What VMs are to be asked, one after the other.
+    wanted: Option<(Range<usize>, VmEvent)>,
     /// The console takes no more.
     full: bool,
     /// Somebody was there.
@@ -144,9 +145,10 @@ impl Monitor {
     }
 
     fn ask(&mut self, cx: &mut Context) {
-        let Some((vm, event)) = self.wanted.take() else { return };
-        if let Some(control) = self.ends.oversight.controls.get(vm) {
-            control.send(event, cx);
+        let Some((vms, event)) = &mut self.wanted else { return };
+        match vms.next().and_then(|vm| self.ends.oversight.controls.get(vm)) {
+            Some(control) => control.send(*event, cx),
+            None => self.wanted = None,
         }
     }
 
@@ -159,7 +161,7 @@ impl Monitor {
                 break;
             }
         }
-        let waits = self.answer.is_some() || !self.typed.is_empty();
+        let waits = self.answer.is_some() || self.wanted.is_some() || !self.typed.is_empty();
         if !self.out.is_empty() && self.full {
             return;
         }
@@ -201,7 +203,7 @@ impl Monitor {
     }
 
     /// Has what is known of `vms` be of now; the answer waits for it.
-    fn look(&mut self, vms: core::ops::Range<usize>) {
+    fn look(&mut self, vms: Range<usize>) {
         vms.for_each(|vm| self.ends.oversight.inspect.look(vm));
         self.until = self.ends.clock.now().wrapping_add(self.milliseconds(LOOK));
     }

@@ -66,11 +66,17 @@ fn every_command_has_its_answer() {
             "\
 help                        this
 vms                         the VMs: state, vCPUs, memory, what was refused
-vm VM                       its vCPUs: power, core, PC; its memory
+vm VM                       its vCPUs: power, core, PC; its exits and memory
 routes VM                   its capabilities: names, rights, uses, objects
 interrupts VM               its physical interrupts, and how many came
-stop VM                     turns it off, for good
+cores                       schedulers, who runs there, how long
+crash VM                    its last one: why, registers, exits
+start VM                    starts it, if it is off
+stop VM                     turns it off
+pause VM                    it stands still, and its time
+resume VM                   it goes on after a pause
 reset VM                    what its manifest has for a reset
+end                         all VMs off for good: with the last, eVisor ends
 log [error|warning|info]    which of eVisor's own lines are written
 ",
         ),
@@ -79,7 +85,7 @@ log [error|warning|info]    which of eVisor's own lines are written
             "\
 VM              state     vCPUs  memory     refused
 linux           on        2      262148 KiB 2
-lab             off       1      2 MiB      1
+lab             crashed   1      2 MiB      1
 ",
         ),
         (
@@ -87,6 +93,7 @@ lab             off       1      2 MiB      1
             "\
 vCPU 0, affinity 0x0, core 0: on, at 0xffff800008012345, refused 2
 vCPU 1, affinity 0x1, core 1: off, refused 0
+exits: 1234 accesses, 7 registers, 3 calls, 104 interrupts
 memory 0x40000000, 256 MiB
 memory 0x60000000, 4 KiB, read-only
 ",
@@ -110,9 +117,49 @@ interrupt 27                          i     5 uses        /linux/intc@8000000
 ",
         ),
         ("routes lab", ""),
+        (
+            "cores",
+            "\
+core 0: no scheduler
+  linux vCPU 0: ran 2000 ms, stolen 0 ms
+core 1: no scheduler
+  linux vCPU 1: ran 4000 ms, stolen 0 ms
+core 2: fixed-priority
+  lab vCPU 0: ran 2000 ms, stolen 1 ms, priority 9, 200/1000 us
+",
+        ),
+        ("crash linux", "linux did not crash\n"),
+        (
+            "crash lab",
+            "\
+vCPU 0: an access was refused, 0x7f00000000
+at 0x40080000, PSTATE 0x3c5, 123456789 ns of its time
+ESR 0x93000046, FAR 0xffffffffffffffff, HPFAR 0x7f000000f0, refused 1
+x0  0x0                  x1  0x1                  x2  0x2
+x3  0x3                  x4  0x4                  x5  0x5
+x6  0x6                  x7  0x7                  x8  0x8
+x9  0x9                  x10 0xa                  x11 0xb
+x12 0xc                  x13 0xd                  x14 0xe
+x15 0xf                  x16 0x10                 x17 0x11
+x18 0x12                 x19 0x13                 x20 0x14
+x21 0x15                 x22 0x16                 x23 0x17
+x24 0x18                 x25 0x19                 x26 0x1a
+x27 0x1b                 x28 0x1c                 x29 0x1d
+x30 0xffffffffffffffff
+interrupt at 0xffff800008000000       HVC at 0xffff800008000001
+store at 0xffff800008000002
+",
+        ),
+        ("start linux", "linux is on\n"),
+        ("start lab", "lab is to start\n"),
         ("stop linux", "linux is to stop\n"),
-        ("reset linux", "linux is to reset\n"),
         ("stop lab", "lab is off\n"),
+        ("pause linux", "linux is to pause\n"),
+        ("pause lab", "lab is off\n"),
+        ("resume linux", "linux is on\n"),
+        ("resume lab", "lab is off\n"),
+        ("reset linux", "linux is to reset\n"),
+        ("end", "all are to stop for good\n"),
         ("log", "info\n"),
         ("log error", "error\n"),
         ("", ""),
@@ -134,6 +181,7 @@ fn nonsense_gets_a_line_of_help() {
         ("vms linux", "write it as: vms\n"),
         ("log loud", "write it as: log [error|warning|info]\n"),
         ("stop", "write it as: stop VM\n"),
+        ("end linux", "write it as: end\n"),
     ];
     for (line, wanted) in answers {
         let (said, events) = ask(&mut rig(), line);
@@ -146,13 +194,20 @@ fn a_change_goes_to_the_vm_that_was_named_and_to_no_other() {
     let event = |vm, event| vec![Event::Overseen { vm, event }];
     assert_eq!(ask(&mut rig(), "stop linux").1, event(0, VmEvent::Off));
     assert_eq!(ask(&mut rig(), "reset linux").1, event(0, VmEvent::Reset));
-    assert_eq!(ask(&mut rig(), "reset lab").1, []);
+    assert_eq!(ask(&mut rig(), "pause linux").1, event(0, VmEvent::Pause));
+    assert_eq!(ask(&mut rig(), "start lab").1, event(1, VmEvent::Start));
+    for line in ["reset lab", "resume lab", "resume linux", "start linux"] {
+        assert_eq!(ask(&mut rig(), line).1, [], "{line}");
+    }
+    let end = |vm| Event::Overseen { vm, event: VmEvent::End };
+    assert_eq!(ask(&mut rig(), "end").1, [end(0), end(1)]);
 }
 
 #[test]
 fn without_the_control_right_there_is_nothing_but_looking() {
     let setup = Setup { control: false, ..Setup::default() };
-    for line in ["stop linux", "reset linux", "log error"] {
+    let changes = ["start lab", "stop linux", "pause linux", "resume linux", "reset linux", "end"];
+    for line in changes.into_iter().chain(["log error"]) {
         let mut rig = Rig::with("evisor,monitor", &setup);
         let (said, events) = ask(&mut rig, line);
         assert!(said.starts_with("there is no command"), "{said}");
@@ -160,7 +215,7 @@ fn without_the_control_right_there_is_nothing_but_looking() {
         assert_eq!(rig.messages().level(), Level::Info);
     }
     let help = ask(&mut Rig::with("evisor,monitor", &setup), "help").0;
-    assert_eq!(help.lines().count(), 5);
+    assert_eq!(help.lines().count(), 7);
 }
 
 #[test]

@@ -50,7 +50,9 @@ impl Scheduler for Partitioned {
         self.awake &= member != 0;
     }
 
+    fn give_way(&mut self, _member: usize, _now: u64) {}
+
     fn choose(&mut self, _now: u64) -> Choice {
-        Choice { member: self.awake.then_some(0), until: u64::MAX }
+        if self.awake { Choice::alone(0, u64::MAX) } else { Choice::nobody(u64::MAX) }
     }
 }

@@ -6,7 +6,7 @@ use evisor_testkit::CoreRig;
 #[test]
 fn the_only_one_runs_while_it_is_awake_and_nothing_ticks() {
     let mut core = CoreRig::new("evisor,partitioned", &[], &[Share::default()]).unwrap();
-    let never = |member| Choice { member, until: u64::MAX };
+    let never = |member| Choice { member, until: u64::MAX, contended: false };
     assert_eq!(core.choose(), never(None));
     assert_eq!(core.wake(0), never(Some(0)));
     core.run_to(1 << 40);

@@ -77,10 +77,16 @@ impl Scheduler for RoundRobin {
         self.awake &= !bit(member);
     }
 
+    fn give_way(&mut self, member: usize, _now: u64) {
+        if self.last as usize == member {
+            self.end = 0;
+        }
+    }
+
     fn choose(&mut self, now: u64) -> Choice {
         if self.awake == 0 {
             self.end = u64::MAX;
-            return Choice { member: None, until: u64::MAX };
+            return Choice::nobody(u64::MAX);
         }
         if self.awake >> self.last & 1 == 0 || self.end <= now {
             let next = (self.last + 1) % MOST as u32;
@@ -88,12 +94,13 @@ impl Scheduler for RoundRobin {
             self.last = (next + behind) % MOST as u32;
             self.end = u64::MAX;
         }
-        if self.awake.is_power_of_two() {
+        let contended = !self.awake.is_power_of_two();
+        if !contended {
             self.end = u64::MAX;
         } else if self.end == u64::MAX {
             self.end = now.saturating_add(self.slice);
         }
-        Choice { member: Some(self.last as usize), until: self.end }
+        Choice { member: Some(self.last as usize), until: self.end, contended }
     }
 }
 

@@ -17,13 +17,13 @@ fn refused(slice: u32, members: usize) -> String {
 }
 
 const fn to(member: usize, until: u64) -> Choice {
-    Choice { member: Some(member), until }
+    Choice { member: Some(member), until, contended: until < u64::MAX }
 }
 
 #[test]
 fn slices_by_turns() {
     let mut core = core(3);
-    assert_eq!(core.choose(), Choice { member: None, until: u64::MAX });
+    assert_eq!(core.choose(), Choice::nobody(u64::MAX));
     assert_eq!(core.wake(1), to(1, u64::MAX), "who is alone has no tick");
     core.run_to(1000);
     assert_eq!(core.wake(0), to(1, 1100), "and a whole slice from when another wakes");
@@ -38,7 +38,7 @@ fn slices_by_turns() {
     assert_eq!(core.choice(), to(0, 1450));
     assert_eq!(core.sleep(1), to(0, 1450));
     assert_eq!(core.sleep(2), to(0, u64::MAX));
-    assert_eq!(core.sleep(0), Choice { member: None, until: u64::MAX });
+    assert_eq!(core.sleep(0), Choice::nobody(u64::MAX));
 }
 
 #[test]
@@ -49,6 +49,48 @@ fn a_choice_that_comes_late_ends_one_slice() {
     assert_eq!(core.choose(), to(0, 100));
     core.pass_to(1050);
     assert_eq!(core.choose(), to(1, 1150));
+}
+
+#[test]
+fn who_gives_way_goes_behind_all() {
+    let mut core = core(3);
+    core.wake(0);
+    core.run_to(30);
+    core.tell_way(0);
+    assert_eq!(core.choose(), to(0, u64::MAX), "who is alone goes on");
+    core.wake(1);
+    assert_eq!(core.wake(2), to(0, 130));
+    core.run_to(50);
+    assert_eq!(core.give_way(), to(1, 150), "the next has a whole slice");
+    core.tell_way(2);
+    assert_eq!(core.choose(), to(1, 150), "who does not run has no way to give");
+    core.run_to(60);
+    assert_eq!(core.give_way(), to(2, 160));
+    assert_eq!(core.give_way(), to(0, 160));
+    core.tell_way(0);
+    assert_eq!(core.sleep(0), to(1, 160), "who gave way and sleeps is behind all too");
+}
+
+/// One that gives way as often as it can has no more than those that spin.
+#[test]
+fn giving_way_gains_nothing_and_starves_nobody() {
+    let mut numbers = Random::new(3);
+    let mut core = core(3);
+    (0..3).for_each(|member| core.tell_awake(member));
+    core.choose();
+    let mut turns = 0;
+    while core.now() < 60_000 {
+        core.run_to(core.now() + 1 + numbers.number() % 40);
+        if core.choice().member == Some(0) {
+            core.give_way();
+            assert_ne!(core.choice().member, Some(0));
+            turns += 1;
+        }
+    }
+    let times = [0, 1, 2].map(|member| core.time_of(member, 0, core.now()));
+    assert!(times[0] < times[1] / 2, "{times:?}");
+    assert!(times[1].abs_diff(times[2]) <= SLICE, "{times:?}");
+    assert!(turns > 200, "two slices between two turns, and no more: {turns}");
 }
 
 #[test]
@@ -100,6 +142,12 @@ impl Model {
         self.settle();
     }
 
+    fn give_way(&mut self) {
+        if self.count() > 1 {
+            self.turn();
+        }
+    }
+
     /// Goes on to who is next, if the last one sleeps.
     fn settle(&mut self) {
         if self.count() > 0 && !self.awake[self.last] {
@@ -126,14 +174,38 @@ impl Model {
     }
 }
 
-/// Random lives: the counts at which members wake (true) or sleep.
-fn lives(seed: u64, members: usize) -> Vec<(u64, usize, bool)> {
+#[derive(Clone, Copy)]
+enum Turn {
+    Wakes(usize),
+    Sleeps(usize),
+    /// Whoever runs gives way.
+    GivesWay,
+}
+
+impl Turn {
+    fn on(self, core: &mut CoreRig) -> Choice {
+        match self {
+            Self::Wakes(member) => core.wake(member),
+            Self::Sleeps(member) => core.sleep(member),
+            Self::GivesWay => core.give_way(),
+        }
+    }
+}
+
+/// Random lives: the counts at which something happens.
+fn lives(seed: u64, members: usize) -> Vec<(u64, Turn)> {
     let mut numbers = Random::new(seed);
     let mut now = 0;
     let mut event = |_| {
         let most = [1, 30, 250, 1500][numbers.number() as usize % 4];
         now += numbers.number() % most;
-        (now, numbers.number() as usize % members, numbers.number() & 1 == 0)
+        let member = numbers.number() as usize % members;
+        let turn = match numbers.number() % 8 {
+            0..4 => Turn::Wakes(member),
+            4..7 => Turn::Sleeps(member),
+            _ => Turn::GivesWay,
+        };
+        (now, turn)
     };
     (0..200).map(&mut event).collect()
 }
@@ -145,20 +217,16 @@ fn random_lives_are_as_in_the_model_with_and_without_a_tick() {
         let (mut tickless, mut ticking) = (core(members), core(members));
         let mut model = Model::new(members);
         let mut expected = Vec::new();
-        for (at, member, wakes) in lives(seed, members) {
+        for (at, turn) in lives(seed, members) {
             expected.extend((expected.len() as u64..at).map(|_| model.step()));
             tickless.run_to(at);
             ticking.tick_to(at);
-            match wakes {
-                true => {
-                    model.wake(member);
-                    assert_eq!(tickless.wake(member).member, ticking.wake(member).member);
-                }
-                false => {
-                    model.sleep(member);
-                    assert_eq!(tickless.sleep(member).member, ticking.sleep(member).member);
-                }
+            match turn {
+                Turn::Wakes(member) => model.wake(member),
+                Turn::Sleeps(member) => model.sleep(member),
+                Turn::GivesWay => model.give_way(),
             }
+            assert_eq!(turn.on(&mut tickless).member, turn.on(&mut ticking).member);
         }
         assert_eq!(tickless.spans(), ticking.spans(), "seed {seed}");
         let spans = tickless.spans().iter();
@@ -173,7 +241,7 @@ fn nobody_starves() {
     for seed in 0..100 {
         let mut core = core(5);
         let mut waiting = [0; 5];
-        for (at, member, wakes) in lives(seed, 5) {
+        for (at, turn) in lives(seed, 5) {
             let from = core.now();
             core.run_to(at);
             for other in (0..5).filter(|other| core.is_awake(*other)) {
@@ -181,14 +249,15 @@ fn nobody_starves() {
                 let since = last.map_or(0, |span| span.to).max(waiting[other]);
                 assert!(at - since <= 4 * SLICE, "seed {seed}: {other} from {from} to {at}");
             }
-            if wakes && !core.is_awake(member) {
-                waiting[member] = at;
+            match turn {
+                Turn::Wakes(member) if !core.is_awake(member) => waiting[member] = at,
+                // It had its turn, however short it was.
+                Turn::GivesWay => {
+                    core.choice().member.into_iter().for_each(|member| waiting[member] = at);
+                }
+                _ => {}
             }
-            if wakes {
-                core.wake(member)
-            } else {
-                core.sleep(member)
-            };
+            turn.on(&mut core);
         }
     }
 }

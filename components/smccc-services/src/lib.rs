@@ -25,7 +25,8 @@ component! {
     needs: Needs::NONE,
     properties: [],
     build: |_node, grants| {
-        let services = Services { vm: grants.vm()?, processor: Processor::new(grants) };
+        let (vm, tells_stolen_time) = (grants.vm()?, grants.tells_stolen_time());
+        let services = Services { vm, processor: Processor::new(grants), tells_stolen_time };
         let architecture = function::VERSION..=function::ARCH_LAST;
         // The rest of the hypervisor's range is free for other components.
         let general = function::GENERAL..=function::GENERAL_LAST;
@@ -39,6 +40,8 @@ component! {
 struct Services {
     vm: VmControl,
     processor: Processor,
+    /// Another component tells it.
+    tells_stolen_time: bool,
 }
 
 impl Object for Services {
@@ -77,6 +80,7 @@ impl Services {
     fn features(&self, asked: u64) -> u64 {
         match asked as u32 {
             function::VERSION | function::ARCH_FEATURES => code::SUCCESS,
+            function::PV_TIME_FEATURES if self.tells_stolen_time => code::SUCCESS,
             function::ARCH_WORKAROUND_1 if self.processor.is_safe_from_variant_2() => {
                 code::UNAFFECTED
             }

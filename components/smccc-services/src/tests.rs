@@ -23,6 +23,7 @@ fn discovery() {
         (0x8000_8000, NOT_SUPPORTED), // SMCCC_ARCH_WORKAROUND_1
         (0x1_8000_0000, 0),           // the upper half is not an argument's
         (0x8400_0000, NOT_SUPPORTED),
+        (0xc500_0020, NOT_SUPPORTED), // PV_TIME_FEATURES, of a VM that nothing is stolen from
     ];
     for (function, answer) in asked {
         assert_eq!(rig.call(0x8000_0001, &[function])[0], answer, "{function:#x}");
@@ -30,6 +31,15 @@ fn discovery() {
     for function in [0x8000_0002, 0x8000_3fff, 0x8000_7fff, 0x8000_8000] {
         assert_eq!(rig.call(function, &[])[0], NOT_SUPPORTED, "{function:#x}");
     }
+}
+
+/// DEN 0057A §3.1: who asks finds stolen time so.
+#[test]
+fn stolen_time_is_there_where_it_is_told() {
+    let setup = Setup { stolen_time: true, ..Setup::default() };
+    let mut rig = Rig::with("evisor,smccc", &setup);
+    assert_eq!(rig.call(0x8000_0001, &[0xc500_0020])[0], 0);
+    assert_eq!(rig.call(0x8000_0001, &[0xc500_0021])[0], NOT_SUPPORTED);
 }
 
 /// §7.5 to §7.7: (core, MIDR_EL1, ID_AA64PFR0_EL1.CSV2, ID_AA64PFR1_EL1.SSBS, and

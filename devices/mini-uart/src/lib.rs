@@ -26,7 +26,7 @@ use evisor_contract::{
     Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights,
     Width, WindowNeed, component, tag,
 };
-use queue::{CAPACITY, Queue};
+use queue::{Queue, discard};
 use registers::Registers;
 use spec::{CNTL, FIFO, FIFOS_ON, IER, IIR, LSR, MCR, MSR, STAT, offset};
 use tock_registers::LocalRegisterCopy;
@@ -213,7 +213,7 @@ impl MiniUart {
     }
 
     fn receive_interrupt(&self) -> bool {
-        self.registers.ier.is_set(IER::RECEIVE) && self.receive.len() != 0
+        self.registers.ier.is_set(IER::RECEIVE) && !self.receive.is_empty()
     }
 
     fn transmit_interrupt(&self) -> bool {
@@ -224,7 +224,7 @@ impl MiniUart {
 /// Reception.
 impl MiniUart {
     fn read_data(&mut self, cx: &mut Context) -> u32 {
-        let byte = self.receive.pop();
+        let byte = self.receive.pop_front();
         self.settle(cx);
         byte.map_or(0, u32::from)
     }
@@ -235,8 +235,7 @@ impl MiniUart {
             return;
         }
         for byte in bytes {
-            self.overrun |= self.receive.len() >= CAPACITY;
-            self.receive.push(*byte);
+            self.overrun |= self.receive.push_back(*byte).is_err();
         }
     }
 }
@@ -267,7 +266,7 @@ impl MiniUart {
         status.modify(LSR::IDLE.val(u32::from(self.transmit.count() == 0)));
         status.modify(LSR::ROOM.val(u32::from(self.level() < FIFO)));
         status.modify(LSR::OVERRUN.val(u32::from(self.overrun)));
-        status.modify(LSR::READY.val(u32::from(self.receive.len() != 0)));
+        status.modify(LSR::READY.val(u32::from(!self.receive.is_empty())));
         self.overrun = false;
         status.get()
     }
@@ -307,7 +306,7 @@ impl MiniUart {
 
     fn clear(&mut self, which: LocalRegisterCopy<u32, IIR::Register>) {
         if which.is_set(IIR::CLEAR_RECEIVE) {
-            self.receive.discard(FIFO);
+            discard(&mut self.receive, FIFO);
         }
         if which.is_set(IIR::CLEAR_TRANSMIT) {
             self.transmit.clear();

@@ -1,6 +1,6 @@
 //! Reset, saving and restoring.
 
-use crate::queue::Queue;
+use crate::queue;
 use crate::registers::{Registers, word};
 use crate::{MiniUart, QUICK};
 use evisor_contract::{Bytes, Object, Restore, RestoreError, Save};
@@ -17,7 +17,7 @@ impl Object for MiniUart {
         self.armed = false;
         self.line_up = false;
         self.overrun = false;
-        self.receive = Queue::new();
+        self.receive.clear();
         self.registers = Registers::RESET;
     }
 
@@ -28,7 +28,7 @@ impl Object for MiniUart {
         to.word(self.seen);
         to.word(self.transmit.count());
         to.raw(self.transmit.as_slice());
-        self.receive.save(to);
+        queue::save(&self.receive, to);
     }
 
     /// Whether the console is full, and the deadline, are not part of the state:
@@ -45,7 +45,7 @@ impl Object for MiniUart {
         let gathered = bytes.get_mut(..count(from)? as usize).ok_or(RestoreError::Impossible)?;
         from.raw(gathered)?;
         self.transmit = Bytes::new(gathered);
-        self.receive = Queue::restore(from)?;
+        self.receive = queue::restore(from)?;
         // Until the guest's next act has settled what was saved.
         self.quick = 0;
         Ok(())

@@ -24,7 +24,7 @@ use evisor_contract::{
     Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights,
     Width, WindowNeed, component, tag,
 };
-use queue::{CAPACITY, Queue};
+use queue::{CAPACITY, Queue, discard};
 use registers::Registers;
 use spec::{CR, DEPTH, DR, FR, INT, RSR, offset};
 use tock_registers::LocalRegisterCopy;
@@ -210,7 +210,7 @@ impl Pl011 {
 impl Pl011 {
     fn read_data(&mut self, cx: &mut Context) -> u32 {
         let mut data = LocalRegisterCopy::<u32, DR::Register>::new(0);
-        let Some(byte) = self.receive.pop() else {
+        let Some(byte) = self.receive.pop_front() else {
             return 0;
         };
         data.set(u32::from(byte));
@@ -233,8 +233,7 @@ impl Pl011 {
 
     /// A byte comes in while at most `room` may be waiting.
     fn arrive(&mut self, byte: u8, room: usize) {
-        if self.receive.len() < room {
-            self.receive.push(byte);
+        if self.receive.len() < room && self.receive.push_back(byte).is_ok() {
             self.overrun = false;
         } else {
             self.overrun = true;
@@ -249,7 +248,7 @@ impl Pl011 {
         if self.receive.len() >= self.registers.receive_level() {
             self.registers.ris.modify(INT::RX::SET);
         }
-        if self.receive.len() != 0 {
+        if !self.receive.is_empty() {
             self.registers.ris.modify(INT::RT::SET);
         }
     }
@@ -286,10 +285,10 @@ impl Pl011 {
         if self.console_full && self.transmit.count() as usize >= depth {
             flags.modify(FR::TXFF::SET);
         }
-        match self.receive.len() {
-            0 => flags.modify(FR::RXFE::SET),
-            waiting if waiting >= depth => flags.modify(FR::RXFF::SET),
-            _ => {}
+        if self.receive.is_empty() {
+            flags.modify(FR::RXFE::SET);
+        } else if self.receive.len() >= depth {
+            flags.modify(FR::RXFF::SET);
         }
         flags.get()
     }
@@ -317,7 +316,7 @@ impl Pl011 {
     /// control registers). They had `depth` entries.
     fn flush(&mut self, depth: usize) {
         self.transmit.clear();
-        self.receive.discard(depth);
+        discard(&mut self.receive, depth);
         self.registers.ris.modify(INT::RX::CLEAR + INT::RT::CLEAR);
         self.received();
     }

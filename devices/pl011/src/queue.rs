@@ -1,87 +1,67 @@
-//! The bytes on their way to the guest.
+//! The bytes on their way to the guest: those in the receive FIFO, and those behind
+//! it on the line.
 
 use evisor_contract::{Restore, RestoreError, Save};
+use heapless::Deque;
 
-/// How many bytes wait at most: those in the receive FIFO, and those behind it
-/// on the line. An index of 8 bits wraps around by itself.
+/// How many wait at most.
 pub const CAPACITY: usize = 256;
 
-/// A ring of bytes.
-#[derive(Debug)]
-pub struct Queue {
-    bytes: [u8; CAPACITY],
-    first: u8,
-    count: u16,
+pub type Queue = Deque<u8, CAPACITY>;
+
+/// Drops the first `count`.
+pub fn discard(queue: &mut Queue, count: usize) {
+    for _ in 0..count.min(queue.len()) {
+        queue.pop_front();
+    }
 }
 
-impl Queue {
-    pub const fn new() -> Self {
-        Self { bytes: [0; CAPACITY], first: 0, count: 0 }
-    }
+pub fn save(queue: &Queue, to: &mut Save) {
+    to.word(u32::try_from(queue.len()).unwrap_or(u32::MAX));
+    let (first, wrapped) = queue.as_slices();
+    to.raw(first);
+    to.raw(wrapped);
+}
 
-    pub fn len(&self) -> usize {
-        usize::from(self.count)
+pub fn restore(from: &mut Restore<'_>) -> Result<Queue, RestoreError> {
+    let (mut queue, mut bytes) = (Queue::new(), [0; CAPACITY]);
+    let count = usize::try_from(from.word()?).unwrap_or(usize::MAX);
+    let bytes = bytes.get_mut(..count).ok_or(RestoreError::Impossible)?;
+    from.raw(bytes)?;
+    for byte in bytes {
+        queue.push_back(*byte).map_err(|_| RestoreError::Impossible)?;
     }
-
-    /// Appends a byte, which is lost if there is no room.
-    pub fn push(&mut self, byte: u8) {
-        let count = self.len();
-        let end = (usize::from(self.first) + count) % CAPACITY;
-        if let Some(slot) = self.bytes.get_mut(end)
-            && count < CAPACITY
-        {
-            *slot = byte;
-            self.count += 1;
-        }
-    }
-
-    pub fn pop(&mut self) -> Option<u8> {
-        self.count = self.count.checked_sub(1)?;
-        let byte = self.bytes.get(usize::from(self.first)).copied();
-        self.first = self.first.wrapping_add(1);
-        byte
-    }
-
-    /// Drops the first `count`.
-    pub fn discard(&mut self, count: usize) {
-        for _ in 0..count.min(self.len()) {
-            self.pop();
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = u8> {
-        self.bytes.iter().cycle().skip(usize::from(self.first)).take(self.len()).copied()
-    }
-
-    pub fn save(&self, to: &mut Save) {
-        to.word(u32::from(self.count));
-        self.iter().for_each(|byte| to.raw(&[byte]));
-    }
-
-    pub fn restore(from: &mut Restore<'_>) -> Result<Self, RestoreError> {
-        let mut queue = Self::new();
-        let count = usize::try_from(from.word()?).unwrap_or(usize::MAX);
-        let bytes = queue.bytes.get_mut(..count).ok_or(RestoreError::Impossible)?;
-        from.raw(bytes)?;
-        queue.count = u16::try_from(count).map_err(|_| RestoreError::Impossible)?;
-        Ok(queue)
-    }
+    Ok(queue)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn saved(queue: &Queue) -> Vec<u8> {
+        let mut to = Save::default();
+        save(queue, &mut to);
+        to.into_bytes()
+    }
+
     #[test]
-    fn wraps_around_and_stops_when_full() {
+    fn what_has_wrapped_around_is_saved_from_its_first_byte() {
         let mut queue = Queue::new();
-        (0..200).for_each(|byte| queue.push(byte));
-        queue.discard(150);
-        (0..=255).for_each(|byte| queue.push(byte));
-        assert_eq!(queue.len(), CAPACITY);
-        assert!(queue.iter().take(52).eq((150..200).chain(0..2)));
-        assert_eq!(queue.pop(), Some(150));
-        queue.discard(1000);
-        assert_eq!(queue.pop(), None);
+        (0..200).for_each(|byte| queue.push_back(byte).unwrap());
+        discard(&mut queue, 150);
+        (0..100).for_each(|byte| queue.push_back(byte).unwrap());
+        let bytes: Vec<u8> = [150, 0, 0, 0].into_iter().chain(150..200).chain(0..100).collect();
+        assert_eq!(saved(&queue), bytes);
+        let restored = restore(&mut Restore::new(&bytes)).unwrap();
+        assert!(restored.iter().eq(queue.iter()));
+        discard(&mut queue, 1000);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_refused() {
+        let mut bytes = vec![0x01, 0x01, 0, 0];
+        bytes.resize(4 + 257, 7);
+        assert_eq!(restore(&mut Restore::new(&bytes)).err(), Some(RestoreError::Impossible));
     }
 }

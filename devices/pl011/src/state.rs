@@ -1,6 +1,6 @@
 //! Reset, saving and restoring.
 
-use crate::queue::Queue;
+use crate::queue;
 use crate::registers::{Registers, word};
 use crate::spec::DEPTH;
 use crate::{Pl011, QUICK};
@@ -18,7 +18,7 @@ impl Object for Pl011 {
         self.armed = false;
         self.line_up = false;
         self.overrun = false;
-        self.receive = Queue::new();
+        self.receive.clear();
         self.registers = Registers::RESET;
     }
 
@@ -29,7 +29,7 @@ impl Object for Pl011 {
         to.word(self.seen);
         to.word(self.transmit.count());
         to.raw(self.transmit.as_slice());
-        self.receive.save(to);
+        queue::save(&self.receive, to);
     }
 
     /// Whether the console is full, and the deadline, are not part of the state:
@@ -46,7 +46,7 @@ impl Object for Pl011 {
         let gathered = bytes.get_mut(..level(from)? as usize).ok_or(RestoreError::Impossible)?;
         from.raw(gathered)?;
         self.transmit = Bytes::new(gathered);
-        self.receive = Queue::restore(from)?;
+        self.receive = queue::restore(from)?;
         // Until the guest's next act has settled what was saved.
         self.quick = 0;
         Ok(())

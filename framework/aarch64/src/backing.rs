@@ -60,6 +60,18 @@ impl Ram {
     }
 }
 
+/// A page of eVisor's own, all zeros, that a guest may be shown for reading: its
+/// doublewords and its physical address. It is kept for good.
+pub fn page() -> (&'static [AtomicU64], u64) {
+    #[repr(align(4096))]
+    struct Page([AtomicU64; 512]);
+    let page: &'static Page = Box::leak(Box::new(Page([const { AtomicU64::new(0) }; _])));
+    let at = page.0.as_ptr() as u64;
+    // What was there before is nobody's to read, with caches off neither.
+    maintenance::clean_and_invalidate(at, size_of::<Page>() as u64);
+    (&page.0, map::physical(at))
+}
+
 impl Shown {
     /// The doubleword that holds the byte at `offset`.
     fn word(&self, offset: u64) -> Option<&'static AtomicU64> {

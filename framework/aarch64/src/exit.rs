@@ -11,10 +11,11 @@ use crate::gicv2::Gicv2;
 use crate::gicv3::Gicv3;
 use crate::translate::Kind;
 use crate::vcpu::Vcpu;
-use crate::{emulate, floating, inject, translate};
+use crate::{emulate, fault, floating, inject, translate};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, SPSR_EL2};
 use core::fmt;
 use evisor_contract::{Register, Status, Width, Words};
+use evisor_decode::serror::SError;
 use evisor_router::{Delivery, call, deliver, read, read_register, write, write_register};
 use spin::Once;
 use tock_registers::interfaces::{Readable, Writeable};
@@ -80,6 +81,27 @@ pub enum Crash {
     },
     /// An instruction that nobody answers, and the manifest has that end it.
     Instruction,
+}
+
+impl Crash {
+    /// Why, without where.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::SError { .. } => "SError",
+            Self::VectorUnmapped { .. } => "no memory at its vectors",
+            Self::Access { .. } => "an access was refused",
+            Self::Instruction => "an instruction was refused",
+        }
+    }
+
+    /// Where, if an address is what it is about.
+    pub fn address(&self) -> Option<u64> {
+        match self {
+            Self::VectorUnmapped { vector } => Some(*vector),
+            Self::Access { ipa } => *ipa,
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Crash {
@@ -296,9 +318,16 @@ extern "C" fn exit_floating_point(vcpu: &mut Vcpu) {
     floating::take(vcpu);
 }
 
+/// An SError that came while the guest ran, or was told late: from what the guest did, or
+/// what EL2 did for it. EL2 itself takes none, as PSTATE.A is set there.
 #[unsafe(no_mangle)]
 extern "C" fn exit_serror(vcpu: &mut Vcpu) {
-    crash(vcpu, Crash::SError { esr: ESR_EL2.get() });
+    let esr = ESR_EL2.get();
+    match SError::of(esr) {
+        SError::Restartable => {}
+        SError::Contained => crash(vcpu, Crash::SError { esr }),
+        SError::Uncontainable => fault::uncontainable(esr, ELR_EL2.get()),
+    }
 }
 
 fn crash(vcpu: &mut Vcpu, crash: Crash) {

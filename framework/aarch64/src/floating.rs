@@ -33,12 +33,25 @@ static OWNERS: [AtomicPtr<FloatingPoint>; gic::CORES] =
 /// CPTR_EL2.TFP.
 const TFP: u64 = 1 << 10;
 
-/// `vcpu` goes onto its core: it may use what is there if it is its own.
-#[inline(always)]
-pub(crate) fn guard(vcpu: &Vcpu) {
-    let owner = OWNERS.get(vcpu.context.core()).map(|owner| owner.load(Ordering::Relaxed));
-    let trap = if owner == Some(vcpu.floating_point) { 0 } else { TFP };
-    CPTR_EL2.set(CPTR_EL2.get() & !TFP | trap);
+/// A core whose floating point changes hands.
+pub(crate) struct Guard {
+    owner: &'static AtomicPtr<FloatingPoint>,
+    /// CPTR_EL2 of whose it is.
+    open: u64,
+}
+
+impl Guard {
+    /// Of this core, number `core`, which is set up for guests; `None` if there are fewer.
+    pub fn here(core: usize) -> Option<Self> {
+        Some(Self { owner: OWNERS.get(core)?, open: CPTR_EL2.get() & !TFP })
+    }
+
+    /// `vcpu` goes onto this core: it may use what is there if it is its own.
+    #[inline(always)]
+    pub fn meet(&self, vcpu: &Vcpu) {
+        let own = self.owner.load(Ordering::Relaxed) == vcpu.floating_point;
+        CPTR_EL2.set(if own { self.open } else { self.open | TFP });
+    }
 }
 
 /// Makes the registers `vcpu`'s, which is on its core, with the values that they had

@@ -95,6 +95,15 @@ pub fn pend(intid: usize) {
     }
 }
 
+/// Lets the shared interrupt `intid` come again, which was [`disable`]d: as it was set up
+/// before, and at once if it came meanwhile.
+pub fn allow(intid: usize) {
+    match version() {
+        Version::V2 => gicv2::allow(intid),
+        Version::V3 => gicv3::allow(intid),
+    }
+}
+
 /// Keeps `intid` from coming.
 pub fn disable(intid: usize) {
     match version() {
@@ -147,6 +156,23 @@ pub(crate) fn quiet_guest() {
     match version() {
         Version::V2 => gicv2::quiet_guest(),
         Version::V3 => gicv3::quiet_guest(),
+    }
+}
+
+/// Nothing is signalled to the guest on this core until [`release_guest`]: its vCPU
+/// stands still. What is pending and active for it stays.
+pub(crate) fn hold_guest() {
+    match version() {
+        Version::V2 => gicv2::signal_guest(false),
+        Version::V3 => gicv3::signal_guest(false),
+    }
+}
+
+/// See [`hold_guest`].
+pub(crate) fn release_guest() {
+    match version() {
+        Version::V2 => gicv2::signal_guest(true),
+        Version::V3 => gicv3::signal_guest(true),
     }
 }
 
@@ -224,13 +250,13 @@ enum Kind {
 }
 
 impl Switched {
-    /// Of this core, after [`init_core`].
-    pub fn here() -> Self {
+    /// Of this core; `None` before [`init_core`].
+    pub fn here() -> Option<Self> {
         let here = match version() {
             Version::V2 => Kind::V2(gicv2::Switched::here()),
-            Version::V3 => Kind::V3(gicv3::Switched::here()),
+            Version::V3 => Kind::V3(gicv3::Switched::here()?),
         };
-        Self { here, enabled: 0, left: true }
+        Some(Self { here, enabled: 0, left: true })
     }
 
     /// Takes a guest's off the core, whose private interrupts are these: none of them is

@@ -200,6 +200,11 @@ pub(crate) fn enable(intid: usize, edge: bool) {
     set(&gicd.isenabler, intid / 32, 1 << (intid % 32));
 }
 
+/// See [`gic::allow`].
+pub(crate) fn allow(intid: usize) {
+    set(&gicd().isenabler, intid / 32, 1 << (intid % 32));
+}
+
 /// See [`gic::pend`].
 pub(crate) fn pend(intid: usize) {
     set(&gicd().ispendr, intid / 32, 1 << (intid % 32));
@@ -230,6 +235,12 @@ fn gich() -> &'static Gich {
 /// GICH_HCR.En cleared.
 pub(crate) fn quiet_guest() {
     gich().hcr.set(0);
+}
+
+/// GICH_HCR.En alone.
+pub(crate) fn signal_guest(on: bool) {
+    let hcr = &gich().hcr;
+    hcr.set(hcr.get() & !1 | u32::from(on));
 }
 
 /// Whether a list register of this core holds an interrupt that its guest has not

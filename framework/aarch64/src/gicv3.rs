@@ -386,6 +386,11 @@ pub(crate) fn enable(intid: usize, edge: bool) {
     set(&gicd.isenabler, intid / 32, bit);
 }
 
+/// See [`gic::allow`].
+pub(crate) fn allow(intid: usize) {
+    set(&gicd().isenabler, intid / 32, 1 << (intid % 32));
+}
+
 /// See [`gic::pend`].
 pub(crate) fn pend(intid: usize) {
     set(&gicd().ispendr, intid / 32, 1 << (intid % 32));
@@ -496,6 +501,13 @@ pub(crate) fn quiet_guest() {
     (hcr.write)(0);
 }
 
+/// ICH_HCR_EL2.En alone.
+pub(crate) fn signal_guest(on: bool) {
+    let [hcr, _] = HCR_AND_VMCR;
+    (hcr.write)((hcr.read)() & !1 | u64::from(on));
+    barrier::isb(barrier::SY);
+}
+
 static HCR_AND_VMCR: [HostRegister; 2] = host_registers!["ich_hcr_el2", "ich_vmcr_el2"];
 
 // One of each group, two, or four, by the preemption bits.
@@ -559,11 +571,11 @@ pub(crate) fn system_interface() -> SystemInterface {
 
 /// A core on which vCPUs are switched.
 pub(crate) struct Switched {
-    gicr: Option<&'static Gicr>,
+    gicr: &'static Gicr,
     lists: usize,
     /// Of ICH_ELRSR_EL2, those that are there.
     all: u64,
-    /// How many of each group there are: 1, 2 or 4.
+    /// How many active priorities registers there are, of both groups: 2, 4 or 8.
     active_priorities: usize,
 }
 
@@ -603,24 +615,25 @@ macro_rules! lists {
     };
 }
 
+// Behind the first of each group, which are always there.
 macro_rules! active_priorities {
     ($some:ident, $count:expr, $guest:expr) => {
-        $some!(2 * $count, $guest;
-            0 "ich_ap0r0_el2", 1 "ich_ap1r0_el2", 2 "ich_ap0r1_el2", 3 "ich_ap1r1_el2",
-            4 "ich_ap0r2_el2", 5 "ich_ap1r2_el2", 6 "ich_ap0r3_el2", 7 "ich_ap1r3_el2")
+        $some!($count, $guest;
+            2 "ich_ap0r1_el2", 3 "ich_ap1r1_el2", 4 "ich_ap0r2_el2", 5 "ich_ap1r2_el2",
+            6 "ich_ap0r3_el2", 7 "ich_ap1r3_el2")
     };
 }
 
 impl Switched {
-    /// This one.
-    pub fn here() -> Self {
+    /// This one; `None` before [`init_core`].
+    pub fn here() -> Option<Self> {
         let SystemInterface { lists, active_priorities, .. } = system_interface();
-        Self {
-            gicr: redistributor(),
+        Some(Self {
+            gicr: redistributor()?,
             lists: lists.len(),
             all: (1 << lists.len()) - 1,
-            active_priorities: active_priorities.len() / 2,
-        }
+            active_priorities: active_priorities.len(),
+        })
     }
 
     /// ICH_ELRSR_EL2 has a bit for each that is empty and whose end need not be told. What
@@ -638,18 +651,17 @@ impl Switched {
         guest.hcr = read!("ich_hcr_el2");
         guest.vmcr = read!("ich_vmcr_el2");
         guest.sre = read!("icc_sre_el1");
+        guest.active_priorities[0] = read!("ich_ap0r0_el2");
+        guest.active_priorities[1] = read!("ich_ap1r0_el2");
         active_priorities!(save_some, self.active_priorities, guest.active_priorities);
         guest.used = self.holds_any();
         if guest.used {
             lists!(save_some, self.lists, guest.lists);
         }
-        guest.active = 0;
-        if let Some(gicr) = self.gicr {
-            guest.active = gicr.isactiver0.get() & private;
-            if guest.active != 0 {
-                gicr.icactiver0.set(guest.active);
-                barrier::dsb(barrier::SY);
-            }
+        guest.active = self.gicr.isactiver0.get() & private;
+        if guest.active != 0 {
+            self.gicr.icactiver0.set(guest.active);
+            barrier::dsb(barrier::SY);
         }
     }
 
@@ -658,6 +670,8 @@ impl Switched {
     pub fn load(&self, guest: &GuestInterface, lists: bool) {
         write!("icc_sre_el1", guest.sre);
         write!("ich_vmcr_el2", guest.vmcr);
+        write!("ich_ap0r0_el2", guest.active_priorities[0]);
+        write!("ich_ap1r0_el2", guest.active_priorities[1]);
         active_priorities!(load_some, self.active_priorities, guest.active_priorities);
         if lists {
             static EMPTY: [u64; gic::LISTS] = [0; _];
@@ -665,8 +679,8 @@ impl Switched {
             lists!(load_some, self.lists, from);
         }
         write!("ich_hcr_el2", guest.hcr);
-        if let Some(gicr) = self.gicr.filter(|_| guest.active != 0) {
-            gicr.isactiver0.set(guest.active);
+        if guest.active != 0 {
+            self.gicr.isactiver0.set(guest.active);
             // Before what drives it does: none of it comes a second time.
             barrier::dsb(barrier::SY);
         }

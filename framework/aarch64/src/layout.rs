@@ -24,8 +24,8 @@ pub const DEVICES: u64 = 0x41_1000_0000;
 
 /// The bundle, read-only.
 pub const BUNDLE: u64 = 0x43_0000_0000;
-/// The guest memory that is being filled, a [`SLICE`] at a time.
-pub const SLICE_AT: u64 = 0x44_0000_0000;
+/// The guest memory that is being filled, a [`SLICE`] at a time, and one for each core.
+pub const SLICE_AT: u64 = 0x44_0100_0000;
 /// How much guest memory is mapped at once.
 pub const SLICE: u64 = 2 << 20;
 /// The page of guest memory that a core reads an instruction from, one a core.

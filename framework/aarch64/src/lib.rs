@@ -43,6 +43,7 @@ mod translate;
 pub mod vcpu;
 mod vector;
 
+pub use backing::page;
 pub use entry::{Boot, Range, halt};
 pub use exit::{Crash, Kernel, Trap, set_kernel};
 pub use map::{Ram, device, driven, window};

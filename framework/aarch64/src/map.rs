@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code, reason = "translation tables, and memory named by physical address")]
 
-use crate::{layout, maintenance};
+use crate::{gic, layout, maintenance};
 use aarch64_paging::descriptor::{
     Descriptor, El23Attributes, PagingAttributes, PhysicalAddress, VirtualAddress,
 };
@@ -23,20 +23,33 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use evisor_contract::Window;
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
-use spin::Mutex;
+use spin::relax::RelaxStrategy;
+use spin::{Mutex, MutexGuard};
 
 /// The root table, physical.
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
-static MAP: Mutex<Option<Mapping<Tables, El2>>> = Mutex::new(None);
-/// The window of [`layout::SLICE_AT`] is one core's at a time.
-static SLICE: Mutex<()> = Mutex::new(());
+static MAP: spin::mutex::Mutex<Option<Mapping<Tables, El2>>, Yield> = spin::mutex::Mutex::new(None);
+/// Each window from [`layout::SLICE_AT`] on is one core's at a time.
+static SLICES: [Mutex<()>; gic::CORES] = [const { Mutex::new(()) }; _];
 /// What was mapped as a device of eVisor's.
 static DRIVEN: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
 static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
 const PAGE: u64 = 4096;
+
+/// Who waits for the tables says so to the core: with one thread for all cores QEMU takes
+/// a tenth of a second to find out by itself, whenever the tables are being changed as a
+/// TLBI that is for all cores ends a core's turn.
+struct Yield;
+
+impl RelaxStrategy for Yield {
+    fn relax() {
+        // SAFETY: 1. a hint.
+        unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+    }
+}
 
 /// Tables come from the heap, which is part of the image: one addition between
 /// their two addresses.
@@ -330,6 +343,18 @@ pub unsafe fn read_only(near: u64, physical: u64, bytes: u64) -> Result<&'static
     Ok(unsafe { core::slice::from_raw_parts(at, bytes as usize) })
 }
 
+/// A window that nobody has, as there are as many as cores: nobody waits for a VM that is
+/// being filled on another core. The first one serves whoever is alone.
+fn free_window() -> (u64, MutexGuard<'static, ()>) {
+    let places = (layout::SLICE_AT..).step_by(layout::SLICE as usize);
+    loop {
+        let free = places.clone().zip(&SLICES).find_map(|(at, lock)| Some((at, lock.try_lock()?)));
+        if let Some(window) = free {
+            return window;
+        }
+    }
+}
+
 /// Runs `fill` on each slice of `ram` from `offset` on for `bytes`: `fill` gets the
 /// EL2 address, the distance from `offset`, and the size. The slice is cleaned to
 /// the point of coherency afterwards.
@@ -340,8 +365,7 @@ fn each_slice(
     mut fill: impl FnMut(*mut u8, u64, usize),
 ) -> Result<(), MapError> {
     let start = ram.part(offset, bytes)?;
-    // Two VMs may start at once, each on a core of its own.
-    let _window = SLICE.lock();
+    let (window, _taken) = free_window();
     let mut done = 0;
     while done < bytes {
         let from = start + done;
@@ -354,7 +378,7 @@ fn each_slice(
         } else {
             (from - from % PAGE, from % PAGE + size)
         };
-        let at = layout::SLICE_AT + inside;
+        let at = window + inside;
         let begin = at - (from - first);
         change(begin, first, mapped, DATA)?;
         fill(at as *mut u8, done, size as usize);

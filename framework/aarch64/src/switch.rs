@@ -16,7 +16,7 @@
 
 #![allow(unsafe_code, reason = "system registers of EL1")]
 
-use crate::floating::{self, FloatingPoint};
+use crate::floating::{self, FloatingPoint, Guard};
 use crate::gic::{self, GuestInterface, Switched};
 use crate::registers::{self, identification};
 use crate::stage2::Root;
@@ -151,6 +151,9 @@ el1! {
 /// What a core that is shared knows of itself.
 pub struct Switch {
     gic: Switched,
+    floating_point: Guard,
+    /// WFE traps.
+    trapped: bool,
     /// VDISR_EL2 is there, which a guest has as DISR_EL1; TPIDR2_EL0 is.
     later: [bool; 2],
 }
@@ -166,12 +169,12 @@ pub fn is_here(core: usize) -> bool {
 impl Switch {
     /// Makes this core, number `core`, one that several vCPUs share: WFI is told, and
     /// what later extensions add is hidden. After [`vcpu::init_core`] and
-    /// [`gic::init_core`].
-    pub fn new(core: usize) -> Self {
+    /// [`gic::init_core`]; `None` before.
+    pub fn new(core: usize) -> Option<Self> {
         if let Some(mpidr) = SHARED.get(core) {
             mpidr.store(MPIDR_EL1.get(), Ordering::Relaxed);
         }
-        HCR_EL2.set(HCR_EL2.get() | 1 << 13); // TWI
+        HCR_EL2.set(HCR_EL2.get() | TWI | delay());
         registers::hide_later_extensions();
         vcpu::set_shared_vectors();
         let has = |crm, op2, shift: u32| {
@@ -180,7 +183,9 @@ impl Switch {
         };
         TCR_EL1.set(NO_WALKS);
         // ID_AA64PFR0_EL1.RAS, ID_AA64PFR1_EL1.SME.
-        Self { gic: Switched::here(), later: [has(4, 0, 28), has(4, 1, 24)] }
+        let later = [has(4, 0, 28), has(4, 1, 24)];
+        let (gic, floating_point) = (Switched::here()?, Guard::here(core)?);
+        Some(Self { gic, floating_point, trapped: false, later })
     }
 
     /// Takes `out` off this core: its state is in memory after this, and nothing of it
@@ -208,7 +213,7 @@ impl Switch {
     /// behind the host's. `flush` if another vCPU of its VM was here since it was itself.
     #[inline]
     pub fn load(&mut self, next: &mut VcpuBlock, offset: u64, flush: bool) {
-        floating::guard(next.vcpu());
+        self.floating_point.meet(next.vcpu());
         let Some(saved) = next.saved() else { return };
         saved.root.switch();
         CNTVOFF_EL2.set(offset);
@@ -222,6 +227,15 @@ impl Switch {
         TCR_EL1.set(saved.tcr);
         CNTV_CVAL_EL0.set(saved.timer_compare);
         CNTV_CTL_EL0.set(saved.timer_control);
+    }
+
+    /// Has WFE trap or not: while another could run in the place of whoever waits so.
+    #[inline(always)]
+    pub fn trap_wfe(&mut self, traps: bool) {
+        if traps != self.trapped {
+            self.trapped = traps;
+            HCR_EL2.set(HCR_EL2.get() ^ TWE);
+        }
     }
 
     /// Whether an interrupt waits for the vCPU that is on this core.
@@ -255,6 +269,22 @@ impl Switch {
         floating::take(block.vcpu());
         vcpu::reset_el1(offset);
         self.load_later(&[0; 2]);
+    }
+}
+
+/// HCR_EL2.TWI and TWE.
+const TWI: u64 = 1 << 13;
+const TWE: u64 = 1 << 14;
+
+/// How long a WFE waits before it traps, where that can be said (FEAT_TWED): 1024 cycles
+/// (HCR_EL2.TWEDEn, and TWEDEL, two to that many times 256), about what it costs to change
+/// to another vCPU. A lock that another core has for a moment is waited for so.
+fn delay() -> u64 {
+    const TWEDEL: u64 = 2 << 60;
+    // ID_AA64MMFR1_EL1.TWED.
+    match registers::trap(7, 1, 32, 59) {
+        0 => 0,
+        enabled => enabled | TWEDEL,
     }
 }
 

@@ -81,9 +81,10 @@ impl fmt::Display for Exit {
     }
 }
 
-impl fmt::Display for ExitKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ExitKind {
+    /// What it is called, if it has a name.
+    pub fn name(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Interrupt => "interrupt",
             Self::Load => "load",
             Self::Store => "store",
@@ -94,8 +95,18 @@ impl fmt::Display for ExitKind {
             Self::WriteRegister => "MSR",
             Self::Wait => "WFI",
             Self::SError => "SError",
-            Self::Other(class) => return write!(f, "class {class:#x}"),
+            Self::Other(_) => return None,
         })
+    }
+}
+
+impl fmt::Display for ExitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.name()) {
+            (_, Some(name)) => f.write_str(name),
+            (Self::Other(class), None) => write!(f, "class {class:#x}"),
+            (_, None) => Ok(()),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use alloc::boxed::Box;
 use core::alloc::Layout;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering};
 use evisor_contract::{Context, Status};
 use evisor_router::{Caches, Space};
@@ -46,7 +46,8 @@ pub struct Vcpu {
     pub(crate) space: &'static Space,
     /// What the board's shared interrupts lead to.
     pub(crate) root: &'static Space,
-    affinity: u64,
+    /// VMPIDR_EL2.
+    mpidr: u64,
     /// The physical interrupt that is being dealt with.
     pub(crate) acknowledged: Acknowledged,
     /// Loads and stores refused, unknown registers, unsupported calls.
@@ -76,7 +77,9 @@ global_asm!(
     serror = const trace::SERROR,
     absent = const Status::Absent as u64,
     held = const (Status::Held as u64).trailing_zeros(),
-    waits = const WAITS,
+    told = const Left::TOLD.0,
+    waits = const Left::WAITS.0,
+    yields = const Left::YIELDS.0,
 );
 
 unsafe extern "C" {
@@ -87,7 +90,9 @@ unsafe extern "C" {
 /// The memory of one vCPU: it owns the block and lends out the [`Vcpu`] in it.
 pub struct VcpuBlock {
     vcpu: *mut Vcpu,
-    saved: Option<*mut Saved>,
+    saved: Option<NonNull<Saved>>,
+    /// It stands still: CNTV_CTL_EL0 as it was.
+    resting: Option<u64>,
 }
 
 // SAFETY: 1. the block, and what is saved of it, is reached through `&mut self` only, but for the context's
@@ -125,7 +130,7 @@ impl VcpuBlock {
             caches,
             space,
             root,
-            affinity,
+            mpidr: 1 << 31 | affinity,
             acknowledged: Acknowledged::NONE,
             refused: 0,
             refusal_is_fatal: false,
@@ -136,7 +141,7 @@ impl VcpuBlock {
         const { assert!(size_of::<Vcpu>() <= PAGE) };
         // SAFETY: 1. the last page of the block is there, aligned and ours.
         unsafe { at.write(vcpu) };
-        Some(Self { vcpu: at, saved: None })
+        Some(Self { vcpu: at, saved: None, resting: None })
     }
 
     /// It is to share its core: makes room for its state while it is out. Its VM has
@@ -144,19 +149,21 @@ impl VcpuBlock {
     pub fn share(&mut self, root: Root, private: u32) {
         let saved = Box::leak(Box::new(Saved::new(root, private)));
         self.vcpu().floating_point = &raw mut saved.floating_point;
-        self.saved = Some(&raw mut *saved);
+        self.saved = Some(NonNull::from(saved));
     }
 
     /// Its state while it is out, if it shares its core.
+    #[inline(always)]
     pub(crate) fn saved(&mut self) -> Option<&mut Saved> {
         // SAFETY: 1. leaked by `share`, and borrowed as long as the block is. Its floating
         // point is reached by the core that it is on, which has the block, and through no
         // reference.
-        self.saved.map(|saved| unsafe { &mut *saved })
+        self.saved.map(|mut saved| unsafe { saved.as_mut() })
     }
 
     /// The host's count at which its timer would interrupt it, which is out and whose
     /// VM's count lags `offset` behind; `u64::MAX` is never.
+    #[inline]
     pub fn deadline(&mut self, offset: u64) -> u64 {
         self.saved().map_or(u64::MAX, |saved| saved.deadline(offset))
     }
@@ -179,15 +186,13 @@ impl VcpuBlock {
     }
 
     /// Runs the guest on this core until the kernel wants it to leave. The
-    /// caller has loaded the VM's stage 2 and set the core up for guests. True if it waits,
-    /// in WFI, on a core that is shared.
-    pub fn run(&mut self) -> bool {
-        VMPIDR_EL2.set(1 << 31 | self.vcpu().affinity);
+    /// caller has loaded the VM's stage 2 and set the core up for guests.
+    pub fn run(&mut self) -> Left {
+        VMPIDR_EL2.set(self.vcpu().mpidr);
         let home = &raw mut self.vcpu().home;
         // SAFETY: 1. the block is ours until it comes back; the stack below the
         // vCPU is used by nobody else.
-        let left = unsafe { enter_guest(self.vcpu.cast(), home) };
-        left == WAITS
+        Left(unsafe { enter_guest(self.vcpu.cast(), home) })
     }
 
     /// Puts the vCPU to the state of a core that was just started by PSCI
@@ -195,6 +200,7 @@ impl VcpuBlock {
     /// instruction is at guest-physical `pc`, with `x0`. `attention` is what the
     /// kernel wants to do before.
     pub fn start(&mut self, pc: u64, x0: u64, attention: u32) {
+        self.resting = None;
         let vcpu = self.vcpu();
         vcpu.x = [0; 32];
         vcpu.x[0] = x0;
@@ -210,13 +216,53 @@ impl VcpuBlock {
     pub fn idle(&mut self) {
         // Nobody reads its time now, and what is pending for it would keep some
         // cores, and QEMU, from waiting.
-        CNTV_CTL_EL0.set(0);
-        gic::quiet_guest();
+        self.quiet();
         aarch64_cpu::asm::wfi();
         exit::take_interrupt(self.vcpu());
     }
 
-    /// The same on a core that is shared, whose vCPUs all wait or are off; it is this
+    /// The vCPU, which is on this core and goes on later, stands still: neither its timer
+    /// nor an interrupt that is pending for it comes, and nothing of it is lost.
+    pub fn rest(&mut self) {
+        if self.resting.is_none() {
+            self.resting = Some(CNTV_CTL_EL0.get());
+            CNTV_CTL_EL0.set(0);
+            gic::hold_guest();
+        }
+    }
+
+    /// The same core has it again, and it is about to go on; its VM's count lags `offset`
+    /// behind the host's by now.
+    pub fn wake(&mut self, offset: u64) {
+        if let Some(control) = self.resting.take() {
+            CNTVOFF_EL2.set(offset);
+            CNTV_CTL_EL0.set(control);
+            gic::release_guest();
+        }
+    }
+
+    /// As [`idle`](Self::idle), of a vCPU that goes on later. What the kernel wants of it
+    /// waits until then.
+    pub fn idle_resting(&mut self) {
+        self.rest();
+        gic::look_again();
+        aarch64_cpu::asm::wfi();
+        exit::take_interrupt_only(self.vcpu());
+    }
+
+    /// This core has something else to do than to run the vCPU: deals with an interrupt
+    /// that came, which may be for anybody.
+    pub fn look(&mut self) {
+        self.quiet();
+        exit::take_interrupt(self.vcpu());
+    }
+
+    fn quiet(&self) {
+        CNTV_CTL_EL0.set(0);
+        gic::quiet_guest();
+    }
+
+    /// As [`idle`](Self::idle) on a core that is shared, whose vCPUs all wait or are off; it is this
     /// one's. `off` says whether this one is. Gives what the kernel wants of it since.
     pub fn idle_shared(&mut self, off: bool) -> u32 {
         if off {
@@ -225,13 +271,35 @@ impl VcpuBlock {
         }
         gic::look_again();
         aarch64_cpu::asm::wfi();
+        self.take_shared()
+    }
+
+    /// The same where EL2 itself has something to do: looks for an interrupt, and does not
+    /// wait for one.
+    pub fn look_shared(&mut self) -> u32 {
+        gic::look_again();
+        self.take_shared()
+    }
+
+    fn take_shared(&mut self) -> u32 {
         exit::take_interrupt_only(self.vcpu());
         self.vcpu().context.attention.swap(0, Ordering::Acquire)
     }
 }
 
-/// What `enter_guest` gives of a vCPU that waits.
-const WAITS: u64 = 2;
+/// Why a vCPU left its guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left(u64);
+
+impl Left {
+    /// The kernel wanted it to.
+    pub const TOLD: Self = Self(1);
+    /// It waits in WFI; on a core that is shared.
+    pub const WAITS: Self = Self(2);
+    /// It waits in WFE, for what others do; where [`Switch`](crate::switch::Switch) has that
+    /// trap.
+    pub const YIELDS: Self = Self(3);
+}
 
 impl Vcpu {
     /// x0 to x30, and 0: for the record of a crash.

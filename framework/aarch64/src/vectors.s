@@ -190,10 +190,10 @@
     vectors shared_vectors_v2, v2, 1
     vectors shared_vectors_v3, v3, 1
 
-// What a core that is shared wants to know of: WFI, and floating point whose values
+// What a core that is shared wants to know of: WFI, WFE, and floating point whose values
 // are elsewhere. x1 = ESR_EL2, w2 = its exception class.
 shared_sync:
-    cmp     w2, #0x01                   // WFI; WFE does not trap
+    cmp     w2, #0x01                   // WFI, and WFE while it traps
     b.eq    shared_wait
     cmp     w2, #0x07                   // floating point (CPTR_EL2.TFP)
     b.ne    1f
@@ -206,8 +206,11 @@ shared_wait:
     add     x0, x0, #4
     msr     elr_el2, x0
     mov     x0, #{waits}
-    tbz     w1, #1, leave_guest         // TI
-    mov     x0, #1                      // WFIT: nobody keeps its deadline, so it is over
+    tst     w1, #3                      // TI
+    b.eq    leave_guest
+    mov     x0, #{yields}
+    tbnz    w1, #0, leave_guest         // WFE, and WFET, whose deadline its guest looks at
+    mov     x0, #{told}                 // WFIT: nobody keeps its deadline, so it is over
     b       leave_guest
 
 // x1 = ESR_EL2, x3 = the mask and what it leaves of such a syndrome (`trace.rs`).

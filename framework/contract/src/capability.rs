@@ -90,6 +90,11 @@ impl<P: ?Sized> Capability<P> {
         self.rights.fetch_and(!rights.bits(), Ordering::Release);
     }
 
+    /// Gives `rights` back, of those that it was made with.
+    pub fn restore(&self, rights: Rights) {
+        self.rights.fetch_or(rights.bits(), Ordering::Release);
+    }
+
     /// Of one to a level line: what its holder last said, 1 for up. Written under the
     /// holder's lock, so it is in the order in which things happened there, which
     /// notifications that several cores deliver need not be.
@@ -126,5 +131,28 @@ impl<P: ?Sized> Capability<P> {
     /// What is behind, without counting.
     pub fn port(&self) -> &'static P {
         self.port
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evisor_abi::rights;
+
+    /// A guest sees the bits as they are.
+    #[test]
+    fn rights_are_the_abis() {
+        let pairs = [
+            (Rights::READ, rights::READ),
+            (Rights::WRITE, rights::WRITE),
+            (Rights::INTERRUPT, rights::INTERRUPT),
+            (Rights::CONTROL, rights::CONTROL),
+            (Rights::GRANT, rights::GRANT),
+            (Rights::CALL, rights::CALL),
+            (Rights::all(), rights::ALL),
+        ];
+        for (right, bits) in pairs {
+            assert_eq!(right.bits(), bits);
+        }
     }
 }

@@ -60,7 +60,14 @@ pub struct Needs {
     pub shares: &'static [&'static str],
     /// It looks at VMs, and may change them: `evisor,vms` says which.
     pub oversees: bool,
+    /// It tells each vCPU how much of its time others had: its first window is the page
+    /// where that is found, of [`STOLEN_TIME_WINDOW`] bytes, which the guest only reads.
+    pub stolen_time: bool,
 }
+
+/// How long the window is where a guest finds what was stolen from its vCPUs, 64 bytes for
+/// each in their order: two words of 0 and a doubleword of nanoseconds (DEN 0057A §3.2.3).
+pub const STOLEN_TIME_WINDOW: u64 = 0x1000;
 
 impl Needs {
     /// Nothing; to be used as `..Needs::NONE`.
@@ -79,6 +86,7 @@ impl Needs {
         cores: false,
         shares: &[],
         oversees: false,
+        stolen_time: false,
     };
 }
 

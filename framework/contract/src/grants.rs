@@ -73,7 +73,7 @@ wire!(
     Deadline, CALL
 );
 wire!(
-    /// Power over one's own VM.
+    /// Power over one's own VM, or over one that was given to oversee.
     VmControl, CONTROL
 );
 
@@ -182,15 +182,24 @@ impl Deadline {
     }
 }
 
-/// What a VM can be asked to do with itself.
+/// What a VM can be asked for: of itself the first three; the rest by who has power over
+/// it from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VmEvent {
-    /// It turned itself off.
+    /// It turned itself off, or is to be off.
     Off,
-    /// It wants to start anew.
+    /// It wants to start anew, or is to.
     Reset,
     /// It says how its work ended, 0 for well; the last one counts.
     Verdict(u8),
+    /// It is to start, if it is off.
+    Start,
+    /// Its vCPUs are to stand still, and its time with them.
+    Pause,
+    /// It is to go on where it was paused.
+    Resume,
+    /// It is to be off for good: nobody can start it any more.
+    End,
 }
 
 impl VmEvent {
@@ -200,6 +209,10 @@ impl VmEvent {
             Self::Off => 0,
             Self::Reset => 1,
             Self::Verdict(code) => 2 | (code as u64) << 8,
+            Self::Start => 3,
+            Self::Pause => 4,
+            Self::Resume => 5,
+            Self::End => 6,
         }
     }
 
@@ -209,6 +222,10 @@ impl VmEvent {
             0 => Some(Self::Off),
             1 => Some(Self::Reset),
             2 => Some(Self::Verdict((value >> 8) as u8)),
+            3 => Some(Self::Start),
+            4 => Some(Self::Pause),
+            5 => Some(Self::Resume),
+            6 => Some(Self::End),
             _ => None,
         }
     }
@@ -544,6 +561,12 @@ pub trait Grants {
         Err(BuildError::new("gets no interrupt here", DEFECT))
     }
 
+    /// Whether the VM's vCPUs are told how much of their time others had: one of them shares
+    /// its core, and a node of the VM that may be called tells it.
+    fn tells_stolen_time(&self) -> bool {
+        false
+    }
+
     /// For a scheduler: what the vCPUs of its core were promised, each at the number that
     /// it has as a member.
     fn members(&self) -> &[Share] {
@@ -581,7 +604,10 @@ mod tests {
 
     #[test]
     fn vm_events_round_trip() {
-        for event in [VmEvent::Off, VmEvent::Reset, VmEvent::Verdict(255)] {
+        let changes = [VmEvent::Start, VmEvent::Pause, VmEvent::Resume, VmEvent::End];
+        for event in
+            [VmEvent::Off, VmEvent::Reset, VmEvent::Verdict(255)].into_iter().chain(changes)
+        {
             assert_eq!(VmEvent::decode(event.encode()), Some(event));
         }
         assert_eq!(VmEvent::decode(7), None);

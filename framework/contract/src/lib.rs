@@ -5,8 +5,8 @@
 //! capability leads to one object. This crate is the far end of that path, and
 //! all that a crate in `devices/` or `components/` sees of the hypervisor:
 //!
-//! - [`Mmio`], [`Registers`], [`Calls`] and [`Notify`] are the *facets*, one for
-//!   each kind of name that can lead to an object. A component implements the
+//! - [`Mmio`], [`Registers`], [`Calls`], [`Notify`] and [`Invoke`] are the *facets*, one
+//!   for each kind of name that can lead to an object. A component implements the
 //!   ones it has; [`Object`] is what all of them share.
 //! - An access comes in as scalars and leaves as a two-word [`Reply`]. What is
 //!   to happen outside the object is pushed to [`Context`] as an [`Effect`] and
@@ -50,7 +50,7 @@ pub use block::{
 };
 pub use capability::{Capability, Rights};
 pub use context::{Bytes, Context, EFFECTS, Effect};
-pub use declaration::{Declaration, Needs, WindowNeed};
+pub use declaration::{Declaration, Needs, STOLEN_TIME_WINDOW, WindowNeed};
 pub use grants::{
     Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Level, Line,
     LineState, Messages, Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent,
@@ -61,20 +61,22 @@ pub use host_device::{
     MailboxTicket,
 };
 pub use inspect::{
-    Inspect, MemoryFacts, Names, Oversight, RouteFacts, VcpuFacts, VmFacts, VmState,
+    CoreFacts, CrashFacts, ExitCounts, ExitFacts, Inspect, LastCrash, MemoryFacts, Names,
+    Oversight, RouteFacts, VcpuFacts, VmFacts, VmState,
 };
 pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};
-pub use object::{Backend, Calls, Mmio, Notify, Object, Registers};
+pub use object::{Backend, Calls, Invoke, Mmio, Notify, Object, Registers, Through};
 pub use port::{
-    BackendPort, CallPort, MmioPort, NotifyPort, ObjectPort, Parts, RegisterPort, SchedulerPort,
-    Shared,
+    BackendPort, CallPort, InvokePort, MmioPort, NotifyPort, ObjectPort, Offer, Parts,
+    RegisterPort, SchedulerPort, Shared,
 };
 pub use registry::{DuplicateCompatible, components};
 pub use reply::{Reply, Status, Words};
 pub use scheduler::{Choice, Scheduler, Share};
 pub use state::{Restore, RestoreError, Save};
 
+pub use evisor_abi as abi;
 pub use evisor_frames as frames;
 
 #[doc(hidden)]

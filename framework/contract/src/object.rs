@@ -7,11 +7,13 @@
 
 use crate::access::{CallRegisters, Register, Width};
 use crate::block::BlockOpening;
+use crate::capability::Rights;
 use crate::context::{Context, Effect};
 use crate::node::BuildError;
 use crate::reply::Reply;
 use crate::state::{Restore, RestoreError, Save};
 use downcast_rs::{Downcast, impl_downcast};
+use evisor_abi::Error;
 
 /// What all objects have in common.
 pub trait Object: Downcast + Send {
@@ -74,6 +76,44 @@ pub trait Notify: Object {
     /// `tag` names what: a line, a port, or one of [`tag`](crate::tag)'s. What
     /// `value` means is the object's to define for its own tags.
     fn notify(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply;
+}
+
+/// The facet behind a handle.
+pub trait Invoke: Object {
+    /// Does `operation`, one of those that [`abi`](crate::abi) lists for the object's
+    /// [`Kind`](crate::abi::Kind), `through` the capability that the handle named: it is
+    /// the object that checks the rights that this takes, and keeps to the window. Who
+    /// calls is `cx`'s vCPU, which need not be of the VM that the object is in.
+    ///
+    /// `words` are the caller's x3 to x7; the first three become its x1 to x3.
+    /// [`Reply::value`] becomes x0: 0, or the code of an [`Error`](crate::abi::Error).
+    /// An operation that there is not is [`Reply::ABSENT`].
+    fn invoke(
+        &mut self,
+        operation: u32,
+        words: &mut [u64; 5],
+        through: &Through,
+        cx: &mut Context,
+    ) -> Reply;
+}
+
+/// What a handle's capability says of its holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// What the holder may do.
+    pub rights: Rights,
+    /// Where its window starts, in units that are the object's own.
+    pub first: u64,
+    /// How long the window is; at least 1.
+    pub count: u64,
+}
+
+impl Through {
+    /// # Errors
+    /// [`Error::NoRight`], unless the holder has all of `rights`.
+    pub fn takes(&self, rights: Rights) -> Result<(), Error> {
+        if self.rights.contains(rights) { Ok(()) } else { Err(Error::NoRight) }
+    }
 }
 
 /// The facet of an object that others hold ports of and that answers them: a

@@ -8,12 +8,13 @@ use crate::access::{CallRegisters, Register, Width};
 use crate::block::BlockOpening;
 use crate::context::{Context, Effect};
 use crate::node::BuildError;
-use crate::object::{Backend, Calls, Mmio, Notify, Object, Registers};
+use crate::object::{Backend, Calls, Invoke, Mmio, Notify, Object, Registers, Through};
 use crate::reply::Words;
 use crate::scheduler::{Choice, Scheduler};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
+use evisor_abi::Kind;
 use spin::Mutex;
 
 /// An object with its lock.
@@ -67,6 +68,29 @@ pub trait NotifyPort: Sync {
     extern "C" fn notify(&self, tag: u32, value: u64, cx: &mut Context) -> Words;
 }
 
+/// The port behind a handle.
+pub trait InvokePort: Sync {
+    /// See [`Invoke::invoke`].
+    fn invoke(
+        &self,
+        operation: u32,
+        words: &mut [u64; 5],
+        through: &Through,
+        cx: &mut Context,
+    ) -> Words;
+}
+
+/// What an object offers to those who hold handles to it.
+#[derive(Clone, Copy)]
+pub struct Offer {
+    /// What it is for them.
+    pub kind: Kind,
+    /// How long a window onto all of it is, in units of its own.
+    pub units: u64,
+    /// The way to it.
+    pub port: &'static dyn InvokePort,
+}
+
 /// The port of an object that answers its holders.
 pub trait BackendPort: Sync {
     /// See [`Backend::connect`].
@@ -86,6 +110,8 @@ pub trait SchedulerPort: Sync {
     fn wake(&self, member: usize, now: u64);
     /// See [`Scheduler::sleep`].
     fn sleep(&self, member: usize, now: u64);
+    /// See [`Scheduler::give_way`].
+    fn give_way(&self, member: usize, now: u64);
     /// See [`Scheduler::choose`].
     fn choose(&self, now: u64) -> Choice;
 }
@@ -131,6 +157,18 @@ impl<T: Notify> NotifyPort for Shared<T> {
     }
 }
 
+impl<T: Invoke> InvokePort for Shared<T> {
+    fn invoke(
+        &self,
+        operation: u32,
+        words: &mut [u64; 5],
+        through: &Through,
+        cx: &mut Context,
+    ) -> Words {
+        self.object.lock().invoke(operation, words, through, cx).into()
+    }
+}
+
 impl<T: Backend> BackendPort for Shared<T> {
     fn connect(&self, port: u32, holder: Effect) {
         self.object.lock().connect(port, holder);
@@ -149,6 +187,9 @@ impl<T: Scheduler> SchedulerPort for Shared<T> {
     }
     fn sleep(&self, member: usize, now: u64) {
         self.object.lock().sleep(member, now);
+    }
+    fn give_way(&self, member: usize, now: u64) {
+        self.object.lock().give_way(member, now);
     }
     fn choose(&self, now: u64) -> Choice {
         self.object.lock().choose(now)
@@ -174,6 +215,8 @@ pub struct Parts {
     pub notify: Option<&'static dyn NotifyPort>,
     /// For an object that answers its holders.
     pub backend: Option<&'static dyn BackendPort>,
+    /// For an object that handles can lead to.
+    pub invoke: Option<Offer>,
     /// For a scheduler.
     pub scheduler: Option<&'static dyn SchedulerPort>,
 }
@@ -199,6 +242,7 @@ impl Parts {
             call_ranges: Vec::new(),
             notify: None,
             backend: None,
+            invoke: None,
             scheduler: None,
         };
         PartsOf { shared, parts }
@@ -255,6 +299,17 @@ impl<T: Object> PartsOf<T> {
         T: Backend,
     {
         self.parts.backend = Some(self.shared);
+        self
+    }
+
+    /// Handles can lead to it: it is a `kind` for them, and has `units` of what a window
+    /// is counted in.
+    #[must_use]
+    pub fn invoke(mut self, kind: Kind, units: u64) -> Self
+    where
+        T: Invoke,
+    {
+        self.parts.invoke = Some(Offer { kind, units, port: self.shared });
         self
     }
 

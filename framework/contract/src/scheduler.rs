@@ -27,19 +27,41 @@ pub struct Choice {
     /// a member that wakes or sleeps changes anything. The core's timer is set for no
     /// other reason.
     pub until: u64,
+    /// Another could have the core at once if the member gave way: only then is it told
+    /// that the member does.
+    pub contended: bool,
+}
+
+impl Choice {
+    /// Nobody runs, and somebody may from `until` on.
+    pub const fn nobody(until: u64) -> Self {
+        Self { member: None, until, contended: false }
+    }
+
+    /// `member` runs up to `until`, and nobody is kept waiting by it who could have its place.
+    pub const fn alone(member: usize, until: u64) -> Self {
+        Self { member: Some(member), until, contended: false }
+    }
 }
 
 /// The facet of a scheduler. All its members sleep at first.
 ///
 /// A member *wakes* when it starts, or has an interrupt or a deadline of its own timer;
 /// it *sleeps* while it is off, or waits in WFI. Either may be said again of one that is
-/// awake or asleep already. `now` is the host's count, and never runs backwards.
+/// awake or asleep already. It *gives way* when it waits in WFE, for a lock that another
+/// holds say. `now` is the host's count, and never runs backwards.
 pub trait Scheduler: Object {
     /// `member` can run.
     fn wake(&mut self, member: usize, now: u64);
 
     /// `member` has nothing to run until it wakes.
     fn sleep(&mut self, member: usize, now: u64);
+
+    /// `member`, which was chosen last and stays awake, waits for what others do: it goes
+    /// behind those that are its equals, as if its slice were over. Where it has none that
+    /// is awake nothing changes. Nobody gains by it: who gives way loses what was left of
+    /// its slice.
+    fn give_way(&mut self, member: usize, now: u64);
 
     /// Decides what the core does from `now` on. The time since the last choice is the
     /// chosen member's; what [`wake`](Self::wake) and [`sleep`](Self::sleep) said since

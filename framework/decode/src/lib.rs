@@ -1,4 +1,5 @@
-//! A64 loads and stores, from the encoding to what is accessed.
+//! A64 loads and stores, from the encoding to what is accessed; and, in [`serror`], how
+//! far an error went.
 //!
 //! For accesses whose syndrome does not say it (ISV is 0): pairs, those that
 //! change their base register, those of SIMD and floating-point registers. The
@@ -18,6 +19,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod serror;
 #[cfg(test)]
 mod tests;
 

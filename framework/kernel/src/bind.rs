@@ -2,6 +2,7 @@
 
 use crate::backed::Behind;
 use crate::grants::{Binder, Common, Owner, SharedLine, leak};
+use crate::handles;
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer;
@@ -12,12 +13,14 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
+use evisor_contract::abi::function;
 use evisor_contract::{
-    BuildError, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Parts,
-    Rights, SchedulerPort, Words, tag,
+    BuildError, CallPort, Capability, Clock, Context, Effect, LineState, NotifyPort, ObjectPort,
+    Offer, Parts, Rights, SchedulerPort, Words, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
-use evisor_router::{Space, SpaceBuilder, deliver};
+use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
 
 /// A deployment, built.
 pub struct Bound {
@@ -31,6 +34,8 @@ pub struct Bound {
     pub storage: Vec<Storage>,
     /// The cores that have a scheduler.
     pub schedulers: Vec<BoundScheduler>,
+    /// What the VMs hold by handles, if one does.
+    pub handles: Option<&'static Handles>,
     /// The deadlines, as the cores with a scheduler set theirs.
     pub timers: &'static dyn NotifyPort,
 }
@@ -67,16 +72,74 @@ pub struct BoundVm {
     pub private: Vec<u32>,
     /// Those of its objects that wait for deadlines.
     pub waiting: Vec<&'static Capability<dyn NotifyPort>>,
+    /// The way of its calls to what it holds by handles, if it does.
+    pub handles: Option<&'static HandlePort>,
+    /// What its objects are to handles, if there are any.
+    pub(crate) offered: Vec<Offered>,
+    /// All deadlines.
+    pub timers: &'static dyn ObjectPort,
+    /// What its vCPUs are told of the time that others had, if they are.
+    pub stolen: Option<Stolen>,
 }
 
+/// The page that tells what was stolen from a VM's vCPUs.
+#[derive(Clone, Copy, Debug)]
+pub struct Stolen {
+    /// Where the guest sees it.
+    pub ipa: u64,
+    /// Its doublewords: none until the VM has its memory.
+    pub words: &'static [AtomicU64],
+}
+
+impl Stolen {
+    /// The nanoseconds that vCPU `index` is told.
+    pub fn of(&self, index: usize) -> Option<&'static AtomicU64> {
+        // DEN 0057A §3.2.3: the second doubleword of 64 bytes.
+        self.words.get(index * 8 + 1)
+    }
+}
+
+/// Its vCPUs are parked in all of this; `cx` is that of one of them, on its core.
 impl BoundVm {
     /// Lets go what the VM's objects hold back until a deadline, output above
-    /// all: before it changes. Its vCPUs are parked; `cx` is its first one's.
+    /// all, and then keeps their deadlines from passing: before it changes.
     pub fn settle(&self, cx: &mut Context) {
+        self.tell(cx);
+        self.with_timers(&mut |timers| timers.hold(self.vm.id));
+    }
+
+    /// Their deadlines pass again: it is about to start anew.
+    pub fn starts(&self, core: usize) {
+        self.with_timers(&mut |timers| timers.release(self.vm.id, 0, core));
+    }
+
+    /// Its time stands still from now on. After [`settle`](Self::settle).
+    pub fn stop_time(&self) {
+        self.vm.stop_time();
+    }
+
+    /// Its time goes on, and its objects, some of which go by the board's calendar, look
+    /// what they wait for. Gives how long it stood still, in counts.
+    pub fn start_time(&self, cx: &mut Context) -> u64 {
+        let (stood, core) = (self.vm.start_time(), cx.core());
+        self.with_timers(&mut |timers| timers.release(self.vm.id, stood, core));
+        self.tell(cx);
+        stood
+    }
+
+    fn tell(&self, cx: &mut Context) {
         for object in &self.waiting {
             let _: Words = object.port().notify(tag::DEADLINE, self.vm.now(), cx);
             let _ = deliver(cx);
         }
+    }
+
+    fn with_timers(&self, f: &mut dyn FnMut(&mut Timers)) {
+        self.timers.with(&mut |object| {
+            if let Some(timers) = object.downcast_mut::<Timers>() {
+                f(timers);
+            }
+        });
     }
 }
 
@@ -106,6 +169,8 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         disk_taken: false,
         pins: Vec::new(),
         overseers: Vec::new(),
+        handles: deployment.vms.iter().any(|vm| vm.capabilities.is_some()).then(unfilled),
+        shared: shared_cores(deployment),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
@@ -127,9 +192,15 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         .map(|plan| scheduler(&mut common, deployment, plan))
         .collect::<Result<_, _>>()?;
     let root = root.finish();
+    handles::tell(&mut common, deployment, &vms)?;
     overseer::tell(common.overseers, deployment, &vms, root);
-    let storage = common.storage;
-    Ok(Bound { root, interrupts, vms, storage, schedulers, timers: timers_port })
+    let (storage, handles) = (common.storage, common.handles);
+    Ok(Bound { root, interrupts, vms, storage, schedulers, handles, timers: timers_port })
+}
+
+fn shared_cores(deployment: &Deployment) -> Vec<usize> {
+    let cores = || deployment.vms.iter().flat_map(|vm| &vm.cpus).map(|cpu| cpu.core);
+    cores().filter(|core| cores().filter(|other| other == core).nth(1).is_some()).collect()
 }
 
 fn scheduler(
@@ -142,7 +213,7 @@ fn scheduler(
     binder.members = cpus.filter(|cpu| cpu.core == plan.core).map(|cpu| cpu.share).collect();
     let parts = build(&mut binder)?;
     let port = parts.scheduler.ok_or_else(|| defect(&plan.object.path, "schedules nothing"))?;
-    let timer = common.timer(0);
+    let timer = common.timer(None);
     Ok(BoundScheduler { core: plan.core, port, timer })
 }
 
@@ -226,11 +297,14 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         memory: None,
         gates: Vec::new(),
         passed: Passed::default(),
+        offered: Vec::new(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
     }
     under.kernels_own(common, plan)?;
+    let handles = under.handles(common, id, plan)?;
+    let stolen = common.stolen_from(plan).map(|ipa| Stolen { ipa, words: &[] });
     let objects = under.objects();
     Ok(BoundVm {
         vm,
@@ -243,6 +317,10 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         controller: under.controller,
         private: under.private,
         waiting: under.waiting,
+        handles,
+        offered: under.offered,
+        timers: common.timers,
+        stolen,
     })
 }
 
@@ -258,6 +336,13 @@ struct Under {
     memory: Option<&'static MemorySlot>,
     gates: Vec<SharedLine>,
     passed: Passed,
+    offered: Vec<Offered>,
+}
+
+/// What an object is to handles.
+pub(crate) struct Offered {
+    pub offer: Option<Offer>,
+    pub lines: Vec<HeldLine>,
 }
 
 impl Under {
@@ -278,8 +363,15 @@ impl Under {
         let direct = core::mem::take(&mut binder.direct);
         let passed = passed::of(&binder, parts.object)
             .map_err(|error| ManifestError::from_component(&plan.path, error))?;
-        let shown = core::mem::take(&mut binder.passed.direct);
+        let mut shown = core::mem::take(&mut binder.passed.direct);
+        if plan.declaration.needs.stolen_time {
+            shown.push(0);
+        }
         self.backed.append(&mut binder.backed);
+        if binder.common.handles.is_some() {
+            let (offer, lines) = (parts.invoke, core::mem::take(&mut binder.lines));
+            self.offered.push(Offered { offer, lines });
+        }
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
         }
@@ -318,7 +410,7 @@ impl Under {
     }
 
     /// The register windows: the object sees them end to end. Those in `direct` are
-    /// the CPU interface's, those in `shown` the guest's.
+    /// the CPU interface's, those in `shown` the guest's, or nobody's.
     fn windows(
         &mut self,
         plan: &ObjectPlan,
@@ -367,6 +459,23 @@ impl Under {
         Ok(())
     }
 
+    /// The functions by which it names what it holds by handles.
+    fn handles(
+        &mut self,
+        common: &Common,
+        id: u16,
+        plan: &VmPlan,
+    ) -> Result<Option<&'static HandlePort>, Box<ManifestError>> {
+        let Some((handles, own)) = common.handles.zip(plan.capabilities.as_ref()) else {
+            return Ok(None);
+        };
+        let port: &'static HandlePort = Box::leak(Box::new(HandlePort::new(handles, id)));
+        let capability = Capability::new(port as &dyn CallPort, Rights::CALL, 0);
+        let (first, last) = (u64::from(function::FIRST), u64::from(function::LAST));
+        self.space.calls.grant(first, last, capability).map_err(|error| clash(&own.path, error))?;
+        Ok(Some(port))
+    }
+
     /// The private interrupts that are EL2's: its timer, and the maintenance of
     /// list registers.
     fn kernels_own(&mut self, common: &Common, plan: &VmPlan) -> Result<(), Box<ManifestError>> {
@@ -400,8 +509,12 @@ fn hardware_lines(binder: &Binder<'_>) -> Result<Vec<HardwareLine>, Box<Manifest
 }
 
 fn overlap(plan: &ObjectPlan, overlap: evisor_router::Overlap) -> Box<ManifestError> {
+    clash(&plan.path, overlap)
+}
+
+fn clash(path: &str, overlap: evisor_router::Overlap) -> Box<ManifestError> {
     Box::new(ManifestError {
-        node: plan.path.clone(),
+        node: path.to_string(),
         property: None,
         message: overlap.to_string(),
         remedy: "remove one of the nodes that answer to the same name".to_string(),

@@ -19,7 +19,7 @@ use evisor_contract::{
     SystemInterface, VcpuControl, VirtualInterface, VmControl, tag,
 };
 use evisor_manifest::{LinePlan, ObjectPlan, VmPlan};
-use evisor_router::{Gate, nobody};
+use evisor_router::{Gate, Handles, HeldLine, nobody};
 
 /// What a guest is shown at once: a block of stage 2.
 const BLOCK: u64 = 2 << 20;
@@ -40,6 +40,10 @@ pub(crate) struct Common {
     pub pins: Vec<(u64, String)>,
     /// Who oversees VMs, and which.
     pub overseers: Vec<Waiting>,
+    /// What VMs hold by handles, if one does.
+    pub handles: Option<&'static Handles>,
+    /// The cores that several vCPUs share.
+    pub shared: Vec<usize>,
 }
 
 /// The VM whose object is being built.
@@ -70,11 +74,10 @@ impl Owner<'_> {
         &mut self,
         line: LinePlan,
         controller: &'static dyn NotifyPort,
-        rights: Rights,
-    ) -> Result<Line, BuildError> {
+    ) -> Result<(&'static dyn NotifyPort, u32), BuildError> {
         let inputs = self.plan.sharers(line);
         if !self.gates.iter().any(|shared| shared.line == line) {
-            let output = one_line(controller, Rights::INTERRUPT, line.intid);
+            let output = Line::new(one_line(controller, Rights::INTERRUPT, line.intid), line.intid);
             let gate = Parts::new(Gate::new(output, inputs)).notify().done();
             self.gates.push(SharedLine { line, gate, taken: 0 });
         }
@@ -85,13 +88,17 @@ impl Owner<'_> {
             || BuildError::new("asks for a line twice", "this is a defect of the component");
         let (port, taken) = free.ok_or_else(twice)?;
         *taken += 1;
-        Ok(one_line(port, rights, *taken - 1))
+        Ok((port, *taken - 1))
     }
 }
 
 /// A window of one line onto what `port` leads to.
-fn one_line(port: &'static dyn NotifyPort, rights: Rights, line: u32) -> Line {
-    Line::new(leak(Capability::new(port, rights, u64::from(line))), line)
+fn one_line(
+    port: &'static dyn NotifyPort,
+    rights: Rights,
+    line: u32,
+) -> &'static Capability<dyn NotifyPort> {
+    leak(Capability::new(port, rights, u64::from(line)))
 }
 
 /// One object's grants, and what has to be done about them once it is built.
@@ -116,15 +123,33 @@ pub(crate) struct Binder<'a> {
     pub interrupts: Vec<u32>,
     /// Of a scheduler, its core's vCPUs.
     pub members: Vec<Share>,
+    /// Its lines, if handles may lead to it.
+    pub lines: Vec<HeldLine>,
 }
 
 impl Common {
-    /// A slot of the timers for who lags `offset` behind the host's count.
-    pub fn timer(&self, offset: u64) -> u32 {
+    /// The host's own time.
+    pub fn host_clock(&self) -> &'static dyn Clock {
+        host_clock(self.host)
+    }
+
+    /// Where the vCPUs of a VM find what was stolen from them, if there is anything.
+    pub fn stolen_from(&self, vm: &VmPlan) -> Option<u64> {
+        let shares = vm.cpus.iter().any(|cpu| self.shared.contains(&cpu.core));
+        let tells = |object: &&ObjectPlan| {
+            object.declaration.needs.stolen_time && object.rights.contains(Rights::CALL)
+        };
+        let teller = vm.objects.iter().find(tells).filter(|_| shares)?;
+        teller.windows.first().map(|window| window.ipa)
+    }
+
+    /// A slot of the timers for a component of `vm`, or for who is in none.
+    pub fn timer(&self, vm: Option<&Vm>) -> u32 {
         let mut tag = 0;
+        let (vm, offset) = (vm.map(|vm| vm.id), vm.map_or(0, Vm::offset));
         self.timers.with(&mut |object| {
             if let Some(timers) = object.downcast_mut::<Timers>() {
-                tag = timers.add(offset);
+                tag = timers.add(vm, offset);
             }
         });
         tag
@@ -149,6 +174,7 @@ impl<'a> Binder<'a> {
             passed: passed::Granted::default(),
             interrupts: Vec::new(),
             members: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -199,10 +225,15 @@ impl Grants for Binder<'_> {
         let (port, intid) = self.controller(index)?;
         let rights = self.plan.rights & Rights::INTERRUPT;
         let line = self.plan.lines.get(index).filter(|line| line.shared);
-        match (line, &mut self.owner) {
-            (Some(line), Some(owner)) => owner.input(*line, port, rights),
-            _ => Ok(one_line(port, rights, intid)),
+        let (port, number) = match (line, &mut self.owner) {
+            (Some(line), Some(owner)) => owner.input(*line, port)?,
+            _ => (port, intid),
+        };
+        let to = one_line(port, rights, number);
+        if self.common.handles.is_some() {
+            self.lines.push((to, number));
         }
+        Ok(Line::new(to, number))
     }
 
     fn console(&mut self) -> Result<ConsolePort, BuildError> {
@@ -219,8 +250,7 @@ impl Grants for Binder<'_> {
     }
 
     fn deadline(&mut self) -> Result<Deadline, BuildError> {
-        let offset = self.owner.as_ref().map_or(0, |owner| owner.vm.offset());
-        let tag = self.common.timer(offset);
+        let tag = self.common.timer(self.owner.as_ref().map(|owner| owner.vm));
         self.deadlines.push(tag);
         Ok(Deadline::new(leak(Capability::new(self.common.timers_port, Rights::CALL, 0)), tag))
     }
@@ -331,7 +361,12 @@ impl Grants for Binder<'_> {
     fn oversight(&mut self) -> Result<Oversight, BuildError> {
         let vms = &self.plan.overseen;
         let overseer = Overseer::new();
-        self.common.overseers.push((overseer, vms.clone()));
+        let waiting = Waiting {
+            overseer,
+            vms: vms.clone(),
+            controls: self.plan.rights.contains(Rights::CONTROL),
+        };
+        self.common.overseers.push(waiting);
         let port = Parts::new(OverseerObject(overseer)).notify().done().notify;
         let deaf = || BuildError::new("cannot reach VMs", "this is a defect of eVisor");
         let (port, rights) = (port.ok_or_else(deaf)?, self.plan.rights & Rights::CONTROL);
@@ -387,6 +422,10 @@ impl Grants for Binder<'_> {
         let Some((disk, intid)) = self.common.host.take_disk() else { return Ok(None) };
         self.interrupts.push(intid);
         Ok(Some(disk))
+    }
+
+    fn tells_stolen_time(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| self.common.stolen_from(owner.plan).is_some())
     }
 
     fn members(&self) -> &[Share] {

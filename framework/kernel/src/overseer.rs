@@ -8,8 +8,9 @@ use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use evisor_contract::{
-    Capability, Context, Inspect, MemoryFacts, Names, Notify, Object, ObjectPort, Power, Reply,
-    RouteFacts, VcpuControl, VcpuFacts, VmEvent, VmFacts, VmState,
+    Capability, Context, CoreFacts, ExitCounts, Inspect, LastCrash, MemoryFacts, Names, Notify,
+    NotifyPort, Object, ObjectPort, Power, Reply, RouteFacts, Share, VcpuControl, VcpuFacts,
+    VmEvent, VmFacts, VmState,
 };
 use evisor_manifest::Deployment;
 use evisor_router::{Space, Table};
@@ -18,7 +19,13 @@ use spin::Once;
 /// The VMs of one who oversees some: known once all are built.
 #[derive(Default)]
 pub(crate) struct Overseer {
-    vms: Once<Vec<Overseen>>,
+    seen: Once<Seen>,
+}
+
+struct Seen {
+    vms: Vec<Overseen>,
+    /// By core: its scheduler.
+    schedulers: Vec<Option<&'static str>>,
 }
 
 /// A VM, as it was built.
@@ -31,10 +38,18 @@ struct Overseen {
     objects: Vec<(&'static dyn ObjectPort, &'static str)>,
     /// Its physical interrupts: those that are its core's own, then the shared ones.
     interrupts: Vec<usize>,
+    /// By vCPU.
+    shares: Vec<Share>,
 }
 
-/// An overseer to be told of its VMs, by their indices in the deployment.
-pub(crate) type Waiting = (&'static Overseer, Vec<usize>);
+/// An overseer to be told of its VMs.
+pub(crate) struct Waiting {
+    pub overseer: &'static Overseer,
+    /// Their indices in the deployment.
+    pub vms: Vec<usize>,
+    /// It has power over them.
+    pub controls: bool,
+}
 
 /// A node's path, for as long as the hypervisor runs.
 fn path(of: &str) -> &'static str {
@@ -48,9 +63,12 @@ pub(crate) fn tell(
     vms: &[BoundVm],
     root: &'static Space,
 ) {
-    for (overseer, mine) in overseers {
+    for Waiting { overseer, vms: mine, controls } in overseers {
         let mine = mine.iter().filter_map(|&index| {
             let (plan, bound) = deployment.vms.get(index).zip(vms.get(index))?;
+            if controls {
+                bound.vm.keep();
+            }
             let memory = plan.memory.iter();
             let memory = memory.map(|region| MemoryFacts {
                 ipa: region.ipa,
@@ -71,16 +89,29 @@ pub(crate) fn tell(
                 memory: memory.collect(),
                 objects: objects.collect(),
                 interrupts,
+                shares: plan.cpus.iter().map(|cpu| cpu.share).collect(),
             })
         });
         let mine = mine.collect();
-        overseer.vms.call_once(|| mine);
+        overseer.seen.call_once(|| Seen { vms: mine, schedulers: schedulers(deployment) });
     }
+}
+
+/// By core.
+fn schedulers(deployment: &Deployment) -> Vec<Option<&'static str>> {
+    let mut all = Vec::new();
+    for plan in &deployment.schedulers {
+        all.resize(all.len().max(plan.core + 1), None);
+        if let Some(slot) = all.get_mut(plan.core) {
+            *slot = Some(plan.object.declaration.name);
+        }
+    }
+    all
 }
 
 impl Overseer {
     fn of(&self, vm: usize) -> Option<&Overseen> {
-        self.vms.get()?.get(vm)
+        self.seen.get()?.vms.get(vm)
     }
 }
 
@@ -96,15 +127,19 @@ impl Inspect for Overseer {
     }
 
     fn vcpu(&self, vm: usize, index: usize) -> Option<VcpuFacts> {
-        let vm = self.of(vm)?.vm;
+        let Overseen { vm, shares, .. } = self.of(vm)?;
         let (pc, refused) = vm.seen(index);
-        let off = vm.state() == VmState::Off;
+        let (ran, stolen) = vm.times(index);
+        let off = matches!(vm.state(), VmState::Off | VmState::Crashed);
         Some(VcpuFacts {
             affinity: vm.affinity(index)?,
             power: if off { Power::Off } else { vm.power(index) },
             core: vm.core_of(index),
             pc,
             refused,
+            ran,
+            stolen,
+            share: shares.get(index).copied().unwrap_or_default(),
         })
     }
 
@@ -120,11 +155,32 @@ impl Inspect for Overseer {
             Names::Calls => seen.table(&seen.space.calls, index),
             Names::Interrupts => {
                 let intid = *seen.interrupts.get(index)?;
-                let own = seen.space.interrupts.capability(intid);
-                let capability = own.or_else(|| seen.root.interrupts.capability(intid))?;
-                Some(seen.facts((intid as u64, intid as u64), capability))
+                Some(seen.facts((intid as u64, intid as u64), seen.interrupt(intid)?))
             }
         }
+    }
+
+    fn exits(&self, vm: usize) -> Option<ExitCounts> {
+        let seen = self.of(vm)?;
+        let interrupts = seen.interrupts.iter();
+        let interrupts = interrupts.filter_map(|&intid| seen.interrupt(intid));
+        Some(ExitCounts {
+            accesses: seen.space.mmio.uses(),
+            registers: seen.space.registers.uses(),
+            calls: seen.space.calls.uses(),
+            interrupts: interrupts.map(Capability::hits).fold(0, u64::wrapping_add),
+        })
+    }
+
+    fn core(&self, core: usize) -> Option<CoreFacts> {
+        let Seen { vms, schedulers } = self.seen.get()?;
+        let vcpus = vms.iter().flat_map(|seen| (0..seen.vm.vcpus()).map(|n| seen.vm.core_of(n)));
+        vcpus.max().filter(|last| core <= *last)?;
+        Some(CoreFacts { scheduler: schedulers.get(core).copied().flatten() })
+    }
+
+    fn last_crash(&self, vm: usize) -> Option<&dyn LastCrash> {
+        Some(self.of(vm)?.vm.last_crash()? as &dyn LastCrash)
     }
 
     fn look(&self, vm: usize) {
@@ -135,6 +191,12 @@ impl Inspect for Overseer {
 }
 
 impl Overseen {
+    /// What one of its physical interrupts leads to.
+    fn interrupt(&self, intid: usize) -> Option<&Capability<dyn NotifyPort>> {
+        let own = self.space.interrupts.capability(intid);
+        own.or_else(|| self.root.interrupts.capability(intid))
+    }
+
     fn table<P: ?Sized>(&self, table: &Table<P>, index: usize) -> Option<RouteFacts> {
         let route = table.granted().nth(index)?;
         Some(self.facts(route.names(), route.capability()))
@@ -167,15 +229,10 @@ impl Object for OverseerObject {
 
 impl Notify for OverseerObject {
     fn notify(&mut self, tag: u32, value: u64, _cx: &mut Context) -> Reply {
-        let seen = self.0.of(tag as usize);
-        match seen.zip(VmEvent::decode(value)) {
-            // How its work ended is its own to say.
-            None | Some((_, VmEvent::Verdict(_))) => Reply::ABSENT,
-            Some((seen, event)) => {
-                seen.vm.request(event);
-                Reply::DONE
-            }
-        }
+        // How its work ended is its own to say.
+        let asked = self.0.of(tag as usize).zip(VmEvent::decode(value));
+        let known = asked.is_some_and(|(seen, event)| seen.vm.order(event));
+        if known { Reply::DONE } else { Reply::ABSENT }
     }
 }
 

@@ -22,6 +22,17 @@ struct Slot {
     core: usize,
 }
 
+/// Whose a slot is, which nobody asks who sets it.
+#[derive(Clone, Copy)]
+struct Belongs {
+    /// The VM, by its number.
+    vm: Option<u16>,
+    /// The VM changes or stands still: none of its deadlines passes.
+    held: bool,
+    /// What its deadline was when that began.
+    kept: u64,
+}
+
 /// All deadlines, in front of the EL2 timer.
 ///
 /// Each core's timer is set for the earliest deadline that was asked for on it.
@@ -30,6 +41,8 @@ struct Slot {
 pub struct Timers {
     host: &'static dyn Host,
     slots: Vec<Slot>,
+    /// As many as there are slots.
+    belongs: Vec<Belongs>,
     /// What each core's timer is set for.
     armed: [u64; MAX_CORES],
 }
@@ -40,13 +53,14 @@ pub const MAX_CORES: usize = 8;
 impl Timers {
     /// No deadlines yet.
     pub const fn new(host: &'static dyn Host) -> Self {
-        Self { host, slots: Vec::new(), armed: [u64::MAX; MAX_CORES] }
+        Self { host, slots: Vec::new(), belongs: Vec::new(), armed: [u64::MAX; MAX_CORES] }
     }
 
-    /// A slot for a component of a VM whose count lags `offset` behind the
-    /// host's; or, never [`connect`](Self::connect)ed, for a core that several vCPUs
-    /// share. Gives the tag to set it by.
-    pub fn add(&mut self, offset: u64) -> u32 {
+    /// A slot for a component of VM number `vm`, if it is in one, whose count lags
+    /// `offset` behind the host's; or, never [`connect`](Self::connect)ed, for a core
+    /// that several vCPUs share. Gives the tag to set it by.
+    pub fn add(&mut self, vm: Option<u16>, offset: u64) -> u32 {
+        self.belongs.push(Belongs { vm, held: false, kept: u64::MAX });
         self.slots.push(Slot { to: None, offset, deadline: u64::MAX, core: 0 });
         self.slots.len() as u32 - 1
     }
@@ -55,6 +69,39 @@ impl Timers {
     pub fn connect(&mut self, tag: u32, to: &'static Capability<dyn NotifyPort>) {
         if let Some(slot) = self.slots.get_mut(tag as usize) {
             slot.to = Some(to);
+        }
+    }
+
+    fn of(&mut self, vm: u16) -> impl Iterator<Item = (&mut Slot, &mut Belongs)> {
+        let all = self.slots.iter_mut().zip(&mut self.belongs);
+        all.filter(move |(_, belongs)| belongs.vm == Some(vm))
+    }
+
+    /// No deadline of VM `vm` passes until [`release`](Self::release), whenever it is
+    /// set.
+    pub fn hold(&mut self, vm: u16) {
+        for (slot, belongs) in self.of(vm).filter(|(_, belongs)| !belongs.held) {
+            belongs.held = true;
+            belongs.kept = core::mem::replace(&mut slot.deadline, u64::MAX);
+        }
+    }
+
+    /// The deadlines of VM `vm` pass again, on `core`, which is this one. Its count stood
+    /// still meanwhile, for `stood` counts: what was set before is that much later. What
+    /// was set meanwhile was set by a count that went on, and passes when it says.
+    pub fn release(&mut self, vm: u16, stood: u64, core: usize) {
+        let mut first = u64::MAX;
+        for (slot, belongs) in self.of(vm).filter(|(_, belongs)| belongs.held) {
+            belongs.held = false;
+            slot.offset = slot.offset.wrapping_add(stood);
+            if slot.deadline == u64::MAX {
+                slot.deadline = belongs.kept.saturating_add(stood);
+            }
+            slot.core = core;
+            first = first.min(slot.deadline);
+        }
+        if first < self.armed.get(core & (MAX_CORES - 1)).copied().unwrap_or(0) {
+            self.arm(core, first);
         }
     }
 
@@ -84,7 +131,9 @@ impl Timers {
     fn expire(&mut self, cx: &mut Context) -> Reply {
         let (now, core) = (self.host.now(), cx.core());
         let mut next = u64::MAX;
-        for slot in self.slots.iter_mut().filter(|slot| slot.core == core) {
+        let all = self.slots.iter_mut().zip(&self.belongs);
+        let here = all.filter(|(slot, belongs)| slot.core == core && !belongs.held);
+        for (slot, _) in here {
             let room = cx.queued() < evisor_contract::EFFECTS;
             match slot.to {
                 Some(to) if slot.deadline <= now && room => {

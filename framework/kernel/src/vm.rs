@@ -1,18 +1,19 @@
 //! A VM's life.
 //!
 //! Nothing about a VM changes while one of its vCPUs is in its guest. Whoever
-//! wants a change says so ([`Vm::request`]) and has every vCPU's attention; each
-//! comes out at its next exit and is *parked*; the core that parks the last one
-//! carries the change out. A core does nothing with a vCPU but what [`Vm::next`]
-//! tells it.
+//! wants a change says so ([`Vm::request`], [`Vm::order`]) and has every vCPU's
+//! attention; each comes out at its next exit and is *parked*; the core that parks the
+//! last one carries the change out. A core does nothing with a vCPU but what
+//! [`Vm::next`] tells it.
 
 use crate::host::Host;
+use crate::life::{Change, Life, Place};
 use crate::shared::SharedCore;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use evisor_contract::{
-    Clock, Context, Notify, Object, Power, Reply, VcpuControl, VmEvent, VmState,
+    Clock, Context, LastCrash, Notify, Object, Power, Reply, VcpuControl, VmEvent, VmState,
 };
 use spin::Once;
 
@@ -43,8 +44,7 @@ struct Slot {
     attention: Once<&'static AtomicU32>,
     /// If it shares its core.
     shared: Once<&'static SharedCore>,
-    /// How long it ran, and how long it could have and did not, in counts; if it shares
-    /// its core.
+    /// How long it ran, and how long it could have and did not, in counts.
     ran: AtomicU64,
     stolen: AtomicU64,
     seen: Seen,
@@ -60,11 +60,12 @@ struct Seen {
     refused: AtomicU64,
 }
 
-/// [`Slot::power`]: off; being told where to start; told; on.
+/// [`Slot::power`]: off; being told where to start; told; on; on, and paused.
 const STOPPED: u8 = 0;
 const CLAIMED: u8 = 1;
 const PENDING: u8 = 2;
 const RUNNING: u8 = 3;
+const RESTING: u8 = 4;
 
 /// How a vCPU starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +83,15 @@ pub enum Next {
     Run,
     /// To the state of a core that was just started; then ask again.
     Start(Entry),
+    /// It was paused with its VM, and is about to go on: its timer and its interrupts
+    /// too. Then ask again.
+    Resume,
     /// Nothing, until an interrupt comes: it is off, or another core has a change
     /// to make.
     Wait,
-    /// Make the change: the VM asked for this, and all its vCPUs are parked. Then
-    /// say [`Vm::changed`].
-    Change(VmEvent),
+    /// Make the change: all its vCPUs are parked. Then say [`Vm::changed`],
+    /// [`Vm::paused`] or [`Vm::resumed`].
+    Change(Change),
 }
 
 /// A VM.
@@ -98,18 +102,19 @@ pub struct Vm {
     pub name: String,
     host: &'static dyn Host,
     slots: Vec<Slot>,
-    wanted: AtomicU8,
-    /// One core has the change in hand.
-    changing: AtomicBool,
+    life: Life,
+    /// One core has the change in hand, or looks whether it can.
+    in_hand: AtomicBool,
     verdict: AtomicU8,
-    crashed: AtomicBool,
+    /// Somebody may start it when it is off.
+    kept: AtomicBool,
+    kept_for_vms: AtomicBool,
     /// What its count lags behind the host's.
     offset: AtomicU64,
+    /// The host's count when it was paused.
+    paused_at: AtomicU64,
+    last_crash: Once<&'static dyn LastCrash>,
 }
-
-const NOTHING: u8 = 0;
-const OFF: u8 = 1;
-const RESET: u8 = 2;
 
 impl Vm {
     /// A VM whose vCPUs have these affinities and run on these cores. It is off, until [`changed`](Self::changed) says otherwise.
@@ -140,11 +145,14 @@ impl Vm {
             name,
             host,
             slots,
-            wanted: AtomicU8::new(OFF),
-            changing: AtomicBool::new(true),
+            life: Life::new(),
+            in_hand: AtomicBool::new(true),
             verdict: AtomicU8::new(0),
-            crashed: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
+            kept_for_vms: AtomicBool::new(false),
             offset: AtomicU64::new(offset),
+            paused_at: AtomicU64::new(0),
+            last_crash: Once::new(),
         }
     }
 
@@ -165,13 +173,14 @@ impl Vm {
         slot.shared.call_once(|| core);
     }
 
-    /// vCPU `index`, for its core, which it shares.
+    /// vCPU `index`, which is connected, for its core, which it shares.
     pub fn seat(&'static self, index: usize) -> Option<Seat> {
-        Some(Seat { vm: self, slot: self.slots.get(index)? })
+        let slot = self.slots.get(index)?;
+        Some(Seat { vm: self, slot, attention: slot.attention.get()? })
     }
 
     /// How long vCPU `index` ran and how long it could have and did not, in counts of the
-    /// host; if it shares its core.
+    /// host. Its core says so when it comes out of its guest.
     pub fn times(&self, index: usize) -> (u64, u64) {
         let read =
             |slot: &Slot| (slot.ran.load(Ordering::Relaxed), slot.stolen.load(Ordering::Relaxed));
@@ -188,32 +197,78 @@ impl Vm {
         self.verdict.load(Ordering::Relaxed)
     }
 
-    /// It crashed: it goes off, and is remembered to have crashed.
+    /// Somebody may start it when it is off.
+    pub(crate) fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+
+    /// A VM may, that holds it by a handle.
+    pub(crate) fn keep_for_vms(&self) {
+        self.kept_for_vms.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody may.
+    pub fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed) || self.kept_for_vms.load(Ordering::Relaxed)
+    }
+
+    /// It is off, and only another VM could start it, if anybody.
+    pub fn is_deserted(&self) -> bool {
+        let off = matches!(self.state(), VmState::Off | VmState::Crashed);
+        off && !self.kept.load(Ordering::Relaxed)
+    }
+
+    /// Where its last crash is found, from now on.
+    pub fn remember(&self, last_crash: &'static dyn LastCrash) {
+        self.last_crash.call_once(|| last_crash);
+    }
+
+    pub(crate) fn last_crash(&self) -> Option<&'static dyn LastCrash> {
+        self.last_crash.get().copied()
+    }
+
+    /// It crashed.
     pub fn crashed(&self) {
-        self.crashed.store(true, Ordering::SeqCst);
-        self.request(VmEvent::Off);
-    }
-
-    /// Whether it crashed since this was last asked.
-    pub fn take_crash(&self) -> bool {
-        self.crashed.swap(false, Ordering::SeqCst)
-    }
-
-    /// Asks for a change. Off and reset end what was asked before, but reset does
-    /// not undo off.
-    pub fn request(&self, event: VmEvent) {
-        match event {
-            VmEvent::Verdict(code) => return self.verdict.store(code, Ordering::Relaxed),
-            VmEvent::Off => self.wanted.store(OFF, Ordering::SeqCst),
-            VmEvent::Reset => {
-                let _ = self.wanted.compare_exchange(
-                    NOTHING,
-                    RESET,
-                    Ordering::SeqCst,
-                    Ordering::SeqCst,
-                );
-            }
+        if self.life.ask_itself(Change::Crash) {
+            self.leave();
         }
+    }
+
+    /// It asks for a change of itself. Off ends what was asked for before; what it
+    /// asks for while it changes is nothing, as its life ends there. False: it cannot ask
+    /// for that.
+    pub fn request(&self, event: VmEvent) -> bool {
+        let change = match event {
+            VmEvent::Verdict(code) => {
+                self.verdict.store(code, Ordering::Relaxed);
+                return true;
+            }
+            VmEvent::Off => Change::Off,
+            VmEvent::Reset => Change::Reset,
+            _ => return false,
+        };
+        if self.life.ask_itself(change) {
+            self.leave();
+        }
+        true
+    }
+
+    /// Somebody who has power over it asks for a change. It is made when those are that
+    /// were asked for before, whatever the VM does meanwhile. False: it cannot be asked
+    /// for that.
+    pub fn order(&self, event: VmEvent) -> bool {
+        if let VmEvent::Verdict(_) = event {
+            return false;
+        }
+        if self.life.ask(event) {
+            self.leave();
+            // None may be in its guest: then one of their cores is to ask.
+            (0..self.slots.len()).for_each(|index| self.ask_core(index));
+        }
+        true
+    }
+
+    fn leave(&self) {
         for index in 0..self.slots.len() {
             self.get_attention(index, Attention::LEAVE);
         }
@@ -236,6 +291,13 @@ impl Vm {
         match self.slots.get(index).and_then(|slot| slot.shared.get()) {
             Some(shared) => shared.rouse(self.host),
             None => self.host.kick(self.core_of(index)),
+        }
+    }
+
+    /// Its vCPU `index`, which has a core of its own, ran for `counts`. That core says so.
+    pub fn ran(&self, index: usize, counts: u64) {
+        if let Some(slot) = self.slots.get(index) {
+            add(&slot.ran, counts);
         }
     }
 
@@ -271,11 +333,7 @@ impl Vm {
 
     /// Where it is in its life.
     pub(crate) fn state(&self) -> VmState {
-        match self.wanted.load(Ordering::SeqCst) {
-            NOTHING => VmState::On,
-            OFF if self.changing.load(Ordering::SeqCst) => VmState::Off,
-            _ => VmState::Changing,
-        }
+        self.life.state()
     }
 
     /// The core that vCPU `index` runs on.
@@ -292,15 +350,19 @@ impl Vm {
     /// What the core of vCPU `index` does now. The vCPU is not in its guest; if
     /// the answer is to run it, it counts as in its guest from here on.
     ///
-    /// Who asks for a change writes `wanted` and then reads each `in_guest`; here
+    /// Who asks for a change writes `life` and then reads each `in_guest`; here
     /// it is the other way about. So one of the two sees the other, and while
     /// `in_guest` is set nothing changes.
     pub fn next(&self, index: usize) -> Next {
         let Some(slot) = self.slots.get(index) else { return Next::Wait };
         slot.in_guest.store(true, Ordering::SeqCst);
-        if self.wanted.load(Ordering::SeqCst) == NOTHING {
+        if self.life.goes_on() {
             match slot.power.load(Ordering::SeqCst) {
                 RUNNING => return Next::Run,
+                RESTING => {
+                    slot.power.store(RUNNING, Ordering::SeqCst);
+                    return Next::Resume;
+                }
                 PENDING => {
                     let entry = Entry {
                         pc: slot.entry.load(Ordering::SeqCst),
@@ -310,16 +372,13 @@ impl Vm {
                     return Next::Start(entry);
                 }
                 // The last one turned itself off: nothing can wake the VM.
-                _ if self.all_off() => self.request(VmEvent::Off),
+                _ if self.all_off() => _ = self.request(VmEvent::Off),
                 _ => {}
             }
         }
         slot.in_guest.store(false, Ordering::SeqCst);
         // What was asked for meanwhile waited for this vCPU.
-        match self.wanted.load(Ordering::SeqCst) {
-            NOTHING => Next::Wait,
-            _ => self.change(),
-        }
+        if self.life.goes_on() { Next::Wait } else { self.change() }
     }
 
     /// Whether [`next`](Self::next) may say something new of vCPU `index`, of which it
@@ -327,9 +386,9 @@ impl Vm {
     pub fn is_asked(&self, index: usize) -> bool {
         let Some(slot) = self.slots.get(index) else { return false };
         let left = |word: &&AtomicU32| word.load(Ordering::SeqCst) & Attention::LEAVE != 0;
-        match self.wanted.load(Ordering::SeqCst) {
-            NOTHING => slot.power.load(Ordering::SeqCst) == PENDING,
-            _ => slot.attention.get().is_some_and(left),
+        match self.life.goes_on() {
+            true => matches!(slot.power.load(Ordering::SeqCst), PENDING | RESTING),
+            false => slot.attention.get().is_some_and(left),
         }
     }
 
@@ -347,36 +406,97 @@ impl Vm {
     }
 
     /// The change that is wanted, for the core that parked the last vCPU.
+    ///
+    /// That none is in its guest is looked at with the change in hand: else it could be
+    /// made by another core meanwhile, and vCPUs be in their guests again. Who parks the
+    /// last one while another core only looks comes too late for that one, so that looks
+    /// once more.
     fn change(&self) -> Next {
-        let busy = self.slots.iter().any(|slot| slot.in_guest.load(Ordering::SeqCst));
-        if busy || self.changing.swap(true, Ordering::SeqCst) {
-            return Next::Wait;
+        let busy = || self.slots.iter().any(|slot| slot.in_guest.load(Ordering::SeqCst));
+        while !self.in_hand.swap(true, Ordering::SeqCst) {
+            let change = if busy() { None } else { self.life.take() };
+            if let Some(change) = change {
+                self.begin(change);
+                return Next::Change(change);
+            }
+            self.in_hand.store(false, Ordering::SeqCst);
+            if busy() || !self.life.waits() {
+                break;
+            }
         }
-        // Who is started from here on starts with the VM.
-        for slot in &self.slots {
-            slot.power.store(STOPPED, Ordering::SeqCst);
+        Next::Wait
+    }
+
+    /// Who is started from here on starts with the VM; who is on stays so only if it goes
+    /// on.
+    fn begin(&self, change: Change) {
+        if !matches!(change, Change::Pause | Change::Resume) {
+            self.slots.iter().for_each(|slot| slot.power.store(STOPPED, Ordering::SeqCst));
         }
-        match self.wanted.load(Ordering::SeqCst) {
-            RESET => Next::Change(VmEvent::Reset),
-            _ => Next::Change(VmEvent::Off),
-        }
+    }
+
+    /// It is off, or about to be, and cannot be started any more.
+    pub fn is_gone(&self) -> bool {
+        !self.is_kept() || self.life.place() == Place::Gone
+    }
+
+    /// The change in hand brings it elsewhere than to where it says: its manifest has so.
+    pub fn becomes(&self, place: Place) {
+        self.life.becomes(place);
     }
 
     /// The change was made: the VM is off, or its first vCPU starts at `entry`, and
     /// with it those that were started meanwhile.
     pub fn changed(&self, entry: Option<Entry>) {
         let (Some(entry), Some(first)) = (entry, self.slots.first()) else {
-            self.wanted.store(OFF, Ordering::SeqCst);
-            return;
+            if self.life.place() == Place::On {
+                self.life.becomes(Place::Off);
+            }
+            return self.settle();
         };
         first.tell(entry);
-        self.wanted.store(NOTHING, Ordering::SeqCst);
-        self.changing.store(false, Ordering::SeqCst);
+        self.settle();
+    }
+
+    /// The change was made: it stands still. [`Vm::stop_time`] was said.
+    pub fn paused(&self) {
+        for slot in &self.slots {
+            let order = Ordering::SeqCst;
+            let _ = slot.power.compare_exchange(RUNNING, RESTING, order, order);
+        }
+        self.settle();
+    }
+
+    /// The change was made: it goes on. [`Vm::start_time`] was said.
+    pub fn resumed(&self) {
+        self.settle();
+    }
+
+    fn settle(&self) {
+        self.in_hand.store(false, Ordering::SeqCst);
+        if self.life.settle() {
+            // What was asked for meanwhile.
+            self.leave();
+            return (0..self.slots.len()).for_each(|index| self.ask_core(index));
+        }
         for (index, slot) in self.slots.iter().enumerate() {
-            if slot.power.load(Ordering::SeqCst) == PENDING {
+            if matches!(slot.power.load(Ordering::SeqCst), PENDING | RESTING) {
                 self.ask_core(index);
             }
         }
+    }
+
+    /// Its count stands still from now on, for its vCPUs, which are all parked: what it
+    /// reads of it comes back to here when they go on. Gives the host's.
+    pub(crate) fn stop_time(&self) {
+        self.paused_at.store(self.host.now(), Ordering::Relaxed);
+    }
+
+    /// Its count goes on. Gives how long it stood still.
+    pub(crate) fn start_time(&self) -> u64 {
+        let stood = self.host.now().wrapping_sub(self.paused_at.load(Ordering::Relaxed));
+        self.offset.fetch_add(stood, Ordering::Relaxed);
+        stood
     }
 }
 
@@ -385,6 +505,7 @@ impl Vm {
 pub struct Seat {
     vm: &'static Vm,
     slot: &'static Slot,
+    attention: &'static AtomicU32,
 }
 
 impl Seat {
@@ -393,8 +514,7 @@ impl Seat {
     #[inline(always)]
     pub fn goes_on(&self) -> bool {
         self.slot.in_guest.store(true, Ordering::SeqCst);
-        let goes = self.vm.wanted.load(Ordering::SeqCst) == NOTHING
-            && self.slot.power.load(Ordering::SeqCst) == RUNNING;
+        let goes = self.vm.life.goes_on() && self.slot.power.load(Ordering::SeqCst) == RUNNING;
         if !goes {
             self.came_out();
         }
@@ -412,14 +532,13 @@ impl Seat {
     /// change to be made.
     #[inline(always)]
     pub fn is_wanted(&self) -> bool {
-        let told = |word: &&AtomicU32| word.load(Ordering::SeqCst) & !Attention::LEAVE != 0;
-        self.slot.attention.get().is_some_and(told) || self.is_changing()
+        self.attention.load(Ordering::SeqCst) & !Attention::LEAVE != 0 || self.is_changing()
     }
 
-    /// Whether its VM wants a change, or is off.
+    /// Whether its VM wants a change, or is not on.
     #[inline(always)]
     pub fn is_changing(&self) -> bool {
-        self.vm.wanted.load(Ordering::SeqCst) != NOTHING
+        !self.vm.life.goes_on()
     }
 
     /// As [`Vm::saw`].
@@ -428,16 +547,25 @@ impl Seat {
         self.slot.seen.put_down(pc, refused);
     }
 
+    /// How long it could have run and did not, as far as it was accounted for.
+    #[inline(always)]
+    pub fn stolen(&self) -> u64 {
+        self.slot.stolen.load(Ordering::Relaxed)
+    }
+
     /// It ran for `ran` counts, after it could have for `stolen` counts more. Nobody else
     /// says so.
     #[inline(always)]
     pub fn account(&self, ran: u64, stolen: u64) {
-        let add = |all: &AtomicU64, more| {
-            all.store(all.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
-        };
         add(&self.slot.ran, ran);
         add(&self.slot.stolen, stolen);
     }
+}
+
+/// Nobody else adds to it.
+#[inline(always)]
+fn add(all: &AtomicU64, more: u64) {
+    all.store(all.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
 }
 
 impl Seen {
@@ -473,7 +601,7 @@ impl VcpuControl for Vm {
 
     fn power(&self, index: usize) -> Power {
         match self.slots.get(index).map(|slot| slot.power.load(Ordering::SeqCst)) {
-            Some(RUNNING) => Power::On,
+            Some(RUNNING | RESTING) => Power::On,
             Some(CLAIMED | PENDING) => Power::Pending,
             _ => Power::Off,
         }
@@ -489,7 +617,7 @@ impl VcpuControl for Vm {
                 self.ask_core(index);
                 Power::Off
             }
-            Err(RUNNING) => Power::On,
+            Err(RUNNING | RESTING) => Power::On,
             Err(_) => Power::Pending,
         }
     }
@@ -548,12 +676,7 @@ impl Object for VmObject {
 
 impl Notify for VmObject {
     fn notify(&mut self, _tag: u32, value: u64, _cx: &mut Context) -> Reply {
-        match VmEvent::decode(value) {
-            Some(event) => {
-                self.0.request(event);
-                Reply::DONE
-            }
-            None => Reply::ABSENT,
-        }
+        let known = VmEvent::decode(value).is_some_and(|event| self.0.request(event));
+        if known { Reply::DONE } else { Reply::ABSENT }
     }
 }

@@ -6,7 +6,8 @@ use core::fmt;
 use evisor_aarch64::trace::{EXITS, Exit};
 use evisor_aarch64::vcpu::Vcpu;
 use evisor_aarch64::{Crash, Trap, timer};
-use evisor_contract::Clock;
+use evisor_contract::abi::vm::crash::WORDS;
+use evisor_contract::{Clock, CrashFacts, ExitFacts, LastCrash};
 use evisor_manifest::VmPlan;
 use evisor_router::Uses;
 use log::error;
@@ -33,6 +34,8 @@ pub(crate) struct CrashRecord {
     pub uses: Uses,
     /// The VM's time, in nanoseconds.
     pub time: u64,
+    /// How many crashes there were, this one too.
+    number: u64,
 }
 
 impl CrashRecord {
@@ -49,7 +52,24 @@ impl CrashRecord {
             refused: vcpu.refused(),
             uses: held.bound.space.uses(),
             time: timer::nanoseconds(held.bound.vm.now()),
+            number: 1,
         }
+    }
+
+    /// As [`abi::vm::crash`](evisor_contract::abi::vm::crash) has it.
+    fn words(&self) -> [u64; WORDS] {
+        let Trap { elr, spsr, esr, far, hpfar } = self.trap;
+        let why = match self.why {
+            Crash::SError { .. } => 1,
+            Crash::VectorUnmapped { .. } => 2,
+            Crash::Access { .. } => 3,
+            Crash::Instruction => 4,
+        };
+        let first = [self.vcpu as u64, why, elr, spsr, esr, far, hpfar, self.time];
+        let all = first.iter().chain(&self.x);
+        let mut words = [0; WORDS];
+        words.iter_mut().zip(all).for_each(|(slot, word)| *slot = *word);
+        words
     }
 
     /// The last exits of the vCPU, the oldest first.
@@ -81,8 +101,11 @@ impl Held {
     /// Keeps the record of a crash of `vcpu`, and says what matters of it.
     #[cold]
     pub fn record(&self, vcpu: &Vcpu, why: Crash, trap: Trap) {
+        let mut record = CrashRecord::of(self, vcpu, why, trap);
+        self.say(&record);
         let mut slot = self.last_crash.lock();
-        self.say(slot.insert(CrashRecord::of(self, vcpu, why, trap)));
+        record.number = slot.as_ref().map_or(1, |last| last.number + 1);
+        *slot = Some(record);
     }
 
     fn say(&self, record: &CrashRecord) {
@@ -104,6 +127,44 @@ impl Held {
         let exits = record.exits();
         let newest = exits.get(exits.len().saturating_sub(SAID)..).unwrap_or_default();
         error!("{name}:   its last exits:{}", Listed(newest));
+    }
+}
+
+/// Locked for as long as it takes to copy what is asked for.
+impl LastCrash for Held {
+    fn facts(&self) -> Option<CrashFacts> {
+        let record = self.last_crash.lock();
+        let CrashRecord { vcpu, why, trap, refused, time, .. } = record.as_ref()?;
+        Some(CrashFacts {
+            vcpu: *vcpu,
+            why: why.what(),
+            address: why.address(),
+            pc: trap.elr,
+            pstate: trap.spsr,
+            esr: trap.esr,
+            far: trap.far,
+            hpfar: trap.hpfar,
+            nanoseconds: *time,
+            refused: *refused,
+        })
+    }
+
+    fn register(&self, index: usize) -> Option<u64> {
+        self.last_crash.lock().as_ref()?.x.get(..31)?.get(index).copied()
+    }
+
+    fn words(&self, index: usize) -> Option<[u64; 3]> {
+        let record = self.last_crash.lock();
+        let record = record.as_ref()?;
+        let words = record.words();
+        let other = words.get(index.wrapping_add(1)).copied().unwrap_or(0);
+        Some([*words.get(index)?, other, record.number])
+    }
+
+    fn exit(&self, index: usize) -> Option<ExitFacts> {
+        let record = self.last_crash.lock();
+        let exit = record.as_ref()?.exits().get(index)?;
+        Some(ExitFacts { kind: exit.kind().name().unwrap_or("other"), pc: exit.pc() })
     }
 }
 

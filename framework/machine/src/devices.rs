@@ -47,6 +47,24 @@ impl Devices {
         }
     }
 
+    /// The VM's vCPUs are parked, and it stands still: nothing comes from its devices
+    /// until [`release`](Self::release). They go on.
+    pub fn hold(&self) {
+        for interrupt in &self.passed.interrupts {
+            gic::disable(interrupt.intid as usize);
+        }
+    }
+
+    /// What came meanwhile comes now.
+    pub fn release(&self) {
+        if self.fresh.load(Ordering::SeqCst) {
+            return;
+        }
+        for interrupt in &self.passed.interrupts {
+            gic::allow(interrupt.intid as usize);
+        }
+    }
+
     /// The VM is about to start anew.
     pub fn starts(&self) {
         self.fresh.store(true, Ordering::SeqCst);

@@ -10,8 +10,8 @@ use crate::run::{Held, Running};
 use crate::start::reset_board;
 use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_aarch64::{heap, timer};
-use evisor_contract::VmEvent;
-use evisor_kernel::Restarts;
+use evisor_contract::Context;
+use evisor_kernel::{Change, Place, Restarts};
 use evisor_manifest::{LivesPlan, Outcome};
 use log::{error, info};
 use spin::Mutex;
@@ -30,13 +30,15 @@ pub(crate) struct Lives {
     restarts: AtomicU64,
     /// What EL2's heap had free when it first started, in bytes.
     free: AtomicU64,
-    /// The change that is under way.
-    change: Mutex<Option<Change>>,
+    /// The change of its memory that is under way.
+    refit: Mutex<Option<Refit>>,
 }
 
-/// A change that is under way.
-struct Change {
+/// A change of its memory that is under way.
+struct Refit {
     job: Job,
+    /// It still may hold, by handles, what the manifest did not give it.
+    holds: bool,
     /// What follows the job: a start, or the end with a verdict.
     then: Option<u8>,
 }
@@ -47,7 +49,7 @@ impl Lives {
             limit: Mutex::new(Restarts::new(plan.restart_limit)),
             restarts: AtomicU64::new(0),
             free: AtomicU64::new(0),
-            change: Mutex::new(None),
+            refit: Mutex::new(None),
         }
     }
 }
@@ -55,23 +57,29 @@ impl Lives {
 impl Held {
     /// Begins to fill its memory, for its first vCPU to start. All are parked.
     pub fn start(&self, running: &Running) {
+        *self.ended.lock() = None;
         let job = Job::fill(&mut self.placed.lock(), running.bundle);
         match job {
-            Ok(job) => self.begin(Change { job, then: None }),
+            Ok(job) => self.begin(Refit { job, holds: true, then: None }),
             // Why was said there.
-            Err(Refused) => running.ended(self, UNSTARTED),
+            Err(Refused) => self.ends(running, UNSTARTED),
         }
     }
 
-    fn begin(&self, change: Change) {
-        *self.lives.change.lock() = Some(change);
+    fn begin(&self, refit: Refit) {
+        *self.lives.refit.lock() = Some(refit);
     }
 
-    /// Does a slice of the change that was begun, of at most `bytes` of memory.
-    pub fn go_on(&self, running: &Running, bytes: u64) -> Progress {
-        let mut slot = self.lives.change.lock();
-        let Some(Change { job, then }) = &mut *slot else { return Progress::Done };
+    /// Does a slice of the change that was begun on core `core`, which is this one, of at
+    /// most `bytes` of memory.
+    pub fn go_on(&self, running: &Running, bytes: u64, core: usize) -> Progress {
+        let mut slot = self.lives.refit.lock();
+        let Some(Refit { job, holds, then }) = &mut *slot else { return Progress::Done };
         let then = *then;
+        if *holds && running.handles.is_some_and(|handles| handles.retire(self.bound.vm.id)) {
+            return Progress::More;
+        }
+        *holds = false;
         let progress = job.step(&mut self.placed.lock(), bytes);
         if let Ok(Progress::More) = progress {
             return Progress::More;
@@ -79,14 +87,14 @@ impl Held {
         *slot = None;
         drop(slot);
         match (progress, then) {
-            (Ok(_), None) => self.begins_to_run(),
+            (Ok(_), None) => self.begins_to_run(core),
             (Ok(_), Some(verdict)) => self.ends(running, verdict),
-            (Err(Refused), _) => running.ended(self, UNSTARTED),
+            (Err(Refused), _) => self.ends(running, UNSTARTED),
         }
         Progress::Done
     }
 
-    fn begins_to_run(&self) {
+    fn begins_to_run(&self, core: usize) {
         let entry = self.placed.lock().ready(&self.bound);
         let began = timer::nanoseconds(self.bound.vm.offset());
         let name = &self.plan.name;
@@ -96,10 +104,11 @@ impl Held {
             self.lives.free.store(heap::free(), Ordering::Relaxed);
         }
         self.devices.starts();
+        self.bound.starts(core);
         self.bound.vm.changed(Some(entry));
     }
 
-    /// It is off for good, and nothing is left of it.
+    /// It is off, and nothing is left of it.
     fn ends(&self, running: &Running, verdict: u8) {
         let name = &self.plan.name;
         let restarts = self.lives.restarts.load(Ordering::Relaxed);
@@ -113,20 +122,49 @@ impl Held {
         running.ended(self, verdict);
     }
 
-    /// Begins the change that it asked for. All its vCPUs are parked.
-    pub fn change(&self, running: &Running, event: VmEvent) {
+    /// Begins the change that was asked for. All its vCPUs are parked; `cx` is that of
+    /// the one on this core.
+    pub fn change(&self, running: &Running, change: Change, cx: &mut Context) {
+        match change {
+            Change::Pause => self.pause(cx),
+            Change::Resume => self.resume(cx),
+            Change::Start => self.start(running),
+            change => {
+                self.bound.settle(cx);
+                self.devices.quiet();
+                self.goes_off(running, change);
+            }
+        }
+    }
+
+    fn pause(&self, cx: &mut Context) {
+        self.devices.hold();
+        self.bound.settle(cx);
+        self.bound.stop_time();
+        info!("{}: paused", self.plan.name);
+        self.bound.vm.paused();
+    }
+
+    fn resume(&self, cx: &mut Context) {
+        let stood = timer::nanoseconds(self.bound.start_time(cx));
+        info!("{}: goes on; its time stood still for {stood} ns", self.plan.name);
+        self.devices.release();
+        self.bound.vm.resumed();
+    }
+
+    fn goes_off(&self, running: &Running, change: Change) {
         let (name, vm) = (&self.plan.name, self.bound.vm);
-        self.devices.quiet();
-        let crashed = vm.take_crash();
+        let crashed = change == Change::Crash;
         let why = if crashed { " after its crash" } else { "" };
-        let outcome = match event {
-            _ if crashed => self.plan.lives.on_crash,
-            VmEvent::Reset => self.plan.lives.on_reset,
-            VmEvent::Off | VmEvent::Verdict(_) => Outcome::Stop,
+        let outcome = match change {
+            Change::Crash => self.plan.lives.on_crash,
+            Change::Reset => self.plan.lives.on_reset,
+            _ => Outcome::Stop,
         };
         let mut verdict = if crashed { CRASHED } else { vm.verdict() };
         match outcome {
             Outcome::Restart if self.may_restart() => {
+                vm.becomes(Place::On);
                 info!("{name}: restarts{why}");
                 return self.start(running);
             }
@@ -142,11 +180,20 @@ impl Held {
             }
             Outcome::Stop => {}
         }
-        running.drain();
-        info!("{name}: off, verdict {verdict}");
-        vm.changed(None);
+        if change == Change::Reset {
+            vm.becomes(Place::Off);
+        }
+        // Somebody is there to look at what it wrote.
+        if change == Change::End || !vm.is_kept() {
+            running.drain();
+        }
+        let before = *self.ended.lock();
+        if before.is_none() {
+            info!("{name}: off, verdict {verdict}");
+        }
+        let verdict = before.unwrap_or(verdict);
         let job = Job::scrub(&mut self.placed.lock());
-        self.begin(Change { job, then: Some(verdict) });
+        self.begin(Refit { job, holds: true, then: Some(verdict) });
     }
 
     fn may_restart(&self) -> bool {

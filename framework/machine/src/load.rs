@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use evisor_aarch64::layout::SLICE;
 use evisor_aarch64::stage2::Stage2;
 use evisor_aarch64::vcpu::VcpuBlock;
-use evisor_aarch64::{Ram, granted};
+use evisor_aarch64::{Ram, granted, page};
 use evisor_fdt::Tree;
 use evisor_kernel::{BoundVm, Bundle, Storage};
 use evisor_manifest::{Deployment, VmPlan, guest_tree};
@@ -84,6 +84,11 @@ fn place_vm(
         let regions = plan.memory.iter().zip(&memory);
         let regions = regions.map(|(region, ram)| (region.ipa, ram, region.writable));
         slot.fill(granted::of_vm(regions).map_err(tables)?);
+    }
+    if let Some(stolen) = &mut bound.stolen {
+        let (words, physical) = page();
+        stage2.memory(stolen.ipa, physical, 0x1000, false).map_err(tables)?;
+        stolen.words = words;
     }
     for behind in &bound.backed {
         let content = behind.image.as_deref().and_then(|name| bundle.file(name));

@@ -40,6 +40,9 @@ pub(crate) fn board() -> Option<&'static Board> {
 /// How many bytes wait at most: the records of four crashes.
 const ROOM: usize = 8192;
 
+/// How many of them the consoles get at once: a core is kept for so long.
+const PIECE: usize = 16;
+
 /// Lines that wait for the consoles.
 struct Waiting {
     bytes: [u8; ROOM],
@@ -114,7 +117,7 @@ impl Messages for Lines {
         let mut bytes = Bytes::NONE;
         while let Some(byte) = waiting.pop() {
             bytes.push(byte);
-            if byte == b'\n' || bytes.count() as usize == Bytes::MOST {
+            if byte == b'\n' || bytes.count() as usize == PIECE {
                 break;
             }
         }

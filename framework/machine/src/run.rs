@@ -10,14 +10,14 @@ use crate::report::{self, refuse_for};
 use crate::shared::Shared;
 use crate::start::stop;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, Trap, gic, halt, set_kernel, timer};
 use evisor_contract::{Context, NotifyPort, Power, VcpuControl, Words, tag};
 use evisor_kernel::{Attention, BoundScheduler, BoundVm, Bundle, Next, Vm};
 use evisor_manifest::VmPlan;
-use evisor_router::Space;
+use evisor_router::{Handles, Space};
 use log::error;
 use spin::{Mutex, Once};
 
@@ -30,12 +30,20 @@ pub(crate) struct Running {
     shared: Vec<Shared>,
     /// How many VMs are not off for good.
     left: AtomicUsize,
+    /// The machine is about to go off.
+    ends: AtomicBool,
     /// Some VMs were left out.
     lost: bool,
     /// The INTID of the consoles' serial line.
     serial: Option<u32>,
+    /// The shared interrupts of what serves all, and the core that they go to: the first
+    /// one that has a vCPU, in or out of its guest.
+    interrupts: Vec<u32>,
+    serves: usize,
     /// How much memory of the board is nobody's, in bytes.
     pub free: u64,
+    /// What the VMs hold by handles, if one does.
+    pub handles: Option<&'static Handles>,
 }
 
 /// How long the consoles may take for what they keep: twice 4 KiB at 115200 baud.
@@ -51,8 +59,8 @@ pub(crate) struct Held {
     pub placed: Mutex<PlacedVm>,
     /// Its vCPUs, until the core of each takes its own.
     vcpus: Vec<Mutex<Option<VcpuBlock>>>,
-    /// How it ended, once it is off for good.
-    ended: Once<u8>,
+    /// How it ended, while it is off.
+    pub ended: Mutex<Option<u8>>,
     pub lives: Lives,
     /// Its last crash: for the monitor.
     pub last_crash: Mutex<Option<CrashRecord>>,
@@ -90,13 +98,22 @@ impl Running {
         }
     }
 
-    /// `held` is off for good. The last one ends all, with the first verdict that
+    /// All VMs are off, and only VMs could start one.
+    fn is_deserted(&self) -> bool {
+        let over = |held: &Held| held.ended.lock().is_some() && held.bound.vm.is_deserted();
+        self.handles.is_some() && self.vms.iter().all(over)
+    }
+
+    /// `held` is off. When all are for good, that ends all, with the first verdict that
     /// says that something went wrong.
     pub fn ended(&self, held: &Held, verdict: u8) {
-        held.ended.call_once(|| verdict);
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+        *held.ended.lock() = Some(verdict);
+        let gone = held.bound.vm.is_gone();
+        held.bound.vm.changed(None);
+        let last = gone && self.left.fetch_sub(1, Ordering::SeqCst) == 1;
+        if (last || self.is_deserted()) && !self.ends.swap(true, Ordering::SeqCst) {
             self.drain();
-            let verdicts = self.vms.iter().filter_map(|held| held.ended.get().copied());
+            let verdicts = self.vms.iter().filter_map(|held| *held.ended.lock());
             let lost = if self.lost { UNSTARTED } else { 0 };
             stop(verdicts.into_iter().find(|verdict| *verdict != 0).unwrap_or(lost));
         }
@@ -108,8 +125,12 @@ impl Kernel for Running {
         // It may be the consoles.
         report::keep_no_more();
         error!("a component failed: what it serves is gone");
-        for space in self.vms.iter().map(|held| held.bound.space).chain([self.root]) {
-            space.quarantine(port);
+        // Handles have a way of their own, which did not fail.
+        while let Some(port) = self.handles.and_then(Handles::take_failed) {
+            self.take_all_rights(port);
+        }
+        if self.handles.is_none_or(|handles| handles.quarantine(port)) {
+            self.take_all_rights(port);
         }
     }
 
@@ -138,6 +159,14 @@ impl Kernel for Running {
     }
 }
 
+impl Running {
+    fn take_all_rights(&self, port: *const ()) {
+        for space in self.vms.iter().map(|held| held.bound.space).chain([self.root]) {
+            space.quarantine(port);
+        }
+    }
+}
+
 /// A VM that was put together: what it is, where it is, what runs it.
 pub(crate) type Placed = (BoundVm, PlacedVm, Devices, Vec<VcpuBlock>);
 
@@ -151,16 +180,22 @@ pub(crate) struct Around {
     pub serial: Option<u32>,
     /// How much memory of the board is nobody's, in bytes.
     pub free: u64,
+    pub handles: Option<&'static Handles>,
     pub schedulers: Vec<BoundScheduler>,
     /// What sets the cores' deadlines.
     pub timers: &'static dyn NotifyPort,
+    /// The shared interrupts of what serves all.
+    pub interrupts: Vec<u32>,
+    /// The first core that has a vCPU.
+    pub serves: usize,
 }
 
 /// Fills the VMs' memory, one after the other, and takes this core, the first, into
 /// its VM. The other cores are brought there by `start_others`, which says whether they
 /// came.
 pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() -> bool) -> ! {
-    let Around { root, bundle, lost, serial, free, schedulers, timers } = around;
+    let Around { root, bundle, lost, serial, free, handles, .. } = around;
+    let Around { schedulers, timers, interrupts, serves, .. } = around;
     let held = |(bound, placed, devices, vcpus): Placed| Held {
         bound,
         devices,
@@ -169,22 +204,39 @@ pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() 
         stage2: placed.stage2.root(),
         placed: Mutex::new(placed),
         vcpus: vcpus.into_iter().map(|vcpu| Mutex::new(Some(vcpu))).collect(),
-        ended: Once::new(),
+        ended: Mutex::new(None),
         last_crash: Mutex::new(None),
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
     let schedulers = schedulers.into_iter();
     let shared = schedulers.filter_map(|one| Shared::new(one, timers, &vms)).collect();
-    let running = Running { root, bundle, vms, shared, left, lost, serial, free };
+    let ends = AtomicBool::new(false);
+    let running = Running {
+        root,
+        bundle,
+        vms,
+        shared,
+        left,
+        ends,
+        lost,
+        serial,
+        interrupts,
+        serves,
+        free,
+        handles,
+    };
     let running = RUNNING.call_once(|| running);
+    for held in &running.vms {
+        held.bound.vm.remember(held);
+    }
     set_kernel(running);
     if !start_others() {
         stop(1);
     }
     for held in &running.vms {
         held.start(running);
-        held.finish(running);
+        held.finish(running, 0);
     }
     run_core(0)
 }
@@ -197,6 +249,10 @@ pub(crate) fn run_core(core: usize) -> ! {
     }
     init_core();
     let running = RUNNING.get();
+    // They were set up to go to the first core, which halts if it has no vCPU.
+    if let Some(running) = running.filter(|running| core != 0 && running.serves == core) {
+        running.interrupts.iter().for_each(|&intid| gic::enable_here(intid as usize, false));
+    }
     if let Some(running) = running
         && let Some(shared) = running.shared.iter().find(|shared| shared.core() == core)
     {
@@ -213,9 +269,12 @@ pub(crate) fn run_core(core: usize) -> ! {
     loop {
         match vm.next(index) {
             Next::Run => {
+                let since = timer::now();
                 block.run();
+                vm.ran(index, timer::now().wrapping_sub(since));
                 saw(vm, index, &mut block);
             }
+            Next::Resume => block.wake(vm.offset()),
             Next::Start(entry) => {
                 held.stage2.load();
                 reset_el1(vm.offset());
@@ -226,11 +285,14 @@ pub(crate) fn run_core(core: usize) -> ! {
                 block.start(entry.pc, entry.x0, Attention::START);
                 saw(vm, index, &mut block);
             }
+            Next::Wait if vm.power(index) == Power::On => block.idle_resting(),
             Next::Wait => block.idle(),
-            Next::Change(event) => {
-                held.bound.settle(&mut block.vcpu().context);
-                held.change(running, event);
-                held.finish(running);
+            Next::Change(change) => {
+                held.change(running, change, &mut block.vcpu().context);
+                // What others wait for may come to this core: the consoles' line does.
+                while held.go_on(running, ALONE, core) == Progress::More {
+                    block.look();
+                }
             }
         }
     }
@@ -249,8 +311,8 @@ impl Held {
     }
 
     /// Does all of the change that was begun: this core has nothing else to do.
-    fn finish(&self, running: &Running) {
-        while self.go_on(running, ALONE) == Progress::More {}
+    fn finish(&self, running: &Running, core: usize) {
+        while self.go_on(running, ALONE, core) == Progress::More {}
     }
 
     /// This core's own interrupts: nothing is left of them, and they may come.

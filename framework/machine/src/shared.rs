@@ -10,11 +10,13 @@ use crate::host::tick;
 use crate::run::{Held, Running};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_aarch64::switch::Switch;
-use evisor_aarch64::vcpu::VcpuBlock;
-use evisor_aarch64::{Kernel, timer};
-use evisor_contract::{Choice, NotifyPort, Power, VcpuControl, Words};
+use evisor_aarch64::timer::Rate;
+use evisor_aarch64::vcpu::{Left, VcpuBlock};
+use evisor_aarch64::{Kernel, halt, timer};
+use evisor_contract::{Choice, NotifyPort, Power, SchedulerPort, VcpuControl, Words};
 use evisor_kernel::{Attention, BoundScheduler, Entry, Next, Seat, SharedCore, Vm};
 
 /// A core that is shared, as it was built.
@@ -54,23 +56,26 @@ impl Shared {
     /// Runs its members on this core, which it is, set up for guests.
     pub fn run(&self, running: &Running) -> ! {
         let mut members: Vec<Member<'_>> = Vec::new();
-        for held in &running.vms {
-            let group = members.len();
+        let lasts: Vec<Cell<usize>> = running.vms.iter().map(|_| Cell::new(usize::MAX)).collect();
+        for (held, last) in running.vms.iter().zip(&lasts) {
             for index in held.bound.vm.vcpus_on(self.core()) {
-                members.extend(Member::new(held, index, group));
+                members.extend(Member::new(held, index, last));
             }
         }
-        let mut switch = Switch::new(self.core());
+        let Some(mut switch) = Switch::new(self.core()) else { halt() };
         if let Some(first) = members.first_mut() {
             switch.load(&mut first.block, first.held.bound.vm.offset(), false);
+            first.last.set(0);
         }
         if let Some(tick) = tick() {
             timer::set(timer::now() + tick);
         }
-        let last = members.iter().map(|member| member.group).collect();
+        let (state, port) = (self.state, self.scheduler.port);
         let (first, armed) = (u64::MAX, u64::MAX);
         let changes = Vec::with_capacity(members.len());
-        Core { running, shared: self, switch, members, here: 0, last, first, armed, changes }.run()
+        let (shared, rate, here) = (self, Rate::here(), 0);
+        Core { running, shared, state, port, switch, members, rate, here, first, armed, changes }
+            .run()
     }
 }
 
@@ -79,14 +84,18 @@ struct Member<'a> {
     held: &'a Held,
     index: usize,
     seat: Seat,
-    /// The first member of its VM.
-    group: usize,
+    /// Which member of its VM was here last.
+    last: &'a Cell<usize>,
     block: VcpuBlock,
     state: State,
     /// When its timer wakes it, if it waits and is not here.
     deadline: u64,
     /// Since when it can run.
     since: u64,
+    /// Where its guest finds how many nanoseconds were stolen from it.
+    told: Option<&'static AtomicU64>,
+    /// The counts that were when it started.
+    before: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,12 +109,14 @@ enum State {
 }
 
 impl<'a> Member<'a> {
-    fn new(held: &'a Held, index: usize, group: usize) -> Option<Self> {
+    fn new(held: &'a Held, index: usize, last: &'a Cell<usize>) -> Option<Self> {
         let (mut block, seat) = held.take(index).zip(held.bound.vm.seat(index))?;
         let private = held.bound.private.iter().fold(0, |all, intid| all | 1 << (intid & 31));
         block.share(held.stage2, private);
-        let (deadline, since) = (u64::MAX, 0);
-        Some(Self { held, index, seat, group, block, state: State::Parked, deadline, since })
+        let (deadline, since, before) = (u64::MAX, 0, 0);
+        let told = held.bound.stolen.and_then(|stolen| stolen.of(index));
+        let state = State::Parked;
+        Some(Self { held, index, seat, last, block, state, deadline, since, told, before })
     }
 
     /// Whether it is to be woken, as far as it is not its being here that tells.
@@ -122,12 +133,13 @@ impl<'a> Member<'a> {
 struct Core<'a> {
     running: &'a Running,
     shared: &'a Shared,
+    state: &'static SharedCore,
+    port: &'static dyn SchedulerPort,
     switch: Switch,
     members: Vec<Member<'a>>,
+    rate: Rate,
     /// Which one is here.
     here: usize,
-    /// By the first member of each VM: which of them was here last.
-    last: Vec<usize>,
     /// When the first of those that wait wakes, at the earliest.
     first: u64,
     /// What the core's own deadline was set to.
@@ -136,8 +148,9 @@ struct Core<'a> {
     changes: Vec<&'a Held>,
 }
 
-/// How much memory a slice of a change zeroes or copies.
-const SLICE: u64 = 64 << 10;
+/// How much memory a slice of a change zeroes or copies: who has to run may wait for its
+/// end.
+const SLICE: u64 = 8 << 10;
 /// How long the others run after a slice, if they can, in times that it took.
 const OTHERS: u64 = 3;
 
@@ -145,16 +158,17 @@ impl Core<'_> {
     fn run(mut self) -> ! {
         let mut now = timer::now();
         loop {
-            if self.shared.state.is_roused() || self.first <= now {
+            if self.state.is_roused() || self.first <= now {
                 self.look(now);
             }
-            let mut choice = self.shared.scheduler.port.choose(now);
+            let mut choice = self.port.choose(now);
             if !self.changes.is_empty() {
                 choice.until = self.change(choice, now);
             }
             now = match choice.member {
                 Some(member) => {
-                    self.put_here(member);
+                    self.put_here(member, now);
+                    self.switch.trap_wfe(choice.contended);
                     self.arm(choice.until, now);
                     self.go_on(member, now)
                 }
@@ -169,15 +183,15 @@ impl Core<'_> {
     /// Tells the scheduler who can run now.
     #[inline(never)]
     fn look(&mut self, now: u64) {
-        if self.shared.state.look() {
-            self.answer();
+        if self.state.look() {
+            self.answer(now);
         }
         self.first = u64::MAX;
         for (n, member) in self.members.iter_mut().enumerate() {
             if member.wakes(now) {
                 member.state = State::Ready;
                 member.since = now;
-                self.shared.scheduler.port.wake(n, now);
+                self.port.wake(n, now);
             } else if member.state == State::Waits {
                 self.first = self.first.min(member.deadline);
             }
@@ -188,9 +202,9 @@ impl Core<'_> {
     /// read until they did and leave them no time for it.
     #[cold]
     #[inline(never)]
-    fn answer(&mut self) {
+    fn answer(&mut self, now: u64) {
         const LOOK: u32 = Attention::REFRESH | Attention::ANSWER;
-        self.shared.state.answer();
+        self.state.answer();
         for n in 0..self.members.len() {
             let Some(member) = self.members.get(n) else { return };
             let word = member.block.attention();
@@ -198,7 +212,7 @@ impl Core<'_> {
             if !asked || member.state == State::Parked {
                 continue;
             }
-            self.put_here(n);
+            self.put_here(n, now);
             word.fetch_and(!LOOK, Ordering::SeqCst);
             if let Some(member) = self.members.get_mut(n) {
                 self.running.attend(member.block.vcpu(), Attention::REFRESH);
@@ -211,37 +225,39 @@ impl Core<'_> {
     #[inline(never)]
     fn change(&mut self, choice: Choice, now: u64) -> u64 {
         if let Some(held) = self.changes.last()
-            && held.go_on(self.running, SLICE) == Progress::Done
+            && held.go_on(self.running, SLICE, self.shared.core()) == Progress::Done
         {
             self.changes.pop();
         }
+        // Nobody to run: `idle` comes back at once.
+        if choice.member.is_none() {
+            return choice.until;
+        }
         let end = timer::now();
-        // Nobody to run: at once, when interrupts were looked at.
-        let others = choice.member.map_or(0, |_| OTHERS * end.wrapping_sub(now));
-        choice.until.min(end.saturating_add(others))
+        choice.until.min(end.saturating_add(OTHERS * end.wrapping_sub(now)))
     }
 
     /// Puts `member` here.
     #[inline(always)]
-    fn put_here(&mut self, member: usize) {
+    fn put_here(&mut self, member: usize, now: u64) {
         if member == self.here {
             return;
         }
         if let Some(out) = self.members.get_mut(self.here) {
             self.switch.save(&mut out.block);
-            out.deadline = out.block.deadline(out.held.bound.vm.offset());
             if out.state == State::Waits {
+                out.deadline = out.block.deadline(out.held.bound.vm.offset());
                 self.first = self.first.min(out.deadline);
             }
         }
-        if let Some(next) = self.members.get_mut(member)
-            && let Some(last) = self.last.get_mut(next.group)
-        {
-            let flush = core::mem::replace(last, member) != member;
-            self.switch.load(&mut next.block, next.held.bound.vm.offset(), flush);
-            next.deadline = u64::MAX;
-            self.here = member;
+        let Some(next) = self.members.get_mut(member) else { return };
+        let flush = next.last.replace(member) != member;
+        self.switch.load(&mut next.block, next.held.bound.vm.offset(), flush);
+        next.deadline = u64::MAX;
+        if let Some(told) = next.told {
+            told.store(self.rate.nanoseconds(next.stolen(now)), Ordering::Relaxed);
         }
+        self.here = member;
     }
 
     /// Has the core come back at `until` or when the first of those that wait wakes; or
@@ -271,10 +287,10 @@ impl Core<'_> {
             self.ask(n, now);
             return timer::now();
         }
-        let entered = self.shared.state.enter(n);
-        let waits = entered && member.block.run();
+        let entered = self.state.enter(n);
+        let left = if entered { member.block.run() } else { Left::TOLD };
         if entered {
-            self.shared.state.leave();
+            self.state.leave();
         }
         let vcpu = member.block.vcpu();
         member.seat.saw(vcpu.pc(), vcpu.refused());
@@ -282,10 +298,15 @@ impl Core<'_> {
         let end = timer::now();
         member.seat.account(end.wrapping_sub(now), now.wrapping_sub(member.since));
         member.since = end;
-        // Who wants something of it from here on, and finds that it is out, rouses the core.
-        if waits && !member.seat.is_wanted() && !self.switch.is_interrupted() {
-            member.state = State::Waits;
-            self.shared.scheduler.port.sleep(n, end);
+        match left {
+            // Who wants something of it from here on, and finds that it is out, rouses the
+            // core.
+            Left::WAITS if !member.seat.is_wanted() && !self.switch.is_interrupted() => {
+                member.state = State::Waits;
+                self.port.sleep(n, end);
+            }
+            Left::YIELDS => self.port.give_way(n, end),
+            _ => {}
         }
         end
     }
@@ -300,28 +321,35 @@ impl Core<'_> {
             match vm.next(index) {
                 Next::Run => return member.seat.came_out(),
                 Next::Start(entry) => member.start(&self.switch, entry),
+                Next::Resume => member.block.wake(vm.offset()),
                 Next::Wait if vm.has_left(index) => {}
                 Next::Wait => {
+                    member.rest();
                     member.state = State::Parked;
-                    return self.shared.scheduler.port.sleep(n, now);
+                    return self.port.sleep(n, now);
                 }
-                Next::Change(event) => {
+                Next::Change(change) => {
+                    member.rest();
                     let held = member.held;
-                    held.bound.settle(&mut member.block.vcpu().context);
-                    held.change(self.running, event);
+                    held.change(self.running, change, &mut member.block.vcpu().context);
                     return self.changes.push(held);
                 }
             }
         }
     }
 
-    /// None of them can run: waits for an interrupt. Gives the count after that.
+    /// None of them can run: waits for an interrupt, or looks for one if there is a change
+    /// to go on with. (A deadline that is set to now for that would come before all other
+    /// interrupts, each time.) Gives the count after that.
     #[cold]
     #[inline(never)]
     fn idle(&mut self) -> u64 {
         let Some(member) = self.members.get_mut(self.here) else { return timer::now() };
         let off = member.held.bound.vm.power(member.index) == Power::Off;
-        let attention = member.block.idle_shared(off);
+        let attention = match self.changes.is_empty() {
+            true => member.block.idle_shared(off),
+            false => member.block.look_shared(),
+        };
         let leaves = attention != 0
             && self.running.attend(member.block.vcpu(), attention)
             && member.seat.is_changing();
@@ -330,14 +358,30 @@ impl Core<'_> {
         if leaves || interrupted {
             member.state = State::Ready;
             member.since = now;
-            self.shared.scheduler.port.wake(self.here, now);
+            self.port.wake(self.here, now);
         }
         now
     }
 }
 
 impl Member<'_> {
+    /// If it is on, and here, and goes on later, it stands still until then.
+    fn rest(&mut self) {
+        if self.held.bound.vm.power(self.index) == Power::On {
+            self.block.rest();
+        }
+    }
+
+    /// For how many counts it could have run and did not, since it started.
+    #[inline(always)]
+    fn stolen(&self, now: u64) -> u64 {
+        let waits = if self.state == State::Ready { now.wrapping_sub(self.since) } else { 0 };
+        self.seat.stolen().wrapping_add(waits).wrapping_sub(self.before)
+    }
+
     fn start(&mut self, switch: &Switch, entry: Entry) {
+        self.before = self.seat.stolen();
+        self.told.iter().for_each(|told| told.store(0, Ordering::Relaxed));
         self.held.stage2.load();
         switch.reset(&mut self.block, self.held.bound.vm.offset());
         self.held.private_interrupts();

@@ -110,19 +110,22 @@ fn deploy(
     if let Some(intid) = serial {
         report::consoles_come_with(intid);
     }
-    for intid in bound.interrupts {
+    for &intid in &bound.interrupts {
         gic::enable(intid as usize, false);
     }
     let used =
-        deployment.vms.iter().flat_map(|vm| &vm.cpus).fold(0, |all, cpu| all | 1 << cpu.core);
+        deployment.vms.iter().flat_map(|vm| &vm.cpus).fold(0_u64, |all, cpu| all | 1 << cpu.core);
     let around = Around {
         root: bound.root,
         bundle,
         lost: !lost.is_empty(),
         serial,
         free,
+        handles: bound.handles,
         schedulers: bound.schedulers,
         timers: bound.timers,
+        interrupts: bound.interrupts,
+        serves: used.trailing_zeros() as usize,
     };
     run::run(around, vms, || {
         let others = cores.iter().enumerate().skip(1).filter(|(core, _)| used >> core & 1 != 0);

@@ -11,6 +11,7 @@ extern crate alloc;
 
 mod blocks;
 mod board_tree;
+mod capabilities;
 mod card;
 mod chosen;
 mod cores;
@@ -40,8 +41,9 @@ pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
-    BlockPlan, CpuPlan, Deployment, FilePlan, ImagePlan, LinePlan, LivesPlan, MemoryPlan,
-    ObjectPlan, Outcome, PartPlan, RestartLimit, SchedulerPlan, TreePlan, VmPlan, WindowPlan,
+    BlockPlan, CapabilitiesPlan, CpuPlan, Deployment, FilePlan, GivenPlan, ImagePlan, LinePlan,
+    LivesPlan, MemoryPlan, ObjectPlan, Outcome, PartPlan, RestartLimit, SchedulerPlan, Target,
+    TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};

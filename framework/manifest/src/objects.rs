@@ -5,7 +5,7 @@ use crate::interrupts::Lines;
 use crate::plan::{ObjectPlan, WindowPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{gic, host_device, matching, rights, words};
+use crate::{capabilities, gic, host_device, matching, rights, words};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -26,6 +26,8 @@ pub(crate) struct Found<'t> {
 pub(crate) struct Contents<'t> {
     pub objects: Vec<Found<'t>>,
     pub memory: Vec<Node<'t>>,
+    /// What it holds by handles.
+    pub capabilities: Vec<Node<'t>>,
     /// A node found no component: it may have been any of them.
     pub incomplete: bool,
 }
@@ -47,6 +49,8 @@ impl<'t> Contents<'t> {
             } else if child.name() == "cpus" {
                 // Its children are checked with their component.
                 words::check(faults, child, &[]);
+            } else if capabilities::is_one(&child) {
+                self.capabilities.push(child);
             } else if is_understood(child) {
                 words::check_all(faults, child);
             } else {

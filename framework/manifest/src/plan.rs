@@ -58,6 +58,50 @@ pub struct VmPlan {
     /// Its objects: interrupt controllers first, then in the order of the
     /// manifest.
     pub objects: Vec<ObjectPlan>,
+    /// What it holds by handles, if it has any.
+    pub capabilities: Option<CapabilitiesPlan>,
+}
+
+/// What a VM holds by handles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapabilitiesPlan {
+    /// Its node's path.
+    pub path: String,
+    /// How many derivations it may have.
+    pub derivations: usize,
+    /// What it is given.
+    pub given: Vec<GivenPlan>,
+}
+
+/// A capability that a VM is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenPlan {
+    /// Its node's path.
+    pub path: String,
+    /// Where it leads.
+    pub target: Target,
+    /// What may be done there.
+    pub rights: Rights,
+    /// What its holder finds it by.
+    pub label: u64,
+    /// It is a device that its VM does not have until the holder gives it.
+    pub withheld: bool,
+}
+
+/// Where a handle leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A VM: an index into [`Deployment::vms`].
+    Vm(usize),
+    /// What serves all VMs: an index into [`Deployment::root_objects`].
+    Root(usize),
+    /// An object of a VM.
+    Object {
+        /// The VM: an index into [`Deployment::vms`].
+        vm: usize,
+        /// An index into its [`VmPlan::objects`].
+        object: usize,
+    },
 }
 
 /// What ends a VM's life, and what follows.

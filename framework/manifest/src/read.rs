@@ -5,7 +5,7 @@ use crate::objects::{self, Found};
 use crate::plan::{Deployment, ObjectPlan, VmPlan};
 use crate::space::{Space, mebibytes};
 use crate::surroundings::Surroundings;
-use crate::{VERSION, blocks, cores, host_device, matching, overseers, vm, words};
+use crate::{VERSION, blocks, capabilities, cores, host_device, matching, overseers, vm, words};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -78,6 +78,7 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     let read = |node: &Node<'_>| vm::read(faults, around, &served, *node);
     let mut vms: Vec<VmPlan> = nodes.iter().map(read).collect();
     let schedulers = cores::place(faults, around, root, &schedulers, &nodes, &mut vms);
+    capabilities::finish(faults, around, root, &root_objects, &mut vms);
     blocks::check_owners(faults, root, &vms);
     check_total(faults, around, root, &root_objects, &vms);
     host_device::check_owners(faults, root, &vms);

@@ -7,7 +7,7 @@ use crate::objects::{self, Contents, Found};
 use crate::plan::{ObjectPlan, VmPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{chosen, cpus, host_device, image, lives, words};
+use crate::{capabilities, chosen, cpus, host_device, image, lives, words};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -48,6 +48,7 @@ pub(crate) fn read<'t>(
     let mut space = Space::default();
     let memory = space::memory(faults, vm, &contents.memory, &mut space);
     let nodes = contents.memory.clone();
+    let capabilities = capabilities::begin(faults, &contents.capabilities);
     // That there is no cpu is told already.
     let vcpus = cpus.len().max(1);
     let objects = objects(faults, around, served, vm, contents, &mut space, vcpus);
@@ -66,6 +67,7 @@ pub(crate) fn read<'t>(
         bootargs: chosen::read(faults, vm),
         lives,
         objects,
+        capabilities,
     }
 }
 

@@ -29,6 +29,10 @@ pub(crate) const READ_ONLY: &str = "evisor,read-only";
 pub(crate) const CORES: &str = "evisor,cores";
 pub(crate) const PRIORITY: &str = "evisor,priority";
 pub(crate) const BUDGET: &str = "evisor,budget";
+pub(crate) const DERIVATIONS: &str = "evisor,derivations";
+pub(crate) const OBJECT: &str = "evisor,object";
+pub(crate) const WITHHELD: &str = "evisor,withheld";
+pub(crate) const LABEL: &str = "evisor,label";
 pub(crate) const PERIOD: &str = "evisor,period";
 
 /// Refuses every `evisor,*` property of `node` that is not in `known`.

@@ -15,7 +15,7 @@ use evisor_contract::Rights;
 use evisor_fdt::{Aligned, Tree};
 use evisor_manifest::{
     Deployment, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan, LivesPlan,
-    ManifestError, Outcome, Surroundings, guest_tree, read,
+    ManifestError, Outcome, Surroundings, Target, guest_tree, read,
 };
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -276,4 +276,23 @@ fn devices_are_described() {
     assert!(gpio.contains("clocks = <") && gpio.contains("gpio-controller;"), "{gpio}");
     assert!(text.contains("clock-frequency = <0x16e3600>;"), "{text}");
     assert!(text.contains("clock-frequency = <0xf4240>;"), "{text}");
+}
+
+#[test]
+fn handles_lead_to_vms_and_to_what_serves_them() {
+    let bytes = compiled(&tests().join("sound/handles.dts"));
+    let deployment = deployment(&bytes);
+    let vm = &deployment.vms[0];
+    let plan = vm.capabilities.as_ref().unwrap();
+    assert_eq!((plan.path.as_str(), plan.derivations), ("/vm/capabilities", 5));
+    let [itself, words] = plan.given.as_slice() else { panic!("{:?}", plan.given) };
+    assert_eq!((itself.target, itself.label), (Target::Vm(0), 0x77));
+    assert_eq!(itself.rights, Rights::CONTROL | Rights::GRANT);
+    assert!(matches!(words.target, Target::Root(_)));
+    assert_eq!((words.rights, words.label), (Rights::all() - Rights::GRANT, 2));
+    // The guest asks eVisor, and not its tree.
+    let tree = Tree::new(bytes.bytes()).unwrap();
+    let guest = guest_tree(&tree, vm, None).unwrap();
+    let guest = Aligned::copy(&guest);
+    assert!(Tree::new(guest.bytes()).unwrap().find("/capabilities").is_none());
 }

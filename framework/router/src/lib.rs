@@ -10,7 +10,8 @@
 //! A [`Space`] is what one VM holds: its four tables, fixed when it is built and
 //! read without a lock. Rights can be taken from a capability where it stands;
 //! anything else that changes a space happens while all of its VM's vCPUs are
-//! parked.
+//! parked. What a VM is given, derives, hands on and loses while it runs, it names by
+//! [`Handles`], which are looked up in [`Derivations`] and not in a table.
 //!
 //! What this crate does not do: find out what trapped (`framework/aarch64`), or
 //! decide what a VM may hold (`framework/manifest`).
@@ -23,7 +24,10 @@ extern crate alloc;
 mod absent;
 mod cache;
 mod deliver;
+mod derivations;
 mod gate;
+mod handles;
+mod holding;
 mod interrupts;
 mod invoke;
 mod space;
@@ -32,7 +36,10 @@ mod table;
 pub use absent::nobody;
 pub use cache::Cache;
 pub use deliver::{Delivery, deliver};
+pub use derivations::{Allowance, Derivations, Given, NODES, Named, Narrowing};
 pub use gate::Gate;
+pub use handles::{Behind, HandlePort, Handles, Sweeping, unfilled};
+pub use holding::{HeldLine, Holding};
 pub use interrupts::{INTIDS, Interrupts, InterruptsBuilder};
 pub use invoke::{call, read, read_register, write, write_register};
 pub use space::{Caches, Space, SpaceBuilder, Uses};

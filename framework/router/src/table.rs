@@ -64,7 +64,7 @@ impl<P: ?Sized> Table<P> {
     }
 
     /// How often its capabilities were used.
-    pub(crate) fn uses(&self) -> u64 {
+    pub fn uses(&self) -> u64 {
         self.routes.iter().map(|route| route.capability.hits()).fold(0, u64::wrapping_add)
     }
 

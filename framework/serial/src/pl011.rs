@@ -37,7 +37,8 @@ impl Pl011 {
             stop_bits: StopBits::One,
         };
         uart.enable(config, BAUD, clock).ok()?;
-        uart.set_interrupt_fifo_levels(FifoLevel::Bytes4, FifoLevel::Bytes16);
+        // A half of what the consoles send at once is above the level, whatever the depth.
+        uart.set_interrupt_fifo_levels(FifoLevel::Bytes4, FifoLevel::Bytes4);
         uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
         Some(Self(uart))
     }

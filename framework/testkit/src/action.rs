@@ -1,7 +1,8 @@
 //! What a guest and its surroundings may do to a component, made from random or
 //! fuzzed bytes.
 
-use crate::rig::{Rig, Setup};
+use crate::rig::Rig;
+use crate::setup::Setup;
 use evisor_contract::{Register, Reply, Width, tag};
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
-//! A core for a scheduler, with vCPUs that do nothing but wake and sleep.
+//! A core for a scheduler, with vCPUs that do nothing but wake, sleep and give way.
 
-use crate::rig::{Setup, parts};
+use crate::setup::{Setup, parts};
 use evisor_contract::{BuildError, Choice, Parts, SchedulerPort, Share};
 
 /// Who had the core from when to when.
@@ -49,7 +49,7 @@ impl CoreRig {
         let parts = parts(compatible, &setup)?;
         let port = parts.scheduler.expect("a scheduler");
         let awake = vec![false; members.len()];
-        let choice = Choice { member: None, until: u64::MAX };
+        let choice = Choice::nobody(u64::MAX);
         Ok(Self { parts, port, now: 0, awake, choice, spans: Vec::new(), choices: 0 })
     }
 
@@ -97,13 +97,29 @@ impl CoreRig {
         self.choose()
     }
 
+    /// `member`, who runs, gives way; the scheduler is not asked yet.
+    pub fn tell_way(&mut self, member: usize) {
+        self.port.give_way(member, self.now);
+    }
+
+    /// Whoever runs gives way if there is anybody to give way to, as a kernel has it, and
+    /// the core chooses.
+    pub fn give_way(&mut self) -> Choice {
+        if let Some(member) = self.choice.member.filter(|_| self.choice.contended) {
+            self.tell_way(member);
+        }
+        self.choose()
+    }
+
     /// Asks the scheduler.
     pub fn choose(&mut self) -> Choice {
         self.choice = self.port.choose(self.now);
         self.choices += 1;
-        let Choice { member, until } = self.choice;
+        let Choice { member, until, contended } = self.choice;
         assert!(until > self.now, "at {}: choose again at {until}", self.now);
         assert!(member.is_none_or(|member| self.awake[member]), "{member:?} sleeps and runs");
+        let others = self.awake.iter().filter(|awake| **awake).count() > 1;
+        assert!(!contended || member.is_some() && others, "nobody has {member:?} give way");
         self.choice
     }
 
@@ -153,7 +169,7 @@ impl CoreRig {
     pub fn reset(&mut self) {
         self.parts.object.with(&mut |object| object.reset());
         self.awake.fill(false);
-        self.choice = Choice { member: None, until: u64::MAX };
+        self.choice = Choice::nobody(u64::MAX);
         (self.now, self.choices) = (0, 0);
         self.spans.clear();
     }
@@ -181,6 +197,7 @@ pub fn drive_scheduler(
             match what % 8 {
                 0 | 1 if member == members.len() => rig.port.wake(usize::MAX, rig.now),
                 2 if member == members.len() => rig.port.sleep(member, rig.now),
+                3 if value & 128 != 0 => rig.tell_way(member),
                 0 | 1 => rig.tell_awake(member),
                 2 => rig.tell_asleep(member),
                 3 => {

@@ -1,23 +1,26 @@
-//! Fakes for what a component may be granted.
+//! What a component may be granted, and the far end of each grant.
 
+use crate::clock::{FakeClock, FakeEntropy};
 use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
 use crate::gpio::GpioEnd;
 use crate::inspect::FakeInspect;
 use crate::mailbox::MailboxEnd;
+use crate::memory::FakeMemory;
+use crate::messages::FakeMessages;
 use crate::ram::FakeRam;
+use crate::serial::SerialEnd;
+use crate::vcpus::FakeVcpus;
 use evisor_contract::{
-    Backing, BlockPort, BlockRequest, BuildError, Bytes, Capability, Clock, ConsolePort, Context,
+    Backing, BlockPort, BlockRequest, BuildError, Capability, Clock, ConsolePort, Context,
     Deadline, Effect, Entropy, Grants, HostDisk, HostMailbox, HostPins, HostSerial, HostWindow,
-    Level, Line, LineState, Memory, Messages, NotifyPort, Oversight, Power, Register, Reply,
-    Rights, Share, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Width,
-    Window, Words, tag,
+    Line, LineState, Memory, Messages, NotifyPort, Oversight, Register, Reply, Rights, Share,
+    SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent, Window, Words, tag,
 };
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All that the VM's addresses lead to.
@@ -126,269 +129,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A clock that stands until a test moves it.
-pub(crate) struct FakeClock {
-    now: AtomicU64,
-    pub(crate) unix: AtomicU64,
-}
-
-impl FakeClock {
-    pub(crate) const FREQUENCY: u64 = 1_000_000;
-
-    pub(crate) fn set(&self, count: u64) {
-        self.now.store(count, Ordering::Relaxed);
-    }
-}
-
-impl Clock for FakeClock {
-    fn now(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
-    }
-    fn frequency(&self) -> u64 {
-        Self::FREQUENCY
-    }
-    fn unix_seconds(&self) -> u64 {
-        self.unix.load(Ordering::Relaxed) + self.now() / Self::FREQUENCY
-    }
-}
-
-/// Gives what a test put in.
-struct FakeEntropy(Mutex<VecDeque<u64>>);
-
-impl FakeEntropy {
-    fn new(words: Vec<u64>) -> &'static Self {
-        Box::leak(Box::new(Self(Mutex::new(words.into()))))
-    }
-}
-
-impl Entropy for FakeEntropy {
-    fn word(&self) -> Option<u64> {
-        lock(&self.0).pop_front()
-    }
-}
-
-/// vCPUs with the affinities 0, 1, 2…; the first is on. One that is started is
-/// pending until a test says that it came.
-pub(crate) struct FakeVcpus {
-    on: Mutex<Vec<Power>>,
-    log: Arc<Mutex<Vec<Event>>>,
-}
-
-impl FakeVcpus {
-    pub(crate) fn arrive(&self, index: usize) {
-        if let Some(power) = lock(&self.on).get_mut(index) {
-            *power = Power::On;
-        }
-    }
-}
-
-impl VcpuControl for FakeVcpus {
-    fn affinity(&self, index: usize) -> Option<u64> {
-        (index < lock(&self.on).len()).then_some(index as u64)
-    }
-    fn power(&self, index: usize) -> Power {
-        lock(&self.on).get(index).copied().unwrap_or(Power::Off)
-    }
-    fn start(&self, index: usize, entry: u64, context: u64) -> Power {
-        let mut on = lock(&self.on);
-        let Some(power) = on.get_mut(index) else { return Power::On };
-        let before = *power;
-        if before == Power::Off {
-            *power = Power::Pending;
-            lock(&self.log).push(Event::Started { index, entry, context });
-        }
-        before
-    }
-    fn stop_caller(&self, cx: &mut Context) {
-        if let Some(on) = lock(&self.on).get_mut(cx.vcpu()) {
-            *on = Power::Off;
-        }
-        lock(&self.log).push(Event::Stopped);
-    }
-    fn wait(&self, _: &mut Context) {
-        lock(&self.log).push(Event::Waits);
-    }
-}
-
-/// The other end of the board's serial line.
-#[derive(Clone, Debug)]
-pub struct SerialEnd(Arc<Mutex<SerialState>>);
-
-#[derive(Debug)]
-struct SerialState {
-    room: usize,
-    sent: Vec<u8>,
-    waiting: VecDeque<u8>,
-    interrupt_when_writable: bool,
-}
-
-impl SerialEnd {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(SerialState {
-            room: usize::MAX,
-            sent: Vec::new(),
-            waiting: VecDeque::new(),
-            interrupt_when_writable: false,
-        })))
-    }
-
-    /// Lets the transmitter take `bytes` more, and then no more.
-    pub fn set_room(&self, bytes: usize) {
-        lock(&self.0).room = bytes;
-    }
-
-    /// What was sent since this was last asked.
-    pub fn take_sent(&self) -> Vec<u8> {
-        core::mem::take(&mut lock(&self.0).sent)
-    }
-
-    /// Someone types.
-    pub fn type_in(&self, bytes: &[u8]) {
-        lock(&self.0).waiting.extend(bytes);
-    }
-
-    /// How many typed bytes nobody has read.
-    pub fn unread(&self) -> usize {
-        lock(&self.0).waiting.len()
-    }
-
-    /// Whether the component wants to know when there is room.
-    pub fn interrupts_when_writable(&self) -> bool {
-        lock(&self.0).interrupt_when_writable
-    }
-}
-
-impl HostSerial for SerialEnd {
-    fn write(&mut self, bytes: &[u8]) -> usize {
-        let mut state = lock(&self.0);
-        let count = bytes.len().min(state.room);
-        state.room -= count;
-        state.sent.extend(bytes.iter().take(count));
-        count
-    }
-    fn try_read(&mut self) -> Option<u8> {
-        lock(&self.0).waiting.pop_front()
-    }
-    fn interrupt_when_writable(&mut self, on: bool) {
-        lock(&self.0).interrupt_when_writable = on;
-    }
-    fn acknowledge(&mut self) {}
-}
-
-/// eVisor's own lines, of which a test says what they are.
-#[derive(Debug, Default)]
-pub struct FakeMessages {
-    kept: AtomicBool,
-    level: Mutex<Option<Level>>,
-    bytes: Mutex<VecDeque<u8>>,
-}
-
-impl FakeMessages {
-    /// eVisor says something; the component is notified by the test.
-    pub fn say(&self, line: &str) {
-        lock(&self.bytes).extend(line.bytes().chain([b'\n']));
-    }
-
-    /// Whether they wait for the component to show them.
-    pub fn are_kept(&self) -> bool {
-        self.kept.load(Ordering::Relaxed)
-    }
-}
-
-impl Messages for FakeMessages {
-    fn keep(&self) {
-        self.kept.store(true, Ordering::Relaxed);
-    }
-    fn next(&self) -> Bytes {
-        let mut waiting = lock(&self.bytes);
-        let mut bytes = Bytes::NONE;
-        while (bytes.count() as usize) < Bytes::MOST {
-            let Some(byte) = waiting.pop_front() else { break };
-            bytes.push(byte);
-            if byte == b'\n' {
-                break;
-            }
-        }
-        bytes
-    }
-    fn level(&self) -> Level {
-        lock(&self.level).unwrap_or(Level::Info)
-    }
-    fn set_level(&self, level: Level) {
-        *lock(&self.level) = Some(level);
-    }
-}
-
-/// Memory behind a window: 0xff where nothing was written.
-#[derive(Debug)]
-pub struct FakeMemory {
-    size: u64,
-    /// By the address of the doubleword; what is not here is all ones.
-    words: Mutex<BTreeMap<u64, u64>>,
-    shown: AtomicBool,
-}
-
-impl FakeMemory {
-    fn new(size: u64) -> Self {
-        Self { size, words: Mutex::default(), shown: AtomicBool::new(false) }
-    }
-
-    /// Whether the guest's loads go to it.
-    pub fn is_shown(&self) -> bool {
-        self.shown.load(Ordering::Relaxed)
-    }
-
-    /// What lies at `offset`.
-    pub fn byte(&self, offset: u64) -> u8 {
-        self.read(offset, Width::Byte).to_le_bytes()[0]
-    }
-
-    pub(crate) fn copy(&self, other: &Self) {
-        *lock(&self.words) = lock(&other.words).clone();
-    }
-
-    fn check(&self, offset: u64, width: Width) {
-        let inside = offset.checked_add(width.bytes()).is_some_and(|end| end <= self.size);
-        assert!(inside, "{offset:#x} is outside of the window");
-        assert!(offset.is_multiple_of(width.bytes()), "{offset:#x} is not aligned");
-    }
-}
-
-impl Backing for FakeMemory {
-    fn read(&self, offset: u64, width: Width) -> u64 {
-        self.check(offset, width);
-        let word = lock(&self.words).get(&(offset / 8)).copied().unwrap_or(u64::MAX);
-        word >> (offset % 8 * 8) & width.mask()
-    }
-
-    fn write(&self, offset: u64, width: Width, value: u64) {
-        self.check(offset, width);
-        let mut words = lock(&self.words);
-        let shift = offset % 8 * 8;
-        let word = words.get(&(offset / 8)).copied().unwrap_or(u64::MAX);
-        match word & !(width.mask() << shift) | (value & width.mask()) << shift {
-            u64::MAX => words.remove(&(offset / 8)),
-            word => words.insert(offset / 8, word),
-        };
-    }
-
-    fn write_words(&self, offset: u64, words: &[u64]) {
-        for (offset, word) in (offset..).step_by(8).zip(words) {
-            self.write(offset, Width::Doubleword, *word);
-        }
-    }
-
-    fn clear_bits(&self, offset: u64, words: &[u64]) {
-        for (offset, word) in (offset..).step_by(8).zip(words) {
-            self.write(offset, Width::Doubleword, word & self.read(offset, Width::Doubleword));
-        }
-    }
-
-    fn show(&self, on: bool) {
-        self.shown.store(on, Ordering::Relaxed);
-    }
-}
-
 /// All that one rig's component can reach.
 pub(crate) struct World {
     pub(crate) log: Arc<Mutex<Vec<Event>>>,
@@ -415,6 +155,7 @@ pub(crate) struct World {
     host_registers: BTreeMap<u32, u64>,
     entropy: Option<&'static FakeEntropy>,
     members: Vec<Share>,
+    stolen_time: bool,
 }
 
 /// What of the world a test may choose.
@@ -431,14 +172,14 @@ pub(crate) struct WorldSetup {
     pub(crate) disk: Option<u64>,
     pub(crate) mailbox: bool,
     pub(crate) members: Vec<Share>,
+    pub(crate) stolen_time: bool,
 }
 
 impl World {
     pub(crate) fn new(setup: WorldSetup) -> Self {
-        let clock = FakeClock { now: AtomicU64::new(0), unix: AtomicU64::new(0) };
         Self {
             log: Arc::default(),
-            clock: Box::leak(Box::new(clock)),
+            clock: FakeClock::new(),
             serial: SerialEnd::new(),
             messages: Box::leak(Box::default()),
             linked: Vec::new(),
@@ -461,6 +202,7 @@ impl World {
             host_registers: setup.host_registers,
             entropy: setup.entropy.map(FakeEntropy::new),
             members: setup.members,
+            stolen_time: setup.stolen_time,
         }
     }
 
@@ -510,10 +252,7 @@ impl Grants for World {
     }
 
     fn vcpus(&mut self) -> Result<&'static dyn VcpuControl, BuildError> {
-        let power = |index| if index == 0 { Power::On } else { Power::Off };
-        let on = (0..self.vcpus).map(power).collect();
-        let vcpus = FakeVcpus { on: Mutex::new(on), log: Arc::clone(&self.log) };
-        Ok(*self.power.insert(Box::leak(Box::new(vcpus))))
+        Ok(*self.power.insert(FakeVcpus::new(self.vcpus, Arc::clone(&self.log))))
     }
 
     fn vcpu_count(&self) -> usize {
@@ -611,6 +350,10 @@ impl Grants for World {
     fn host_pins(&mut self, pins: u64) -> Result<HostPins, BuildError> {
         let gpio: &'static GpioEnd = Box::leak(Box::new(self.gpio.clone()));
         Ok(HostPins::new(gpio, pins))
+    }
+
+    fn tells_stolen_time(&self) -> bool {
+        self.stolen_time
     }
 
     fn members(&self) -> &[Share] {

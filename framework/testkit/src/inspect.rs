@@ -2,11 +2,12 @@
 
 use crate::fake::{Event, lock};
 use evisor_contract::{
-    Inspect, MemoryFacts, Names, Power, Register, Rights, RouteFacts, VcpuFacts, VmFacts, VmState,
+    CoreFacts, CrashFacts, ExitCounts, ExitFacts, Inspect, LastCrash, MemoryFacts, Names, Power,
+    Register, Rights, RouteFacts, Share, VcpuFacts, VmFacts, VmState,
 };
 use std::sync::{Arc, Mutex};
 
-/// Two VMs: `linux`, which runs with one of its two vCPUs, and `lab`, which is off.
+/// Two VMs: `linux`, which runs with one of its two vCPUs, and `lab`, which crashed.
 pub(crate) struct FakeInspect {
     log: Arc<Mutex<Vec<Event>>>,
 }
@@ -39,11 +40,39 @@ fn route_of_linux(names: Names, index: usize) -> Option<RouteFacts> {
     Some(RouteFacts { first, last, rights, uses, object })
 }
 
+struct CrashOfLab;
+
+impl LastCrash for CrashOfLab {
+    fn facts(&self) -> Option<CrashFacts> {
+        Some(CrashFacts {
+            vcpu: 0,
+            why: "an access was refused",
+            address: Some(0x7f_0000_0000),
+            pc: 0x4008_0000,
+            pstate: 0x3c5,
+            esr: 0x9300_0046,
+            far: u64::MAX,
+            hpfar: 0x7f_0000_00f0,
+            nanoseconds: 123_456_789,
+            refused: 1,
+        })
+    }
+
+    fn register(&self, index: usize) -> Option<u64> {
+        (index < 31).then_some(if index < 30 { index as u64 } else { u64::MAX })
+    }
+
+    fn exit(&self, index: usize) -> Option<ExitFacts> {
+        let kinds = ["interrupt", "HVC", "store"];
+        kinds.get(index).map(|kind| ExitFacts { kind, pc: 0xffff_8000_0800_0000 + index as u64 })
+    }
+}
+
 impl Inspect for FakeInspect {
     fn vm(&self, vm: usize) -> Option<VmFacts> {
         match vm {
             0 => Some(VmFacts { name: "linux", state: VmState::On, vcpus: 2, verdict: 0 }),
-            1 => Some(VmFacts { name: "lab", state: VmState::Off, vcpus: 1, verdict: 3 }),
+            1 => Some(VmFacts { name: "lab", state: VmState::Crashed, vcpus: 1, verdict: 3 }),
             _ => None,
         }
     }
@@ -55,7 +84,12 @@ impl Inspect for FakeInspect {
             (1, 0) => (Power::Off, 2, Some(0x4008_0000), 1),
             _ => return None,
         };
-        Some(VcpuFacts { power, affinity: index as u64, core, pc, refused })
+        let share = match vm {
+            0 => Share::default(),
+            _ => Share { priority: 9, budget: 200, period: 1000 },
+        };
+        let (ran, stolen) = (2_000_000 * (index as u64 + 1), 1000 * vm as u64);
+        Some(VcpuFacts { power, affinity: index as u64, core, pc, refused, ran, stolen, share })
     }
 
     fn memory(&self, vm: usize, index: usize) -> Option<MemoryFacts> {
@@ -70,6 +104,27 @@ impl Inspect for FakeInspect {
 
     fn route(&self, vm: usize, names: Names, index: usize) -> Option<RouteFacts> {
         if vm == 0 { route_of_linux(names, index) } else { None }
+    }
+
+    fn exits(&self, vm: usize) -> Option<ExitCounts> {
+        let exits = ExitCounts { accesses: 1234, registers: 7, calls: 3, interrupts: 104 };
+        match vm {
+            0 => Some(exits),
+            1 => Some(ExitCounts::default()),
+            _ => None,
+        }
+    }
+
+    fn core(&self, core: usize) -> Option<CoreFacts> {
+        match core {
+            0 | 1 => Some(CoreFacts { scheduler: None }),
+            2 => Some(CoreFacts { scheduler: Some("fixed-priority") }),
+            _ => None,
+        }
+    }
+
+    fn last_crash(&self, vm: usize) -> Option<&dyn LastCrash> {
+        (vm == 1).then_some(&CrashOfLab)
     }
 
     fn look(&self, vm: usize) {

@@ -21,6 +21,7 @@
 )]
 
 mod action;
+mod clock;
 mod core_rig;
 mod device;
 mod disk;
@@ -29,18 +30,27 @@ mod gpio;
 mod guest_node;
 mod inspect;
 mod mailbox;
+mod memory;
+mod messages;
 mod ram;
 mod rig;
+mod serial;
+mod setup;
 #[cfg(test)]
 mod tests;
+mod vcpus;
 
 pub use action::{Action, Random, drive, refuses_foreign_state, save_and_restore};
 pub use core_rig::{CoreRig, Span, drive_scheduler};
 pub use device::DeviceEnd;
 pub use disk::{DiskEnd, FakeStore};
-pub use fake::{Event, FakeMemory, FakeMessages, MEMORY, SerialEnd};
+pub use fake::{Event, MEMORY};
 pub use gpio::{GpioEnd, GpioState};
 pub use guest_node::describe;
 pub use mailbox::MailboxEnd;
+pub use memory::FakeMemory;
+pub use messages::FakeMessages;
 pub use ram::FakeRam;
-pub use rig::{Rig, Setup};
+pub use rig::Rig;
+pub use serial::SerialEnd;
+pub use setup::Setup;

@@ -2,69 +2,22 @@
 
 use crate::device::DeviceEnd;
 use crate::disk::{DiskEnd, FakeStore};
-use crate::fake::{Event, FakeMemory, FakeMessages, SerialEnd, World, WorldSetup, lock};
+use crate::fake::{Event, World, lock};
 use crate::gpio::GpioEnd;
 use crate::mailbox::MailboxEnd;
+use crate::memory::FakeMemory;
+use crate::messages::FakeMessages;
 use crate::ram::FakeRam;
+use crate::serial::SerialEnd;
+use crate::setup::{Setup, build, declaration, windows, world};
+use evisor_contract::abi::Error;
 use evisor_contract::{
     BlockBuffer, BlockDone, BlockOpening, BlockRequest, BuildError, Bytes, CallRegisters, Context,
-    Declaration, LineState, Node, Object, Parts, Register, Reply, Restore, RestoreError, Save,
-    Share, Status, Width, WindowNeed, components, tag,
+    Declaration, LineState, Object, Parts, Register, Reply, Restore, RestoreError, Save, Status,
+    Through, Width, tag,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
-
-/// What the component's node and VM are like. The defaults suit most devices.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The node's properties besides `compatible`, `reg` and `interrupts`.
-    pub properties: Vec<(&'static str, Vec<u8>)>,
-    /// How many interrupts the node lists: all that it may, if not said.
-    pub lines: Option<usize>,
-    /// How many vCPUs the VM has.
-    pub vcpus: usize,
-    /// Whether the node has the control right over its VM.
-    pub control: bool,
-    /// The host's identification registers.
-    pub host_registers: Vec<(Register, u64)>,
-    /// The size of a window that is as large as the node says.
-    pub window: u64,
-    /// What the host's source of random numbers gives, in order, and after that
-    /// nothing; or the host has none.
-    pub entropy: Option<Vec<u64>>,
-    /// How many blocks the part of a store has that the node is given.
-    pub blocks: u64,
-    /// Whether it only may read them.
-    pub read_only: bool,
-    /// Whether the guest's accesses to a device of the board go there directly.
-    pub direct: bool,
-    /// How many blocks the board's card has; or there is no place for one.
-    pub disk: Option<u64>,
-    /// Whether the board's firmware has a property mailbox.
-    pub mailbox: bool,
-    /// What the vCPUs of a scheduler's core were promised.
-    pub members: Vec<Share>,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            properties: Vec::new(),
-            lines: None,
-            vcpus: 1,
-            control: true,
-            host_registers: Vec::new(),
-            entropy: None,
-            window: 2 << 20,
-            blocks: 1 << 16,
-            read_only: false,
-            direct: false,
-            disk: None,
-            mailbox: false,
-            members: Vec::new(),
-        }
-    }
-}
 
 /// A built component, its guest's hands and its surroundings.
 pub struct Rig {
@@ -185,6 +138,27 @@ impl Rig {
         assert_eq!(reply.status, Status::Done, "call of {function:#x}");
         assert_eq!(registers[4..], before[4..], "call of {function:#x} changed x4 to x17");
         [reply.value, registers[1], registers[2], registers[3]]
+    }
+
+    /// Who holds it by a handle has it do something.
+    ///
+    /// # Errors
+    /// What the component says.
+    pub fn invoke(
+        &mut self,
+        operation: u32,
+        mut words: [u64; 5],
+        through: &Through,
+    ) -> Result<[u64; 3], Error> {
+        let port = self.parts.invoke.expect("a component that handles lead to").port;
+        let reply = Reply::from(port.invoke(operation, &mut words, through, &mut self.cx));
+        self.settle(reply);
+        let [x1, x2, x3, ..] = words;
+        match Error::of(reply.value) {
+            _ if reply.status == Status::Absent => Err(Error::NotSupported),
+            None => Ok([x1, x2, x3]),
+            Some(error) => Err(error),
+        }
     }
 
     /// Notifies the component.
@@ -476,63 +450,4 @@ impl Rig {
         }
         self.events.push(event);
     }
-}
-
-fn world(declaration: &Declaration, setup: &Setup) -> World {
-    let needs = &declaration.needs;
-    World::new(WorldSetup {
-        window: setup.window,
-        lines: setup.lines.unwrap_or(needs.lines + needs.optional_lines),
-        vcpus: setup.vcpus,
-        control: setup.control,
-        host_registers: setup.host_registers.iter().map(|(r, v)| (r.key(), *v)).collect(),
-        entropy: setup.entropy.clone(),
-        blocks: setup.blocks,
-        read_only: setup.read_only,
-        direct: setup.direct,
-        disk: setup.disk,
-        mailbox: setup.mailbox,
-        members: setup.members.clone(),
-    })
-}
-
-/// What is built of the component that answers to `compatible`, without a guest.
-pub(crate) fn parts(compatible: &str, setup: &Setup) -> Result<Parts, BuildError> {
-    let declaration = declaration(compatible);
-    build(declaration, setup, &mut world(declaration, setup))
-}
-
-fn declaration(compatible: &str) -> &'static Declaration {
-    let all = components().unwrap_or_else(|duplicate| panic!("{duplicate}"));
-    let found = all.iter().find(|one| one.compatible.contains(&compatible));
-    found.unwrap_or_else(|| {
-        let names: Vec<_> = all.iter().map(|one| one.name).collect();
-        panic!("no component answers to {compatible:?}; linked in: {names:?}")
-    })
-}
-
-fn windows(declaration: &Declaration, setup: &Setup) -> Vec<(u64, u64)> {
-    let size = |need: &WindowNeed| match need.size_for(setup.vcpus) {
-        0 => setup.window,
-        size => size,
-    };
-    if declaration.needs.host_device {
-        return vec![(0x1000_0000, setup.window)];
-    }
-    declaration.needs.windows.iter().map(|need| (0x1000_0000, size(need))).collect()
-}
-
-fn build(declaration: &Declaration, setup: &Setup, world: &mut World) -> Result<Parts, BuildError> {
-    let known: BTreeMap<_, _> = declaration.properties.iter().map(|p| (*p, ())).collect();
-    let properties: Vec<(&str, &[u8])> =
-        setup.properties.iter().map(|(name, value)| (*name, value.as_slice())).collect();
-    for (name, _) in &properties {
-        let own = name.starts_with("evisor,");
-        assert!(!own || known.contains_key(name), "{name} is not declared");
-    }
-    let reg = windows(declaration, setup);
-    let node = Node::new("/vm/node", &properties, &reg);
-    let parts = (declaration.build)(&node, world)?;
-    assert_eq!(parts.mmio.is_some(), !reg.is_empty(), "registers in memory go with windows");
-    Ok(parts)
 }

@@ -40,6 +40,8 @@ pub mod exception;
 #[cfg(target_os = "none")]
 pub mod gic;
 #[cfg(target_os = "none")]
+pub mod handles;
+#[cfg(target_os = "none")]
 pub mod map;
 #[cfg(target_os = "none")]
 pub mod mmio;

@@ -42,9 +42,9 @@ impl Loop {
         }
     }
 
-    /// The speed, as the filter sees it.
-    pub fn speed(&self) -> i32 {
-        self.filtered.load(Ordering::Relaxed)
+    /// The speed, as the filter sees it, in percent of [`ONE`].
+    pub fn percent(&self) -> i64 {
+        (i64::from(self.filtered.load(Ordering::Relaxed)) * 100 + i64::from(ONE) / 2) >> 16
     }
 
     fn sample(&self, wanted: i32) {
@@ -83,8 +83,8 @@ mod tests {
         let control = Loop::new();
         for period in 0..1_000 {
             control.period(ONE);
-            let off = (control.speed() - ONE).abs();
-            assert!(period < 100 || off < ONE / 50, "{off} off in period {period}");
+            let percent = control.percent();
+            assert!(period < 100 || (98..=102).contains(&percent), "{percent} in period {period}");
         }
     }
 }

@@ -96,10 +96,8 @@ fn report() {
     let Some(Summary { periods, least, mean, most }) = LATENESS.summary() else { return };
     let [least, mean, most] = [least, mean, most].map(timer::nanoseconds);
     let missed = MISSED.load(Ordering::Relaxed);
-    let percent = (i64::from(CONTROL.speed()) * 100 + i64::from(ONE) / 2) / i64::from(ONE);
     println!(
-        "realtime: {periods} periods, late {least} to {most} ns, {mean} in the mean; \
-         {missed} missed; speed {percent} %"
+        "realtime: {periods} periods, late {least} to {most} ns, mean {mean}, missed {missed}"
     );
 }
 
@@ -108,6 +106,7 @@ fn finish() -> u8 {
     exception::mask_interrupts();
     timer::disarm();
     report();
+    println!("realtime: the motor is at {} % of its speed", CONTROL.percent());
     for (counts, times) in LATENESS.each() {
         println!("realtime: late {} {times}", timer::nanoseconds(counts));
     }

@@ -5,13 +5,13 @@ use evisor_guest::{call, cores, gic, println};
 use crate::check::{Check, Tally};
 use crate::{
     abort, attributes, cache, cpu, distributor, gicv2, gicv3, identification, interrupts, ipi,
-    level, no_syndrome, physical_timer, pl011, pl031, power, psci, route, sgi, smccc,
+    level, no_syndrome, physical_timer, pl011, pl031, power, psci, route, sgi, smccc, stolen_time,
     system_register, timer, transfer, traps, trng,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 25] = [
+const AREAS: [&[Check]; 26] = [
     cpu::CHECKS,
     identification::CHECKS,
     system_register::CHECKS,
@@ -19,6 +19,7 @@ const AREAS: [&[Check]; 25] = [
     cache::CHECKS,
     attributes::CHECKS,
     smccc::CHECKS,
+    stolen_time::CHECKS,
     trng::CHECKS,
     psci::CHECKS,
     abort::CHECKS,

@@ -57,6 +57,8 @@ mod sgi;
 #[cfg(target_os = "none")]
 mod smccc;
 #[cfg(target_os = "none")]
+mod stolen_time;
+#[cfg(target_os = "none")]
 mod system_register;
 #[cfg(target_os = "none")]
 mod timer;

@@ -19,6 +19,7 @@ use crate::card_bench;
 use crate::console::{Console, End};
 use crate::deployment::guest;
 use crate::image::write_whole;
+use crate::latency;
 use crate::linux;
 use crate::machine::{Board, Machine, Seat, need_qemu};
 use crate::run;
@@ -55,6 +56,9 @@ pub struct Bench {
     /// What a block costs that eVisor reads from a Raspberry Pi 4's card
     #[arg(long, conflicts_with_all = ["manifest", "linux", "board"])]
     card: bool,
+    /// How late a real-time guest's timer comes beside Linux, on one core; a histogram
+    #[arg(long, conflicts_with_all = ["manifest", "linux", "board", "card"])]
+    latency: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -77,6 +81,12 @@ impl Bench {
             let comparison = linux::compare(self.gic)?;
             let table =
                 if self.json { format!("{}\n", comparison.json()) } else { comparison.table() };
+            print!("{table}");
+            return Ok(0);
+        }
+        if self.latency {
+            let latency = latency::measure(self.gic)?;
+            let table = if self.json { latency.json() + "\n" } else { latency.table() };
             print!("{table}");
             return Ok(0);
         }

@@ -10,9 +10,8 @@ use anyhow::{Context, Result};
 use crate::case::Case;
 use crate::image::write_whole;
 use crate::machine::{Machine, Seat, need_qemu};
-use crate::process::Progress;
-use crate::run::{self, Files};
-use crate::test::Count;
+use crate::plan::Plan;
+use crate::run;
 use crate::workspace;
 
 const GICS: [u8; 2] = [2, 3];
@@ -33,45 +32,31 @@ const LINUX: Case = Case::new("Linux on four vCPUs", "manifests/linux-smp.dts")
     .seconds(240)
     .shows(&["has 4", "then 3", "and 4", "IPIs reached 4", "Power down"]);
 
-/// Boots so many times, twice each.
-pub fn step(count: &mut Count, times: u32) -> Result<()> {
-    need_qemu()?;
-    let folder = workspace::root().join("target/evisor/boots");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let machines = machines()?;
-    let (mut hung, progress) = (0, Progress::start("booting Linux with four vCPUs"));
-    for (number, (machine, files)) in (1..=times).zip(machines.iter().cycle()) {
-        progress.detail(&format!("{number} of {times}"));
-        if let Err(error) = boot(machine, files, &folder.join(format!("{number}.console"))) {
-            hung += 1;
-            let Machine { board, gic, cpu, .. } = machine;
-            let cpu = cpu.as_deref().unwrap_or("its own cores");
-            count.one(&format!("boot {number}, {}, GICv{gic}, {cpu}", board.name()), Err(error));
-        }
-    }
-    progress.end(hung == 0);
-    if hung == 0 {
-        count.one(&format!("{times} times booted, hot-plugged, rebooted, powered off"), Ok(()));
+/// Boots so many times, twice each, on every combination in turn.
+pub fn step(plan: &mut Plan, times: u32) -> Result<()> {
+    plan.need(need_qemu);
+    for (number, machine) in (1..=times).zip(machines().into_iter().cycle()) {
+        let Machine { board, gic, cpu, .. } = &machine;
+        let cpu = cpu.as_deref().unwrap_or("its own cores");
+        let name = format!("boot {number}, {}, GICv{gic}, {cpu}", board.name());
+        plan.case(name, move || boot(&machine, number));
     }
     Ok(())
 }
 
-/// Every combination, and what it boots.
-fn machines() -> Result<Vec<(Machine, Files)>> {
-    let mut machines = Vec::new();
+fn machines() -> Vec<Machine> {
     let combinations = GICS.iter().flat_map(|gic| CORES.map(|cpu| (*gic, Some(cpu.to_owned()))));
     let virt = combinations.map(|(gic, cpu)| Machine { gic, cpu, ..Machine::for_tests() });
-    for machine in virt.chain([Machine::raspi4()]) {
-        let files = run::prepare(Path::new(LINUX.manifest), &machine)?;
-        machines.push((machine, files));
-    }
-    Ok(machines)
+    virt.chain([Machine::raspi4()]).collect()
 }
 
-fn boot(machine: &Machine, files: &Files, kept: &Path) -> Result<()> {
+fn boot(machine: &Machine, number: u32) -> Result<()> {
+    let files = run::prepare(Path::new(LINUX.manifest), machine)?;
     let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
     let Err(error) = LINUX.watch(qemu) else { return Ok(()) };
-    let text = error.to_string();
-    write_whole(kept, text.as_bytes())?;
-    anyhow::bail!("{} {}", text.lines().next().unwrap_or_default(), workspace::shown(kept))
+    let folder = workspace::root().join("target/evisor/boots");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let (text, kept) = (error.to_string(), folder.join(format!("{number}.console")));
+    write_whole(&kept, text.as_bytes())?;
+    anyhow::bail!("{} {}", text.lines().next().unwrap_or_default(), workspace::shown(&kept))
 }

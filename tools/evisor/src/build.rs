@@ -53,7 +53,7 @@ impl Build {
         write_whole(&self.output.join("evisor.bin"), &raw)?;
         write_whole(&self.output.join("bundle.cpio"), &bundle)?;
         let elf = self.output.join("evisor.elf");
-        fs::copy(&image.path, &elf).with_context(|| format!("cannot write {}", elf.display()))?;
+        write_whole(&elf, image.elf())?;
         print!("{}", report(&image, raw.len(), &deployment, bundle.len(), &components)?);
         Ok(0)
     }

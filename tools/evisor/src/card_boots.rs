@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::card_cases::{Cards, FAT_AT, mtools};
+use crate::card_cases::{Cards, FAT_AT, GROUP, mtools};
 use crate::card_reader::CardReader;
 use crate::case::Case;
 use crate::deployment::guest;
-use crate::machine::{Machine, Seat, need_qemu};
+use crate::machine::{Machine, Seat};
+use crate::plan::{Plan, Shared};
 use crate::process::capture;
-use crate::test::Count;
 
 /// One guest's file is on the card, the other's in the bundle.
 const TWO: Case =
@@ -30,11 +30,10 @@ const SIZE_AT: u64 = 28;
 /// What eVisor says of the VM that it has no file for.
 const LOST: &str = "error: /on-card: evisor,image: \"card:GUEST.IMG\": ";
 
-pub fn cases(cards: &Cards, count: &mut Count) -> Result<()> {
-    need_qemu()?;
-    let boots = Boots::new(cards)?;
-    type Case<'a> = (&'static str, fn(&Boots<'a>) -> Result<()>);
-    let all: [Case<'_>; 6] = [
+pub fn cases(plan: &mut Plan) {
+    static BOOTS: Shared<Boots> = Shared::new();
+    type Case = (&'static str, fn(&Boots) -> Result<()>);
+    let all: [Case; 6] = [
         ("a guest's file is read from the card", Boots::read),
         ("a file that is missing on the card costs its VM alone", Boots::missing),
         ("so does a FAT that is corrupt", Boots::corrupt),
@@ -43,24 +42,21 @@ pub fn cases(cards: &Cards, count: &mut Count) -> Result<()> {
         ("so does a card that is taken out in the middle", Boots::taken_out),
     ];
     for (name, case) in all {
-        count.one(name, case(&boots));
+        plan.case(name, move || case(BOOTS.get(Boots::new)?)).in_turn(GROUP);
     }
-    Ok(())
 }
 
-struct Boots<'a> {
-    cards: &'a Cards,
+struct Boots {
+    cards: Cards,
     kernel: PathBuf,
     bundle: PathBuf,
 }
 
-impl<'a> Boots<'a> {
-    fn new(cards: &'a Cards) -> Result<Self> {
-        let boots = Self {
-            cards,
-            kernel: cards.path("boots-evisor.bin"),
-            bundle: cards.path("boots-bundle.cpio"),
-        };
+impl Boots {
+    fn new() -> Result<Self> {
+        let cards = Cards::new()?;
+        let (kernel, bundle) = (cards.path("boots-evisor.bin"), cards.path("boots-bundle.cpio"));
+        let boots = Self { cards, kernel, bundle };
         let card = boots.card()?;
         for (name, path) in [("evisor.bin", &boots.kernel), ("bundle.cpio", &boots.bundle)] {
             fs::write(path, crate::card_cases::typed(&card, name)?)?;

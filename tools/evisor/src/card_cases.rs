@@ -15,9 +15,9 @@ use crate::card_reader::CardReader;
 use crate::cases::ENDS;
 use crate::machine::{Machine, Seat, need_qemu};
 use crate::packages;
+use crate::plan::Plan;
 use crate::process::capture;
 use crate::steps::myself;
-use crate::test::Count;
 use crate::workspace;
 
 const MANIFEST: &str = ENDS.manifest;
@@ -33,23 +33,31 @@ pub const FAT_AT: u64 = 4 * MIB;
 const FILES: [&str; 4] =
     ["::/bcm2711-rpi-4-b.dtb", "::/bundle.cpio", "::/config.txt", "::/evisor.bin"];
 
-pub fn step(count: &mut Count) -> Result<()> {
-    packages::need("mdir", ("mtools", "reads FAT file systems"))?;
-    let folder = workspace::root().join("target/evisor/sdcard");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let cards = Cards { folder };
-    count.one("a card passes fsck.fat and lists what was put on it", cards.are_sound());
-    count.one("what is on it boots in QEMU's Raspberry Pi, with the card", cards.boot());
-    count.one("a data partition is the file, and the next is empty", cards.have_data());
-    count.one("the same input gives the same card", cards.are_the_same());
-    count.one("a guest's file is on the card, and not in the bundle", cards.have_guests_files());
-    count.one("firmware of a folder is on the card", cards.have_firmware());
-    for (what, arguments, error) in REFUSALS {
-        count.one(what, cards.refuse(arguments, error));
+/// What all of them do in turn: their cards are the same files.
+pub const GROUP: &str = "cards";
+
+pub fn step(plan: &mut Plan) -> Result<()> {
+    plan.need(need_qemu);
+    plan.need(|| packages::need("mdir", ("mtools", "reads FAT file systems")));
+    type Case = (&'static str, fn(&Cards) -> Result<()>);
+    let all: [Case; 6] = [
+        ("a card passes fsck.fat and lists what was put on it", Cards::are_sound),
+        ("what is on it boots in QEMU's Raspberry Pi, with the card", Cards::boot),
+        ("a data partition is the file, and the next is empty", Cards::have_data),
+        ("the same input gives the same card", Cards::are_the_same),
+        ("a guest's file is on the card, and not in the bundle", Cards::have_guests_files),
+        ("firmware of a folder is on the card", Cards::have_firmware),
+    ];
+    for (what, case) in all {
+        plan.case(what, move || case(&Cards::new()?)).in_turn(GROUP);
     }
-    count.one("a file that FAT cannot hold is refused", cards.refuse_large());
-    card_boots::cases(&cards, count)?;
-    card_partition::case(&cards, count);
+    for (what, arguments, error) in REFUSALS {
+        plan.case(what, || Cards::new()?.refuse(arguments, error)).in_turn(GROUP);
+    }
+    plan.case("a file that FAT cannot hold is refused", || Cards::new()?.refuse_large())
+        .in_turn(GROUP);
+    card_boots::cases(plan);
+    card_partition::case(plan);
     Ok(())
 }
 
@@ -89,6 +97,12 @@ pub struct Cards {
 }
 
 impl Cards {
+    pub fn new() -> Result<Self> {
+        let folder = workspace::root().join("target/evisor/sdcard");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -130,7 +144,6 @@ impl Cards {
 
     /// Boots what is on the card as the firmware would.
     fn boot(&self) -> Result<()> {
-        need_qemu()?;
         let card = self.serial("card.img")?;
         let [kernel, bundle] = ["evisor.bin", "bundle.cpio"].map(|name| self.path(name));
         fs::write(&kernel, typed(&card, "evisor.bin")?)?;

@@ -8,15 +8,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::card_cases::{Cards, sectors};
+use crate::card_cases::{Cards, GROUP, sectors};
 use crate::card_reader::CardReader;
 use crate::case::Case;
 use crate::cases::KEEP_FILES;
 use crate::machine::Machine;
 use crate::packages::administrators;
+use crate::plan::Plan;
 use crate::process::capture;
 use crate::root_file_system::E2FSPROGS;
-use crate::test::Count;
 
 const KEEPS: Case = Case::new(
     "Linux keeps files on its partition, and the others stay as they were",
@@ -29,11 +29,12 @@ const KEEPS: Case = Case::new(
 const GUESTS: u64 = 1;
 const SECTOR: u64 = 512;
 
-pub fn case(cards: &Cards, count: &mut Count) {
-    count.one(KEEPS.name, keep(cards));
+pub fn case(plan: &mut Plan) {
+    plan.case(KEEPS.name, keep).in_turn(GROUP);
 }
 
-fn keep(cards: &Cards) -> Result<()> {
+fn keep() -> Result<()> {
+    let cards = &Cards::new()?;
     let data = cards.data()?;
     let partitions = ["--partition", "64M", "--partition", &data.to_string_lossy()];
     let card = cards.write("keeps.img", KEEPS.manifest, &partitions)?;

@@ -9,11 +9,14 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::console::{Console, End};
 use crate::machine::{Board, Machine, Seat, need_qemu};
-use crate::process::Progress;
 use crate::run::{self, Files};
 use crate::script::Send;
 use crate::steps::myself;
 use crate::workspace;
+
+/// So many times longer than it says may a case take: others run beside it, and its time
+/// is only there for what hangs.
+pub const PATIENCE: u64 = 3;
 
 /// One boot.
 #[derive(Clone, Copy)]
@@ -24,6 +27,7 @@ pub struct Case {
     sends: &'static [&'static str],
     until: Option<&'static str>,
     seconds: u64,
+    patience: u64,
     status: u8,
     shows: &'static [&'static str],
 }
@@ -32,7 +36,8 @@ impl Case {
     /// One that ends by itself within a minute, with status 0.
     pub const fn new(name: &'static str, manifest: &'static str) -> Self {
         let (options, sends, shows) = (&[], &[], &[]);
-        Self { name, manifest, options, sends, until: None, seconds: 60, status: 0, shows }
+        let (until, patience) = (None, PATIENCE);
+        Self { name, manifest, options, sends, until, seconds: 60, patience, status: 0, shows }
     }
 
     /// What of the machine `evisor run` is told besides.
@@ -53,9 +58,15 @@ impl Case {
         self
     }
 
-    /// How long it may take.
+    /// How long it may take where nothing runs beside it.
     pub const fn seconds(mut self, seconds: u64) -> Self {
         self.seconds = seconds;
+        self
+    }
+
+    /// It has to be ended after this time.
+    pub const fn ends_after(mut self, seconds: u64) -> Self {
+        (self.seconds, self.patience) = (seconds, 1);
         self
     }
 
@@ -79,21 +90,19 @@ impl Case {
         arguments.extend(self.options);
         arguments.extend(self.sends.iter().flat_map(|send| ["--send", send]));
         arguments.extend(self.until.into_iter().flat_map(|until| ["--until", until]));
-        let seconds = self.seconds.to_string();
+        let seconds = (self.seconds * self.patience).to_string();
         arguments.extend(["--timeout", &seconds]);
         arguments.into_iter().map(str::to_owned).collect()
     }
 
     /// Runs it as its user would.
     pub fn run(&self, board: Board) -> Result<()> {
-        let progress = Progress::start(self.name);
         let mut run = myself("run");
         run.args(self.arguments(board)).current_dir(workspace::root());
         let output = run.output().context("cannot start a run")?;
         let console = String::from_utf8_lossy(&output.stdout).into_owned();
         let missing = self.missing(&console);
         let right = output.status.code() == Some(self.status.into()) && missing.is_none();
-        progress.end(right);
         if right {
             return Ok(());
         }
@@ -116,7 +125,7 @@ impl Case {
     /// Follows a machine that boots it to its end; gives what it printed.
     pub fn watch(&self, qemu: Command) -> Result<String> {
         let sends: Result<Vec<Send>, _> = self.sends.iter().map(|send| send.parse()).collect();
-        let limit = Duration::from_secs(self.seconds);
+        let limit = Duration::from_secs(self.seconds * self.patience);
         let sends = sends.map_err(anyhow::Error::msg)?;
         let (end, console) = Console::start(qemu)?.watch(sends, limit)?;
         let missing = self.missing(&console);

@@ -7,36 +7,34 @@ use anyhow::{Context, Result, ensure};
 
 use crate::machine::Board;
 use crate::many;
-use crate::process::Progress;
+use crate::plan::Plan;
 use crate::steps::myself;
-use crate::test::Count;
 use crate::workspace;
 
 const SERIAL: &str = "manifests/two-serial.dts";
 const PIS: &str = "manifests/virtual-pis.dts";
 
-pub fn cases(count: &mut Count) {
-    count.one("two VMs at a plain terminal: names, list, switch, replay", plain(&[]));
-    count.one("two VMs, each on a console of its own", apart(&[]));
-    count.one("two virtual Pis: a card and a console each, one restarts", pis("virt", &[]));
-    many::cases(count, Board::QemuVirt);
+pub fn cases(plan: &mut Plan) {
+    both(plan, "virt", &[]);
+    many::cases(plan, Board::QemuVirt);
 }
 
-pub fn on_a_pi(count: &mut Count) {
-    let pi = ["--board", "raspi4"];
-    count.one("two VMs at a plain terminal: names, list, switch, replay", plain(&pi));
-    count.one("two VMs, each on a console of its own", apart(&pi));
-    count.one("two virtual Pis: a card and a console each, one restarts", pis("pi", &pi));
-    many::cases(count, Board::Raspi4);
+pub fn on_a_pi(plan: &mut Plan) {
+    both(plan, "pi", &["--board", "raspi4"]);
+    many::cases(plan, Board::Raspi4);
+}
+
+fn both(plan: &mut Plan, board: &'static str, more: &'static [&str]) {
+    plan.case("two VMs at a plain terminal: names, list, switch, replay", || plain(more));
+    plan.case("two VMs, each on a console of its own", || apart(board, more));
+    plan.case("two virtual Pis: a card and a console each, one restarts", || pis(board, more));
 }
 
 /// What was printed by a run that has to end with status 0.
-fn run(what: &str, manifest: &str, more: &[&str], arguments: &[&str]) -> Result<String> {
-    let progress = Progress::start(what);
+fn run(manifest: &str, more: &[&str], arguments: &[&str]) -> Result<String> {
     let mut command = myself("run");
     command.arg(manifest).args(more).args(arguments).current_dir(workspace::root());
     let output = command.output().context("cannot start a run")?;
-    progress.end(output.status.success());
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{}; its console:\n{printed}\n{said}", output.status);
@@ -68,8 +66,8 @@ fn plain(more: &[&str]) -> Result<()> {
         "^evisor: second: off=\x14pexit",
     ];
     let sends = sends.iter().flat_map(|send| ["--send", send]);
-    let arguments: Vec<&str> = sends.chain(["--timeout", "60"]).collect();
-    let printed = run("two VMs at a plain terminal", SERIAL, more, &arguments)?;
+    let arguments: Vec<&str> = sends.chain(["--timeout", "180"]).collect();
+    let printed = run(SERIAL, more, &arguments)?;
     in_order(
         &printed,
         &[
@@ -110,8 +108,8 @@ fn log(folder: &Path, name: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn apart(more: &[&str]) -> Result<()> {
-    let folder = folder(if more.is_empty() { "serial-virt" } else { "serial-pi" })?;
+fn apart(board: &str, more: &[&str]) -> Result<()> {
+    let folder = folder(&format!("serial-{board}"))?;
     let consoles = format!("--consoles={}", folder.display());
     let sends = [
         "@first serial: type, .*\n=\x14n one \x1b[31m",
@@ -120,8 +118,8 @@ fn apart(more: &[&str]) -> Result<()> {
         "@second two\n=exit",
     ];
     let sends = sends.iter().flat_map(|send| ["--send", send]);
-    let arguments: Vec<&str> = sends.chain(["--timeout", "60", &consoles]).collect();
-    let printed = run("two VMs, each on a console of its own", SERIAL, more, &arguments)?;
+    let arguments: Vec<&str> = sends.chain(["--timeout", "180", &consoles]).collect();
+    let printed = run(SERIAL, more, &arguments)?;
     let greeting = "serial: hello from a guest\r\nserial: running at EL1\r\n\
         serial: type, and it comes back; exit or Ctrl-D ends it\r\n";
     for (name, typed) in [("first", "\x14n one \x1b[31m"), ("second", "two")] {
@@ -156,8 +154,8 @@ fn pis(board: &str, more: &[&str]) -> Result<()> {
         "@second reads beta[^~]*~ # =poweroff",
     ];
     let sends = sends.iter().flat_map(|send| ["--send", send]);
-    let arguments: Vec<&str> = sends.chain(["--timeout", "400", &consoles]).collect();
-    let printed = run("two virtual Pis", PIS, more, &arguments)?;
+    let arguments: Vec<&str> = sends.chain(["--timeout", "1200", &consoles]).collect();
+    let printed = run(PIS, more, &arguments)?;
     let counted = |text: &str| text.matches("second| count ").count();
     let (before, after) = printed
         .split_once("evisor: first: restarts")

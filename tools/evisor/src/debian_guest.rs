@@ -20,7 +20,7 @@ use crate::image::write_whole;
 use crate::initramfs;
 use crate::modules;
 use crate::packages::{apt_get, have};
-use crate::process::{capture, long};
+use crate::process::{capture, hold, long};
 use crate::root_file_system;
 use crate::sources;
 
@@ -55,6 +55,8 @@ label linux
 /// The bytes of `debian:NAME`.
 pub fn read(name: &str) -> Result<Vec<u8>> {
     let store = Store::open()?;
+    // A card is made in the store, and what is fetched is unpacked there.
+    let _alone = store.lock()?;
     match name {
         "linux" | "u-boot" | "u-boot-rpi-4" | "u-boot-rpi-arm64" => store.file(name),
         "initramfs" => initramfs::write(&store.file("busybox")?),
@@ -89,6 +91,7 @@ fn card(store: &Store) -> Result<Vec<u8>> {
 /// The device tree of the Raspberry Pi 4 B, and where it is.
 pub fn pi_tree() -> Result<(PathBuf, Vec<u8>)> {
     let store = Store::open()?;
+    let _alone = store.lock()?;
     let bytes = store.file(PI_TREE)?;
     Ok((store.folder.join(PI_TREE), bytes))
 }
@@ -119,6 +122,11 @@ impl Store {
         let codename = sources::codename().unwrap_or_else(|_| "other".to_owned());
         let folder = cache_folder()?.join(format!("debian-{codename}-arm64"));
         Ok(Self { folder, codename })
+    }
+
+    /// Waits until nobody else uses the store; nobody does while the file is held.
+    fn lock(&self) -> Result<fs::File> {
+        hold(&self.folder.join("lock"))
     }
 
     fn file(&self, name: &str) -> Result<Vec<u8>> {

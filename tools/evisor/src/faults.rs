@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::machine::need_qemu;
 use crate::new_device::write_changed;
 use crate::outside::sources;
-use crate::process::Progress;
+use crate::plan::{Plan, Shared};
 use crate::steps::myself;
-use crate::test::Count;
 use crate::workspace;
 
 const LIST: &str = "images/test-app/faults";
@@ -23,7 +23,7 @@ const LIST: &str = "images/test-app/faults";
 const SAMPLE: usize = 9;
 
 /// Seconds that a boot may take.
-const LIMIT: &str = "120";
+const LIMIT: &str = "360";
 
 /// One line that is wrong, and the checks of which one sees it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,32 +35,31 @@ struct Fault {
     several_cores: bool,
 }
 
-pub fn step(count: &mut Count) -> Result<()> {
+pub fn step(plan: &mut Plan) -> Result<()> {
+    plan.need(need_qemu);
     let text = fs::read_to_string(workspace::root().join(LIST)).context(LIST)?;
-    let faults = parse(&text)?;
-    let place = Place::new();
-    place.prepare().context("cannot prepare a copy of the repository")?;
-    let one_in = if count.named { 1 } else { SAMPLE };
-    let chosen: Vec<_> = faults.iter().step_by(one_in).collect();
-    for (manifest, several_cores) in [(ONE_CORE, false), (SEVERAL_CORES, true)] {
-        let of_it: Vec<_> = chosen.iter().filter(|f| f.several_cores == several_cores).collect();
-        if of_it.is_empty() {
+    let one_in = if plan.named { 1 } else { SAMPLE };
+    let chosen: Vec<_> = parse(&text)?.into_iter().step_by(one_in).collect();
+    let (several, one): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|f| f.several_cores);
+    for (manifest, faults) in [(ONE_CORE, one), (SEVERAL_CORES, several)] {
+        if faults.is_empty() {
             continue;
         }
-        let mut checks = of_it.iter().flat_map(|fault| &fault.checks);
-        let console = place.boot(manifest);
-        count.one(
-            &format!("{manifest} without a fault"),
-            console.and_then(|console| {
-                let missing = checks.find(|check| !passes(&console, check));
-                missing.map_or(Ok(()), |check| Err(anyhow::anyhow!("{check} does not pass")))
-            }),
-        );
-        for fault in of_it {
-            count.one(&fault.name(), place.with(fault));
+        let checks: Vec<_> = faults.iter().flat_map(|fault| fault.checks.clone()).collect();
+        // All have the same copy.
+        plan.case(format!("{manifest} without a fault"), move || without(manifest, &checks))
+            .in_turn(LIST);
+        for fault in faults {
+            plan.case(fault.name(), move || Place::prepared()?.with(&fault)).in_turn(LIST);
         }
     }
     Ok(())
+}
+
+fn without(manifest: &str, checks: &[String]) -> Result<()> {
+    let console = Place::prepared()?.boot(manifest)?;
+    let missing = checks.iter().find(|check| !passes(&console, check));
+    missing.map_or(Ok(()), |check| bail!("{check} does not pass"))
 }
 
 const ONE_CORE: &str = "manifests/test-app.dts";
@@ -129,6 +128,16 @@ impl Place {
         Self { copy: std::env::temp_dir().join(name), results: root.join("target/faults") }
     }
 
+    /// Once, whatever of it is asked for.
+    fn prepared() -> Result<&'static Self> {
+        static PLACE: Shared<Place> = Shared::new();
+        PLACE.get(|| {
+            let place = Self::new();
+            place.prepare().context("cannot prepare a copy of the repository")?;
+            Ok(place)
+        })
+    }
+
     fn prepare(&self) -> Result<()> {
         let root = workspace::root();
         for file in sources(&root, Path::new(""))? {
@@ -163,12 +172,10 @@ impl Place {
         let file = self.copy.join(&fault.file);
         let right = fs::read_to_string(&file).with_context(|| fault.file.clone())?;
         let wrong = fault.seed(&right)?;
-        let progress = Progress::start(&fault.name());
         write_changed(&file, wrong.as_bytes())?;
         let console = self.boot(if fault.several_cores { SEVERAL_CORES } else { ONE_CORE });
         write_changed(&file, right.as_bytes())?;
         let caught = console.map(|console| fault.checks.iter().any(|check| fails(&console, check)));
-        progress.end(matches!(caught, Ok(true)));
         ensure!(caught?, "no check of {} fails", fault.checks.join(", "));
         Ok(())
     }

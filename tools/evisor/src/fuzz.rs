@@ -9,6 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -16,8 +17,8 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::packages::need;
+use crate::plan::Plan;
 use crate::process::{capture, long, say};
-use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::workspace::{self, shown};
 
@@ -93,13 +94,10 @@ impl Fuzz {
 }
 
 /// Each target for some seconds.
-pub fn step(count: &mut Count) -> Result<()> {
-    prepare()?;
+pub fn step(plan: &mut Plan) -> Result<()> {
+    plan.need(prepare);
     for target in targets()? {
-        match target.run(IN_TESTS) {
-            Ok(figures) => count.one(&format!("{}: {figures}", target.name()), Ok(())),
-            Err(error) => count.one(&target.name(), Err(error)),
-        }
+        plan.case(target.name(), move || target.run(IN_TESTS));
     }
     Ok(())
 }
@@ -158,6 +156,9 @@ impl Target {
 
     /// Builds it; the program's path.
     fn build(&self) -> Result<PathBuf> {
+        // Targets of different crates share a name: the next build replaces this one.
+        static BUILDS: Mutex<()> = Mutex::new(());
+        let _alone = BUILDS.lock().unwrap_or_else(PoisonError::into_inner);
         let (host, results) = (Toolchain::of_host(), results());
         let machine = host.machine()?;
         let mut cargo = host.host_cargo();
@@ -166,7 +167,6 @@ impl Target {
         // Coverage is asked for by options that are not stable yet.
         cargo.env("RUSTC_BOOTSTRAP", "1").current_dir(workspace::root().join(&self.folder));
         long(&format!("building the fuzz target {}", self.name()), &mut cargo, BUILD)?;
-        // Targets of different crates share a name: the next build replaces this one.
         let built = results.join(machine).join("release").join(&self.program);
         let kept = self.place("programs")?.join(&self.program);
         fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;

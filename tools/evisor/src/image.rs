@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -53,6 +54,8 @@ impl Image {
         if let Features::Only(list) = features {
             cargo.args(["--no-default-features", "--features", &list.join(",")]);
         }
+        // One with other features takes the place of this one's file.
+        let _alone = toolchain.lock()?;
         let messages = long(&format!("building {name}"), &mut cargo, BUILD)?;
         let path = executable(&messages, name).with_context(|| {
             format!("cargo built no program {name}: has the crate a [[bin]] of its name?")
@@ -63,6 +66,11 @@ impl Image {
     fn read(path: PathBuf) -> Result<Self> {
         let elf = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self { path, elf })
+    }
+
+    /// The ELF file; another build may have taken the place of the one at `path`.
+    pub fn elf(&self) -> &[u8] {
+        &self.elf
     }
 
     /// The bytes from the lowest loaded address on, gaps filled with zeros; what
@@ -83,6 +91,16 @@ pub fn executable(messages: &str, name: &str) -> Option<PathBuf> {
         let path = m.get("executable")?.as_str()?;
         is_it.then(|| PathBuf::from(path))
     })
+}
+
+/// Builds the programs of these crates with as many cores as there are: each is linked on
+/// one.
+pub fn build_all(toolchain: Toolchain, names: &[String]) -> Result<()> {
+    let mut cargo = toolchain.cargo("build");
+    cargo.arg("--release");
+    cargo.args(names.iter().flat_map(|name| ["-p", name, "--bin", name]));
+    let _alone = toolchain.lock()?;
+    long("building all images", &mut cargo, BUILD).map(drop)
 }
 
 fn parse(elf: &[u8]) -> Result<ElfFile64<'_, Endianness>> {
@@ -143,7 +161,9 @@ fn measure(elf: &[u8]) -> Result<Sizes> {
 
 /// Writes a file that a reader never sees half written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let unfinished = path.with_extension(format!("unfinished-{}", std::process::id()));
+    static WRITTEN: AtomicU32 = AtomicU32::new(0);
+    let (process, number) = (std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
+    let unfinished = path.with_extension(format!("unfinished-{process}-{number}"));
     fs::write(&unfinished, bytes)
         .with_context(|| format!("cannot write {}", unfinished.display()))?;
     fs::rename(&unfinished, path).with_context(|| format!("cannot write {}", path.display()))

@@ -50,7 +50,9 @@ echo \"eVisor demonstration: Debian Linux $(uname -r)\"
 echo \"poweroff ends the machine, reboot starts it again.\"
 ";
 
-/// What `evisor bench --linux` starts instead of init: one thing, and the end.
+/// What `evisor bench --linux` starts instead of init: one thing, and the end. `load` is for
+/// `evisor bench --latency`, and has none: four things at once, each of which says when it
+/// has done one more.
 const MEASURE: &str = "\
 #!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
@@ -58,6 +60,15 @@ const MEASURE: &str = "\
 case $1 in
     forks) n=0; while [ $n -lt 300 ]; do (:); n=$((n + 1)); done ;;
     dd) /bin/busybox dd if=/dev/zero of=/dev/null bs=1M count=1000 ;;
+    load)
+        b=/bin/busybox
+        again() { while :; do \"$@\" || break; echo \"load: $1\"; done & }
+        pipe() { $b dd if=/dev/zero bs=64k count=8 2>/dev/null | $b sha1sum >/dev/null; }
+        fork() { n=0; while [ $n -lt 20 ]; do $b true; n=$((n + 1)); done; }
+        print() { $b cat /proc/interrupts; $b usleep 20000; }
+        nap() { n=0; while [ $n -lt 20 ]; do $b usleep 500; n=$((n + 1)); done; }
+        for kind in pipe fork print nap; do again $kind; done
+        wait ;;
 esac
 echo \"measured: ${1:-boot}\"
 /bin/busybox poweroff -f

@@ -36,6 +36,9 @@ const MEMORY: &str = "512M";
 /// What `/etc/measure` of the initial RAM disk can do (initramfs.rs).
 const PROGRAMS: [&str; 2] = ["forks", "dd"];
 
+/// What [`Comparison::rows`] are of.
+pub const ROWS: [&str; 3] = ["boot", PROGRAMS[0], PROGRAMS[1]];
+
 /// Powers off by PSCI.
 const POWER_OFF: [u32; 3] = [
     0x5280_0100, // mov  w0, #0x8

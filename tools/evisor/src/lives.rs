@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use crate::image::write_whole;
-use crate::process::Progress;
+use crate::machine::need_qemu;
+use crate::plan::Plan;
 use crate::steps::myself;
-use crate::test::Count;
 use crate::workspace;
 
 /// What the counter writes with, 0 to 3: images/victim.
@@ -100,26 +100,19 @@ const WAYS: [Way; 10] = [
 /// that spins until its watchdog bites.
 const ON_ONE_CORE: [usize; 3] = [1, 5, 10];
 
-pub fn cases(count: &mut Count) -> Result<()> {
+pub fn cases(plan: &mut Plan) -> Result<()> {
+    plan.need(need_qemu);
     for (number, way) in (1..).zip(&WAYS) {
         let name = format!("a guest dies beside another: {}", way.name);
-        count.one(&name, shown(&name, || dies(number, way, false)));
+        plan.case(name, move || dies(number, way, false));
     }
     for number in ON_ONE_CORE {
         let Some(way) = WAYS.get(number - 1) else { continue };
         let name = format!("a guest dies on the core of another: {}", way.name);
-        count.one(&name, shown(&name, || dies(number, way, true)));
+        plan.case(name, move || dies(number, way, true));
     }
-    let name = "ten thousand restarts leave nothing behind";
-    count.one(name, shown(name, leaves_nothing));
+    plan.case("ten thousand restarts leave nothing behind", leaves_nothing).long();
     Ok(())
-}
-
-fn shown(name: &str, case: impl FnOnce() -> Result<()>) -> Result<()> {
-    let progress = Progress::start(name);
-    let result = case();
-    progress.end(result.is_ok());
-    result
 }
 
 /// A deployment of the counter and of `victim`, the rest of a VM's node; on one core, if
@@ -178,7 +171,7 @@ fn dies(number: usize, way: &Way, shared: bool) -> Result<()> {
         NUMBERS,
         shared,
     )?;
-    let (status, console) = run(&[&path.to_string_lossy(), "--timeout", "60"])?;
+    let (status, console) = run(&[&path.to_string_lossy(), "--timeout", "180"])?;
     let wanted = if way.restarts { 102 } else { 0 };
     ensure!(status == Some(wanted), "the status is {status:?}, not {wanted}:\n{console}");
     let counted = counted(&console)?;
@@ -225,7 +218,7 @@ fn counted(console: &str) -> Result<usize> {
 }
 
 fn leaves_nothing() -> Result<()> {
-    let (status, console) = run(&[RESTARTS, "--timeout", "600"])?;
+    let (status, console) = run(&[RESTARTS, "--timeout", "1800"])?;
     ensure!(status == Some(102), "the status is {status:?}");
     let starts = console.matches("small: starts;").count();
     ensure!(starts == 10_001, "it starts {starts} times");

@@ -9,9 +9,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::machine::Board;
-use crate::process::{Progress, capture};
+use crate::plan::Plan;
+use crate::process::capture;
 use crate::steps::myself;
-use crate::test::Count;
 use crate::workspace;
 
 const MANIFEST: &str = "manifests/many.dts";
@@ -21,9 +21,9 @@ const UNITS: u32 = 40;
 /// On idle cores of a host it takes a small part of that.
 const SECONDS: &str = "400";
 
-pub fn cases(count: &mut Count, board: Board) {
+pub fn cases(plan: &mut Plan, board: Board) {
     let name = "two Linux and eight of our guests at once, until each has done its units";
-    count.one(name, many(name, board));
+    plan.case(name, move || many(board)).long();
 }
 
 /// What the manifest calls it.
@@ -79,17 +79,15 @@ fn sends() -> Vec<String> {
     [prompt, begin(a)].into_iter().chain(workers).chain([begin(b)]).collect()
 }
 
-fn many(what: &str, board: Board) -> Result<()> {
+fn many(board: Board) -> Result<()> {
     let folder = workspace::root().join("target/evisor/consoles/many").join(board.name());
     // What an earlier run left is not this one's.
     let _ = fs::remove_dir_all(&folder);
-    let progress = Progress::start(what);
     let mut run = myself("run");
     run.args([MANIFEST, "--board", board.name(), "--timeout", SECONDS]);
     run.arg(format!("--consoles={}", folder.display())).current_dir(workspace::root());
     run.args(sends().iter().flat_map(|send| ["--send", send]));
     let output = run.output().context("cannot start a run")?;
-    progress.end(output.status.success());
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{}; its console:\n{printed}\n{said}", output.status);

@@ -1,16 +1,15 @@
 //! Images with only some components: what `build --minimal` writes boots, and what
 //! is not in it is refused by name, by `check` and at boot.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::cases::ENDS;
-use crate::machine::{Machine, Seat, need_qemu};
+use crate::machine::{Machine, Seat};
+use crate::plan::{Plan, Shared};
 use crate::steps::myself;
-use crate::test::Count;
 use crate::workspace;
 
 const WHOLE: &str = ENDS.manifest;
@@ -22,20 +21,34 @@ const REFUSAL: &str = "build with feature arch-timer";
 
 const SIZE: &str = "text + rodata + data";
 
-pub fn cases(count: &mut Count) -> Result<()> {
-    let folder = workspace::root().join("target/evisor/minimal");
-    count.one("a minimal image is smaller, and boots", is_smaller(&folder));
-    count.one("check names the component that is not built in", refused_by_check());
-    count.one("boot names the component that is not built in", refused_at_boot(&folder));
-    Ok(())
+pub fn cases(plan: &mut Plan) {
+    plan.case("a minimal image is smaller, and boots", is_smaller);
+    plan.case("check names the component that is not built in", refused_by_check);
+    plan.case("boot names the component that is not built in", refused_at_boot);
 }
 
-/// Builds both; the folders `whole` and `minimal` of `folder` hold the results.
-fn is_smaller(folder: &Path) -> Result<()> {
-    let whole = build(WHOLE, &[], &folder.join("whole"))?;
-    let minimal = build(SMALLER, &["--minimal"], &folder.join("minimal"))?;
+/// Both images, and the sizes that the command prints of them.
+struct Built {
+    whole: (PathBuf, u64),
+    minimal: (PathBuf, u64),
+}
+
+impl Built {
+    fn both() -> Result<&'static Self> {
+        static BUILT: Shared<Built> = Shared::new();
+        BUILT.get(|| {
+            let folder = workspace::root().join("target/evisor/minimal");
+            let (whole, minimal) = (folder.join("whole"), folder.join("minimal"));
+            let sizes = (build(WHOLE, &[], &whole)?, build(SMALLER, &["--minimal"], &minimal)?);
+            Ok(Self { whole: (whole, sizes.0), minimal: (minimal, sizes.1) })
+        })
+    }
+}
+
+fn is_smaller() -> Result<()> {
+    let Built { whole: (_, whole), minimal: (folder, minimal) } = Built::both()?;
     ensure!(minimal < whole, "{SIZE}: {minimal} bytes, and {whole} with all components");
-    ENDS.watch(qemu(&folder.join("minimal"), &folder.join("minimal"))?).map(drop)
+    ENDS.watch(qemu(folder, folder)?).map(drop)
 }
 
 /// The size that the command prints.
@@ -52,7 +65,6 @@ fn build(manifest: &str, options: &[&str], output: &Path) -> Result<u64> {
 
 /// The image in one folder with the bundle in another.
 fn qemu(image: &Path, bundle: &Path) -> Result<Command> {
-    need_qemu()?;
     let (image, bundle) = (image.join("evisor.bin"), bundle.join("bundle.cpio"));
     Machine::for_tests().boot(Seat::Script, &image, &bundle)
 }
@@ -68,9 +80,9 @@ fn refused_by_check() -> Result<()> {
     Ok(())
 }
 
-fn refused_at_boot(folder: &Path) -> Result<()> {
-    fs::metadata(folder.join("minimal/evisor.bin")).context("there is no minimal image")?;
-    let qemu = qemu(&folder.join("minimal"), &folder.join("whole"))?;
+fn refused_at_boot() -> Result<()> {
+    let Built { whole: (whole, _), minimal: (minimal, _) } = Built::both()?;
+    let qemu = qemu(minimal, whole)?;
     let console = ENDS.status(1).shows(&[REFUSAL]).watch(qemu)?;
     ensure!(!console.contains("serial: starts"), "it started the VM all the same");
     Ok(())

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::console::{Console, End};
 use crate::deployment::guest;
 use crate::image::write_whole;
-use crate::machine::{Machine, Seat, need_qemu};
+use crate::machine::{Machine, Seat};
+use crate::plan::{Plan, Shared};
 use crate::process::capture;
 use crate::run;
-use crate::test::Count;
 use crate::workspace;
 
 const MANIFEST: &str = "manifests/bare.dts";
@@ -22,35 +22,36 @@ const GUEST: &str = "bare";
 /// Where it is linked, as the manifest says too.
 const ADDRESS: &str = "0x40280000";
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The forms of its file: name, whether it is the ELF file, whether compressed.
 const FORMS: [(&str, bool, bool); 3] =
     [("bare.elf", true, false), ("bare.elf.gz", true, true), ("bare.bin.gz", false, true)];
 
-pub fn cases(count: &mut Count) {
-    let natively = on_machine(&Machine::for_tests());
-    let same = |manifest: &Path| {
-        let natively = natively.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-        let virtually = in_vm(manifest)?;
-        ensure!(*natively == virtually, "on the machine: {natively:?}\nin a VM: {virtually:?}");
-        Ok(())
-    };
-    count.one("a raw binary prints the same in a VM as on the machine", same(MANIFEST.as_ref()));
+pub fn cases(plan: &mut Plan) {
+    plan.case("a raw binary prints the same in a VM as on the machine", || same(MANIFEST.as_ref()));
     for (name, elf, packed) in FORMS {
-        let written = write_form(name, elf, packed);
-        count.one(&format!("{name} prints it too"), written.and_then(|path| same(&path)));
+        plan.case(format!("{name} prints it too"), move || same(&write_form(name, elf, packed)?));
     }
+}
+
+fn same(manifest: &Path) -> Result<()> {
+    static NATIVELY: Shared<Vec<String>> = Shared::new();
+    let natively = NATIVELY.get(|| on_machine(&Machine::for_tests()))?;
+    let virtually = in_vm(manifest)?;
+    ensure!(*natively == virtually, "on the machine: {natively:?}\nin a VM: {virtually:?}");
+    Ok(())
 }
 
 /// Writes the file and a manifest that boots it.
 fn write_form(name: &str, elf: bool, packed: bool) -> Result<PathBuf> {
     let guest = guest(GUEST)?;
-    let mut bytes = if elf { fs::read(&guest.path)? } else { guest.raw()? };
+    let mut bytes = if elf { guest.elf().to_vec() } else { guest.raw()? };
     let (file, source) = (folder()?.join(name), folder()?.join(format!("{name}.dts")));
     if packed {
-        write_whole(&file.with_extension("raw"), &bytes)?;
-        bytes = capture(Command::new("gzip").arg("-nc").arg(file.with_extension("raw")))?;
+        let raw = file.with_extension("raw");
+        write_whole(&raw, &bytes)?;
+        bytes = capture(Command::new("gzip").arg("-nc").arg(raw))?;
     }
     write_whole(&file, &bytes)?;
     let whole = fs::read_to_string(workspace::root().join(MANIFEST))?;
@@ -67,7 +68,6 @@ fn folder() -> Result<PathBuf> {
 }
 
 fn on_machine(machine: &Machine) -> Result<Vec<String>> {
-    need_qemu()?;
     let file = folder()?.join("bare.bin");
     write_whole(&file, &guest(GUEST)?.raw()?)?;
     let mut qemu = machine.without_hypervisor(Seat::Script, "1G")?;

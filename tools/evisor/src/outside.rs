@@ -7,26 +7,32 @@ use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::bench::Figures;
 use crate::budget::Budgets;
+use crate::machine::need_qemu;
 use crate::new_device::{dependency, write, write_changed};
-use crate::process::{Progress, show};
+use crate::plan::{Plan, Shared};
+use crate::process::{Progress, long};
 use crate::steps::myself;
-use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::workspace;
 
 const NAME: &str = "counter";
 
-pub fn step(count: &mut Count) -> Result<()> {
-    let place = Place::new();
-    place.prepare().context("cannot prepare a copy of the repository")?;
-    count.one("its own tests", place.test());
-    let image = Path::new("images/evisor/Cargo.toml");
-    count.one("an image with it", place.differs_only_in(image).and_then(|()| place.measure()));
+const TESTS: Duration = Duration::from_secs(1800);
+
+pub fn step(plan: &mut Plan) -> Result<()> {
+    plan.need(need_qemu);
+    plan.case("its own tests", || Place::prepared()?.test());
+    plan.case("an image with it", || {
+        let place = Place::prepared()?;
+        place.differs_only_in(Path::new("images/evisor/Cargo.toml"))?;
+        place.measure()
+    });
     Ok(())
 }
 
@@ -49,6 +55,16 @@ impl Place {
             device: folder.join(NAME),
             results: root.join("target/outside"),
         }
+    }
+
+    /// Once, whatever of it is asked for.
+    fn prepared() -> Result<&'static Self> {
+        static PLACE: Shared<Place> = Shared::new();
+        PLACE.get(|| {
+            let place = Self::new();
+            place.prepare().context("cannot prepare a copy of the repository")?;
+            Ok(place)
+        })
     }
 
     fn prepare(&self) -> Result<()> {
@@ -90,8 +106,8 @@ impl Place {
     fn test(&self) -> Result<()> {
         let mut cargo = Toolchain::of_host().host_cargo();
         cargo.args(["test", "-q", "--target-dir"]).arg(self.results.join("device"));
-        ensure!(show(cargo.current_dir(&self.device))?, "see above");
-        Ok(())
+        long("testing the device that lives elsewhere", cargo.current_dir(&self.device), TESTS)
+            .map(drop)
     }
 
     fn measure(&self) -> Result<()> {

@@ -16,12 +16,12 @@ use anyhow::{Context, Result, ensure};
 
 use crate::case::Case;
 use crate::image::write_whole;
-use crate::machine::{Machine, Seat, need_qemu};
+use crate::machine::{Machine, Seat};
 use crate::packages::administrators;
+use crate::plan::Plan;
 use crate::process::capture;
 use crate::root_file_system::E2FSPROGS;
 use crate::run;
-use crate::test::Count;
 use crate::workspace;
 
 /// A guest with part of its page.
@@ -34,7 +34,7 @@ const PI: Case = Case::new("a guest at the Pi's PL011", "tools/evisor/tests/gues
     .seconds(180)
     .shows(&["evisor: passed: off, verdict 0", "evisor: emulated: off, verdict 0"]);
 
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(540);
 
 /// Has Linux ask for the interrupt of line 3, and wait until it has come twice.
 const KEY: Case =
@@ -48,15 +48,14 @@ const KEY: Case =
         .seconds(180)
         .shows(&["the key came", "linux: off, verdict 0"]);
 
-pub fn cases(count: &mut Count) -> Result<()> {
+pub fn cases(plan: &mut Plan) {
     for gic in [2, 3] {
         let name = format!("Linux drives the board's PL061, and its key interrupts: GICv{gic}");
-        count.one(&name, power_key(gic));
+        plan.case(name, move || power_key(gic));
     }
-    count.one("a guest has the Pi's PL011, eVisor its mini UART", pl011());
-    count.one("Linux keeps its files on the Pi's card by its own driver", sdhci());
-    count.one("what a device refuses is its guest's abort, and eVisor goes on", absent());
-    Ok(())
+    plan.case("a guest has the Pi's PL011, eVisor its mini UART", pl011);
+    plan.case("Linux keeps its files on the Pi's card by its own driver", sdhci);
+    plan.case("what a device refuses is its guest's abort, and eVisor goes on", absent);
 }
 
 fn power_key(gic: u8) -> Result<()> {
@@ -86,7 +85,6 @@ fn press_until(over: &AtomicBool, monitor: &Path) {
 
 /// One guest at the PL011, another at the console, which is on the mini UART.
 fn pl011() -> Result<()> {
-    need_qemu()?;
     let machine = Machine::raspi4();
     let files = run::prepare(Path::new(PI.manifest), &machine)?;
     let qemu = machine.boot(Seat::Script, &files.kernel, &files.bundle)?;
@@ -115,7 +113,7 @@ fn with_first_line(qemu: &Command, socket: &Path) -> Command {
 /// Types two lines when the guest is ready for them, and reads until the machine is
 /// off.
 fn sit_at(socket: &Path) -> Result<String> {
-    let mut stream = (0..100)
+    let mut stream = (0..600)
         .find_map(|_| {
             thread::sleep(Duration::from_millis(100));
             UnixStream::connect(socket).ok()

@@ -13,12 +13,12 @@ use crate::cases::ENDS;
 use crate::debian_guest;
 use crate::deployment::Deployment;
 use crate::image::write_whole;
-use crate::machine::{Machine, Seat, need_qemu};
+use crate::machine::{Machine, Seat};
 use crate::packages;
+use crate::plan::Plan;
 use crate::process::capture;
 use crate::run::{self, Files};
 use crate::steps::myself;
-use crate::test::Count;
 use crate::workspace;
 
 const FOUR_CORES: &str = "manifests/test-app-smp.dts";
@@ -47,19 +47,19 @@ const LARGE: &str = "/include/ \"serial.dts\"
 / { serial { memory@40000000 { reg = <0 0x40000000 0 0x40000000>; }; }; };
 ";
 
-pub fn cases(count: &mut Count) -> Result<()> {
-    need_qemu()?;
-    packages::need("fdtput", ("device-tree-compiler", "changes device trees"))?;
-    count.one("one image file and one bundle boot on both boards", on_both());
-    count.one("a Pi's console is the PL011 where its tree says so", console_on_pl011());
-    count.one("a Pi's cores that want PSCI are left out", without_psci());
-    count.one("a Pi whose tree would let guests at parked cores is refused", unreserved());
-    count
-        .one("a Pi's tree as its firmware leaves it", left_by_firmware(BUNDLE_AT, 0, &["goodbye"]));
-    count.one("an image for a Pi alone boots, and holds no SMC", alone());
-    let over = left_by_firmware(KERNEL_AT + 0x8_0000, 1, &["where eVisor itself is"]);
-    count.one("a bundle that was loaded over eVisor is refused", over);
-    Ok(())
+pub fn cases(plan: &mut Plan) {
+    plan.need(|| packages::need("fdtput", ("device-tree-compiler", "changes device trees")));
+    plan.case("one image file and one bundle boot on both boards", on_both);
+    plan.case("a Pi's console is the PL011 where its tree says so", console_on_pl011);
+    plan.case("a Pi's cores that want PSCI are left out", without_psci);
+    plan.case("a Pi whose tree would let guests at parked cores is refused", unreserved);
+    plan.case("a Pi's tree as its firmware leaves it", || {
+        left_by_firmware("firmware", BUNDLE_AT, 0, &["goodbye"])
+    });
+    plan.case("an image for a Pi alone boots, and holds no SMC", alone);
+    plan.case("a bundle that was loaded over eVisor is refused", || {
+        left_by_firmware("over", KERNEL_AT + 0x8_0000, 1, &["where eVisor itself is"])
+    });
 }
 
 fn folder() -> Result<PathBuf> {
@@ -138,16 +138,20 @@ fn alone() -> Result<()> {
     build.args([ENDS.manifest, "--minimal", "--board", "raspi4", "-o"]).arg(&folder);
     capture(build.current_dir(workspace::root()))?;
     let whole = run::prepare(Path::new(ENDS.manifest), &Machine::raspi4())?;
-    ensure!(holds_smc(&whole.symbols)?, "the image with both boards holds none, so none is found");
-    ensure!(!holds_smc(&folder.join("evisor.elf"))?, "it holds one");
+    ensure!(
+        holds_smc(whole.image.elf())?,
+        "the image with both boards holds none, so none is found"
+    );
+    let elf = folder.join("evisor.elf");
+    let elf = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    ensure!(!holds_smc(&elf)?, "it holds one");
     let (image, bundle) = (folder.join("evisor.bin"), folder.join("bundle.cpio"));
     ENDS.watch(Machine::raspi4().boot(Seat::Script, &image, &bundle)?).map(drop)
 }
 
 /// Whether its code has the instruction (DDI 0487, SMC).
-fn holds_smc(elf: &Path) -> Result<bool> {
-    let bytes = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    let file = object::File::parse(bytes.as_slice())?;
+fn holds_smc(elf: &[u8]) -> Result<bool> {
+    let file = object::File::parse(elf)?;
     let text = file.section_by_name(".text").context("it has no .text")?.data()?;
     let words = text.as_chunks().0.iter().copied().map(u32::from_le_bytes);
     Ok(words.into_iter().any(|word| word & 0xffe0_001f == 0xd400_0003))
@@ -156,9 +160,15 @@ fn holds_smc(elf: &Path) -> Result<bool> {
 /// Not by QEMU's loader: memory in two regions without the VideoCore's, `chosen` with
 /// numbers of one cell, a tree that does not lie at a multiple of eight. The VM takes
 /// all of the second region. What the stub does is what the firmware's does last.
-fn left_by_firmware(bundle_at: u64, status: u8, shown: &'static [&'static str]) -> Result<()> {
+fn left_by_firmware(
+    name: &str,
+    bundle_at: u64,
+    status: u8,
+    shown: &'static [&'static str],
+) -> Result<()> {
     let Files { kernel, .. } = run::prepare(Path::new(ENDS.manifest), &Machine::raspi4())?;
-    let (source, bundle) = (folder()?.join("large.dts"), folder()?.join("large.cpio"));
+    let file = |ending: &str| Ok::<_, anyhow::Error>(folder()?.join(format!("{name}.{ending}")));
+    let (source, bundle) = (file("dts")?, file("cpio")?);
     write_whole(&source, LARGE.as_bytes())?;
     // QEMU's own tree has no room for it.
     let large = Deployment::load(&source, &CardFiles::default())?.bundle()?;
@@ -169,8 +179,8 @@ fn left_by_firmware(bundle_at: u64, status: u8, shown: &'static [&'static str]) 
         ["x", "/memory@0", "reg", "0", "0", "3b400000", "0", "40000000", "40000000"].as_slice();
     let chosen = |name, value| ["x", "/chosen", name, value];
     let initrd = [chosen("linux,initrd-start", &start), chosen("linux,initrd-end", &end)];
-    let tree = tree("firmware", &[memory, &initrd[0], &initrd[1]])?;
-    let stub = folder()?.join("stub.bin");
+    let tree = tree(name, &[memory, &initrd[0], &initrd[1]])?;
+    let stub = file("bin")?;
     write_whole(&stub, &stub_bytes())?;
     let mut qemu = Machine::raspi4().qemu(Seat::Script)?;
     qemu.arg("-kernel").arg(stub);

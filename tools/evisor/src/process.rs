@@ -2,14 +2,17 @@
 //! bounded in time, and a failure shows what the program said.
 
 use std::cell::Cell;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// How often a program is looked at while it is awaited.
 const POLL: Duration = Duration::from_millis(20);
@@ -17,9 +20,27 @@ const POLL: Duration = Duration::from_millis(20);
 /// What takes less is not worth a line in a log.
 const ANNOUNCE: Duration = Duration::from_secs(1);
 
+/// The progress lines of all that runs.
+static LINES: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
 /// A message of this command; standard output is the console's and the figures'.
 pub fn say(text: &str) {
-    eprintln!("evisor: {text}");
+    LINES.suspend(|| eprintln!("evisor: {text}"));
+}
+
+/// A line on standard output, beside progress lines.
+pub fn print(text: &str) {
+    LINES.suspend(|| println!("{text}"));
+}
+
+/// Waits until no other case and no other run of this command holds the file at `path`,
+/// and holds it until what is returned is dropped.
+pub fn hold(path: &Path) -> Result<File> {
+    let folder = path.parent().unwrap_or(path);
+    let file = fs::create_dir_all(folder).and_then(|()| File::create(path));
+    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
 }
 
 /// The first line of what a program prints, or nothing where it fails or is not
@@ -167,7 +188,7 @@ pub struct Progress {
 
 impl Progress {
     pub fn start(what: &str) -> Self {
-        let bar = ProgressBar::new_spinner();
+        let bar = LINES.add(ProgressBar::new_spinner());
         if let Ok(style) =
             ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}")
         {
@@ -193,6 +214,7 @@ impl Progress {
     /// Ends the line. What took no time to speak of leaves no trace.
     pub fn end(self, success: bool) {
         self.bar.finish_and_clear();
+        LINES.remove(&self.bar);
         let seconds = self.start.elapsed().as_secs();
         if seconds >= 2 {
             let end = if success { "done" } else { "failed" };

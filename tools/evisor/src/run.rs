@@ -50,7 +50,7 @@ pub struct Run {
 pub struct Files {
     pub kernel: PathBuf,
     pub bundle: PathBuf,
-    pub symbols: PathBuf,
+    pub image: Image,
 }
 
 impl Run {
@@ -58,7 +58,7 @@ impl Run {
         self.machine.supported()?;
         let files = prepare_with(&self.manifest, &self.machine, &self.card_files)?;
         need_qemu()?;
-        self.machine.announce_gdb(&files.symbols);
+        self.machine.announce_gdb(&files.image.path);
         let scripted = self.until.is_some() || !self.send.is_empty();
         let person = !scripted && self.consoles.is_none() && at_a_terminal();
         let seat = if person { Seat::Person } else { Seat::Script };
@@ -103,7 +103,7 @@ pub fn prepare_with(manifest: &Path, machine: &Machine, card_files: &CardFiles) 
     let (kernel, bundle) = (folder.join("evisor.bin"), folder.join("bundle.cpio"));
     write_whole(&kernel, &image.raw()?)?;
     write_whole(&bundle, &deployment.bundle()?)?;
-    Ok(Files { kernel, bundle, symbols: image.path })
+    Ok(Files { kernel, bundle, image })
 }
 
 /// A folder for what is made of a manifest: manifests of one name may lie in

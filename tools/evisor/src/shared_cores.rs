@@ -14,7 +14,7 @@ const LINUX: &[&str] = &[
     "both 42=poweroff",
 ];
 
-/// On either board.
+/// On either board, and with a GICv3.
 pub const ON_SHARED_CORES: &[Case] = &[
     Case::new("two VMs by turns on one core", "tools/evisor/tests/guests/shared-apps.dts")
         .sends(BESIDE)
@@ -27,12 +27,47 @@ pub const ON_SHARED_CORES: &[Case] = &[
         ]),
     Case::new("test-app with four vCPUs on two cores", "tools/evisor/tests/guests/shared-smp.dts")
         .seconds(240)
-        .shows(&["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"]),
+        .shows(&["PASS ipi.", "PASS route.", "PASS stolen_time.structure_is", " 0 failed"]),
     Case::new("Linux with two vCPUs on one core, beside another VM", "manifests/shared-core.dts")
         .sends(LINUX)
         .until("evisor: linux: off, verdict 0")
         .seconds(180)
         .shows(&["arch_timer", "cores: 2", "both 42", "Power down"]),
+];
+
+/// Both vCPUs have work, and each says how much of its time the other had: no more than
+/// passed.
+const STOLEN: &[&str] = &[
+    "~ # =for n in 1 2; do (i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done) & done; \
+     wait; echo bu'sy'",
+    "^busy=dmesg | grep -c 'arm-pv: using stolen' | sed 's/^/said: /'; \
+     awk 'NR==FNR {up=$1*100; next} /^cpu[01]/ {n += $9>0 && $9<=up} END {print n, \"told\"}' \
+     /proc/uptime /proc/stat; echo do'ne'",
+    "^done=poweroff",
+];
+
+/// Linux says nothing of what there is not.
+const NOT_STOLEN: &[&str] = &[
+    "~ # =dmesg | grep -c arm-pv | sed 's/^/said: /'; \
+     awk '/^cpu / {print \"stolen\", $9}' /proc/stat; echo do'ne'",
+    "^done=poweroff",
+];
+
+/// What Linux is told of stolen time; on virt.
+pub const STOLEN_TIME: &[Case] = &[
+    Case::new(
+        "Linux with two vCPUs on one core is told what was stolen from each",
+        "tools/evisor/tests/guests/linux-two-on-one.dts",
+    )
+    .sends(STOLEN)
+    .until("evisor: linux: off, verdict 0")
+    .seconds(180)
+    .shows(&["said: 1", "2 told", "Power down"]),
+    Case::new("Linux on a core of its own is told of no stolen time", "manifests/linux.dts")
+        .sends(NOT_STOLEN)
+        .until("evisor: linux: off, verdict 0")
+        .seconds(120)
+        .shows(&["said: 0", "stolen 0", "Power down"]),
 ];
 
 /// Linux keeps both of its vCPUs busy; the other guest, which goes first, answers.
@@ -53,36 +88,3 @@ pub const BY_PRIORITY: &[Case] = &[Case::new(
 .sends(BUSY)
 .seconds(180)
 .shows(&["serial: goodbye", "Power down", "evisor: linux: off, verdict 0"])];
-
-/// On virt besides.
-pub const ON_A_GICV3: &[Case] = &[
-    Case::new(
-        "two VMs by turns on one core with a GICv3",
-        "tools/evisor/tests/guests/shared-apps.dts",
-    )
-    .options(&["--gic", "3"])
-    .sends(BESIDE)
-    .seconds(120)
-    .shows(&[
-        "serial: goodbye",
-        "PASS timer.",
-        " 0 failed",
-        "evisor: test-app: off, verdict 0",
-    ]),
-    Case::new(
-        "test-app with four vCPUs on two cores with a GICv3",
-        "tools/evisor/tests/guests/shared-smp.dts",
-    )
-    .options(&["--gic", "3"])
-    .seconds(240)
-    .shows(&["PASS ipi.", "PASS route.", "PASS power.", " 0 failed"]),
-    Case::new(
-        "Linux with two vCPUs on one core of a GICv3, beside another VM",
-        "manifests/shared-core.dts",
-    )
-    .options(&["--gic", "3"])
-    .sends(LINUX)
-    .until("evisor: linux: off, verdict 0")
-    .seconds(180)
-    .shows(&["arch_timer", "cores: 2", "both 42", "Power down"]),
-];

@@ -2,19 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::absent_cases;
+use crate::authority_cases;
 use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
-use crate::cases::{CASES, ON_A_PI};
+use crate::cases::{CASES, ON_A_PI, ON_BOTH};
 use crate::console_cases;
-use crate::image::{Features, Image};
+use crate::handle_cases;
+use crate::image::{self, Features, Image};
 use crate::kernel8;
+use crate::latency;
 use crate::linux;
-use crate::machine::{Board, Machine};
+use crate::machine::{Board, Machine, need_qemu};
 use crate::minimal;
 use crate::monitor_cases;
 use crate::native;
@@ -22,10 +26,10 @@ use crate::packages::Package;
 use crate::passed;
 use crate::pi_cases;
 use crate::pins_cases;
+use crate::plan::{Plan, Shared};
 use crate::process::{say, show};
-use crate::shared_cores::{BY_PRIORITY, ON_A_GICV3, ON_SHARED_CORES};
+use crate::shared_cores::{BY_PRIORITY, ON_SHARED_CORES, STOLEN_TIME};
 use crate::shared_lines::SHARED_LINES;
-use crate::test::Count;
 use crate::toolchain::Toolchain;
 use crate::virtual_pi::VIRTUAL_PI;
 use crate::workspace::{self, Crate};
@@ -36,67 +40,85 @@ const FORMAT: Package = ("rustfmt-web", "formats Rust");
 /// Denied here, not in the workspace, so that work in progress still builds.
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
-pub fn format(count: &mut Count) -> Result<()> {
-    let mut fmt = Toolchain::of_host().tool("fmt", FORMAT)?;
-    fmt.args(["--all", "--check"]).current_dir(workspace::root());
-    count.one("rustfmt", succeed(&mut fmt));
+pub fn format(plan: &mut Plan) -> Result<()> {
+    plan.case("rustfmt", || {
+        let mut fmt = Toolchain::of_host().tool("fmt", FORMAT)?;
+        succeed(fmt.args(["--all", "--check"]).current_dir(workspace::root()))
+    })
+    .alone();
     Ok(())
 }
 
 /// Lints what runs on this machine, then what runs on the board.
-pub fn lint(count: &mut Count) -> Result<()> {
+pub fn lint(plan: &mut Plan) -> Result<()> {
     let crates = workspace::crates()?;
-    let host = Toolchain::of_host();
     for (what, arguments) in host_groups(&crates, "--all-targets") {
-        let mut clippy = host.tool("clippy", CLIPPY)?;
-        on_host(&mut clippy, host, &arguments).args(DENY);
-        count.one(&format!("clippy, {what}"), succeed(&mut clippy));
+        plan.case(format!("clippy, {what}"), move || {
+            let host = Toolchain::of_host();
+            let mut clippy = host.tool("clippy", CLIPPY)?;
+            succeed(on_host(&mut clippy, host, &arguments).args(DENY))
+        })
+        .alone();
     }
-    let toolchain = Toolchain::chosen()?;
-    for package in crates.iter().filter(|c| c.bare) {
-        let mut clippy = toolchain.tool("clippy", CLIPPY)?;
-        toolchain.aim(&mut clippy);
-        clippy.args(["--release", "-p", &package.name]).args(bare_targets(package)).args(DENY);
-        count.one(&format!("clippy, {} for the board", package.name), succeed(&mut clippy));
+    for package in crates.into_iter().filter(|c| c.bare) {
+        plan.case(format!("clippy, {} for the board", package.name), move || {
+            let toolchain = Toolchain::chosen()?;
+            let mut clippy = toolchain.tool("clippy", CLIPPY)?;
+            toolchain.aim(&mut clippy);
+            clippy.args(["--release", "-p", &package.name]).args(bare_targets(&package));
+            succeed(clippy.args(DENY))
+        })
+        .alone();
     }
     Ok(())
 }
 
 /// The tests of everything that builds on this machine.
-pub fn host(count: &mut Count) -> Result<()> {
+pub fn host(plan: &mut Plan) -> Result<()> {
     let crates = workspace::crates()?;
-    let host = Toolchain::of_host();
-    let nextest = has_nextest(host);
     for (what, arguments) in host_groups(&crates, "--all-targets") {
-        let mut cargo = host.host_cargo();
-        if nextest {
-            cargo.args(["nextest", "run", "--no-tests=pass"]);
-        } else {
-            cargo.arg("test");
-        }
-        count.one(&format!("tests, {what}"), succeed(on_host(&mut cargo, host, &arguments)));
+        plan.case(format!("tests, {what}"), move || {
+            let host = Toolchain::of_host();
+            let mut cargo = host.host_cargo();
+            if has_nextest(host) {
+                cargo.args(["nextest", "run", "--no-tests=pass"]);
+            } else {
+                cargo.arg("test");
+            }
+            succeed(on_host(&mut cargo, host, &arguments))
+        })
+        .alone();
     }
     // nextest leaves the examples in the documentation out.
-    let mut cargo = host.host_cargo();
     let arguments = [vec!["test".to_owned(), "--doc".to_owned()], workspace_without_bare(&crates)];
-    cargo.env("EVISOR_ROOT", workspace::root());
-    count.one(
-        "examples in the documentation",
-        succeed(on_host(&mut cargo, host, &arguments.concat())),
-    );
+    plan.case("examples in the documentation", move || {
+        let host = Toolchain::of_host();
+        let mut cargo = host.host_cargo();
+        cargo.env("EVISOR_ROOT", workspace::root());
+        succeed(on_host(&mut cargo, host, &arguments.concat()))
+    })
+    .alone();
     Ok(())
 }
 
 /// Every bootable program, with each toolchain that is here.
-pub fn build(count: &mut Count) -> Result<()> {
+pub fn build(plan: &mut Plan) -> Result<()> {
     // Makes sure that there is one.
     Toolchain::chosen()?;
     let crates = workspace::crates()?;
     for toolchain in Toolchain::present() {
-        for package in crates.iter().filter(|c| c.bare && has_own_program(c)) {
-            let built =
-                Image::build(toolchain, &package.name, &Features::Default).and_then(|i| i.raw());
-            count.one(&format!("{} with {}", package.name, toolchain.compiler()?), built.map(drop));
+        let all: Vec<_> = crates.iter().filter(|c| c.bare && has_own_program(c)).collect();
+        let names: Vec<_> = all.iter().map(|package| package.name.clone()).collect();
+        plan.case(format!("all with {}", toolchain.compiler()?), move || {
+            image::build_all(toolchain, &names)
+        })
+        .alone();
+        for package in all {
+            let name = package.name.clone();
+            plan.case(format!("{name} with {}", toolchain.compiler()?), move || {
+                Image::build(toolchain, &name, &Features::Default)?.raw().map(drop)
+            })
+            .alone();
         }
     }
     Ok(())
@@ -104,71 +126,117 @@ pub fn build(count: &mut Count) -> Result<()> {
 
 /// Each broken manifest gives the error that its first line names:
 /// `// expect: LINE: MESSAGE`, the message being a part of the true one.
-pub fn check(count: &mut Count) -> Result<()> {
+pub fn check(plan: &mut Plan) -> Result<()> {
     for path in broken_manifests()? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        count.one(&name, one_error(&path));
+        plan.case(name, move || one_error(&path));
     }
     Ok(())
 }
 
 /// Real guests, driven through their consoles.
-pub fn system(count: &mut Count) -> Result<()> {
-    let ours = [CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
-    for case in ours.into_iter().chain([ON_A_GICV3, BY_PRIORITY, monitor_cases::CASES]).flatten() {
-        count.one(case.name, case.run(Board::QemuVirt));
+pub fn system(plan: &mut Plan) -> Result<()> {
+    let ours = [ON_BOTH, CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
+    plan.need(need_qemu);
+    let others = [BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
+    let handles = [handle_cases::CASES, handle_cases::LINUX];
+    for case in ours.into_iter().chain(others).chain(handles).flatten() {
+        plan.case(case.name, || case.run(Board::QemuVirt));
     }
-    console_cases::cases(count);
-    native::cases(count);
-    passed::cases(count)?;
-    minimal::cases(count)
+    for case in ON_SHARED_CORES {
+        let case = case.options(&["--gic", "3"]);
+        plan.case(format!("{}, with a GICv3", case.name), move || case.run(Board::QemuVirt));
+    }
+    console_cases::cases(plan);
+    authority_cases::cases(plan);
+    native::cases(plan);
+    passed::cases(plan);
+    minimal::cases(plan);
+    Ok(())
 }
 
 /// The same on a Raspberry Pi 4, and what its device tree may say.
-pub fn raspi4(count: &mut Count) -> Result<()> {
-    let ours = [ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
-    for case in ours.into_iter().flatten() {
-        count.one(case.name, case.run(Board::Raspi4));
+pub fn raspi4(plan: &mut Plan) -> Result<()> {
+    let ours =
+        [ON_BOTH, ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
+    plan.need(need_qemu);
+    for case in ours.into_iter().chain([handle_cases::CASES]).flatten() {
+        plan.case(case.name, || case.run(Board::Raspi4));
     }
-    console_cases::on_a_pi(count);
-    pi_cases::cases(count)?;
-    kernel8::cases(count)
+    console_cases::on_a_pi(plan);
+    authority_cases::on_a_pi(plan);
+    pi_cases::cases(plan);
+    kernel8::cases(plan);
+    Ok(())
 }
 
+/// A machine that events are counted on: its name in budgets.json and to people, what
+/// makes it, and the deployment.
+type Benched = (&'static str, &'static str, fn() -> Machine, &'static str);
+
+const BENCHES: [Benched; 5] = [
+    ("gic2", "a GICv2", || Machine::for_bench(2), bench::MANIFEST),
+    ("gic3", "a GICv3", || Machine::for_bench(3), bench::MANIFEST),
+    ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench, bench::MANIFEST),
+    ("shared_gic2", "a shared core, GICv2", || Machine::for_bench(2), bench::SHARED),
+    ("shared_gic3", "a shared core, GICv3", || Machine::for_bench(3), bench::SHARED),
+];
+
 /// The bench, the image's sizes and Linux's instructions, against their budgets.
-pub fn budgets(count: &mut Count) -> Result<()> {
-    let compiler = Toolchain::chosen()?.compiler()?;
-    let budgets = Budgets::read()?;
-    if !budgets.knows(&compiler) {
-        say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
+pub fn budgets(plan: &mut Plan) -> Result<()> {
+    plan.need(need_qemu);
+    plan.need(say_if_unknown);
+    for (name, what, machine, manifest) in BENCHES {
+        plan.case(format!("events on {what}"), move || {
+            within(name, &bench::measure(&machine(), Path::new(manifest))?)
+        });
     }
-    let machines = [
-        ("gic2", "a GICv2", Machine::for_bench(2), bench::MANIFEST),
-        ("gic3", "a GICv3", Machine::for_bench(3), bench::MANIFEST),
-        ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench(), bench::MANIFEST),
-        ("shared_gic2", "a shared core, GICv2", Machine::for_bench(2), bench::SHARED),
-        ("shared_gic3", "a shared core, GICv3", Machine::for_bench(3), bench::SHARED),
-    ];
-    for (name, what, machine, manifest) in machines {
-        let figures = bench::measure(&machine, Path::new(manifest))?;
-        let broken = budgets.broken(&figures, &compiler, name);
-        let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
-        count.one(&format!("events on {what}"), kept);
+    for (gic, name) in [(2, "latency_gic2"), (3, "latency_gic3")] {
+        plan.case(format!("a timer beside Linux under load, GICv{gic}"), move || {
+            within(name, &latency::measure(gic)?.figures())
+        })
+        .long();
     }
-    let card = card_bench::measure()?;
-    let broken = budgets.broken(&card, &compiler, "card");
-    let kept = if broken.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(broken.join("\n"))) };
-    count.one("a block of the card", kept);
-    let sizes = Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?.sizes()?;
-    let kept = sizes.text + sizes.rodata + sizes.data;
-    for (what, bytes) in [("text_rodata_data", kept), ("own_memory", kept + sizes.bss)] {
-        count.one(what, budgets.size(what, bytes));
+    plan.case("a block of the card", || within("card", &card_bench::measure()?));
+    for what in ["text_rodata_data", "own_memory"] {
+        plan.case(what, move || {
+            let sizes =
+                Image::build(Toolchain::chosen()?, "evisor", &Features::Default)?.sizes()?;
+            let kept = sizes.text + sizes.rodata + sizes.data;
+            let bytes = if what == "own_memory" { kept + sizes.bss } else { kept };
+            Budgets::read()?.size(what, bytes)
+        });
     }
-    for (what, pair) in linux::compare(2)?.rows {
-        let name = format!("Linux, {what}: {:+.2} % instructions under eVisor", pair.percent());
-        count.one(&name, budgets.overhead(what, pair.percent()));
+    for what in linux::ROWS {
+        plan.case(format!("Linux under eVisor, {what}"), move || more_than_natively(what))
+            .in_turn("Linux's instructions")
+            .long();
     }
     Ok(())
+}
+
+fn say_if_unknown() -> Result<()> {
+    let compiler = Toolchain::chosen()?.compiler()?;
+    if !Budgets::read()?.knows(&compiler) {
+        say(&format!("budgets.json has no figures of {compiler}: only its limits are checked"));
+    }
+    Ok(())
+}
+
+fn within(machine: &str, figures: &bench::Figures) -> Result<()> {
+    let compiler = Toolchain::chosen()?.compiler()?;
+    let broken = Budgets::read()?.broken(figures, &compiler, machine);
+    ensure!(broken.is_empty(), broken.join("\n"));
+    Ok(())
+}
+
+fn more_than_natively(what: &str) -> Result<String> {
+    static COMPARED: Shared<linux::Comparison> = Shared::new();
+    let rows = &COMPARED.get(|| linux::compare(2))?.rows;
+    let (_, pair) = rows.iter().find(|(row, _)| *row == what).context("it was not measured")?;
+    let percent = pair.percent();
+    Budgets::read()?.overhead(what, percent)?;
+    Ok(format!("{percent:+.2} % instructions"))
 }
 
 fn succeed(command: &mut Command) -> Result<()> {
@@ -220,12 +288,15 @@ fn bare_targets(package: &Crate) -> Vec<String> {
 
 /// Whether tests run with nextest, which is installed where it can be had.
 fn has_nextest(host: Toolchain) -> bool {
-    let there = host.need_subcommand("nextest", "runs the tests");
-    if let Err(error) = &there {
-        let reason = error.to_string();
-        say(&format!("{}: using cargo test", reason.lines().next().unwrap_or_default()));
-    }
-    there.is_ok()
+    static THERE: OnceLock<bool> = OnceLock::new();
+    *THERE.get_or_init(|| {
+        let there = host.need_subcommand("nextest", "runs the tests");
+        if let Err(error) = &there {
+            let reason = error.to_string();
+            say(&format!("{}: using cargo test", reason.lines().next().unwrap_or_default()));
+        }
+        there.is_ok()
+    })
 }
 
 fn broken_manifests() -> Result<Vec<PathBuf>> {

@@ -5,6 +5,7 @@
 //! package. Each has its own folder of results, so that using both costs no
 //! rebuilds.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::packages::{self, From, have};
-use crate::process::{capture, first_line, long, say};
+use crate::process::{capture, first_line, hold, long, say};
 use crate::workspace;
 
 /// The target of everything that runs on the board.
@@ -196,6 +197,12 @@ impl Toolchain {
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER", "ld.lld");
         }
+    }
+
+    /// Waits until no other build of this command writes to [`target_dir`](Self::target_dir);
+    /// none does while the file is held.
+    pub fn lock(self) -> Result<File> {
+        hold(&self.target_dir().join("evisor.lock"))
     }
 
     pub fn target_dir(self) -> PathBuf {

@@ -12,9 +12,9 @@ use object::{Object, ObjectSymbol};
 use crate::budget::Budgets;
 use crate::console::{Console, End};
 use crate::machine::{EACH_INSTRUCTION, Machine, Seat, need_qemu};
+use crate::plan::{Plan, Shared};
 use crate::process::{Progress, say};
 use crate::run::{Files, prepare};
-use crate::test::Count;
 use crate::workspace;
 
 const ONE_CORE: &str = "manifests/torture.dts";
@@ -22,28 +22,29 @@ const FOUR_CORES: &str = "manifests/torture-smp.dts";
 const SHORT: &str = "tools/evisor/tests/guests/torture-short.dts";
 const LIMIT: Duration = Duration::from_secs(300);
 
-pub fn step(count: &mut Count) -> Result<()> {
-    need_qemu()?;
-    let machine = Machine { smp: Some(1), ..Machine::for_tests() };
-    let twice = torture(ONE_CORE, &machine).and_then(|first| {
-        let second = torture(ONE_CORE, &machine)?;
+pub fn step(plan: &mut Plan) -> Result<()> {
+    plan.need(need_qemu);
+    plan.case("one core, the same twice", || {
+        let machine = Machine { smp: Some(1), ..Machine::for_tests() };
+        let (first, second) = (torture(ONE_CORE, &machine)?, torture(ONE_CORE, &machine)?);
         ensure!(first == second, "the same seed gave the traces {first} and {second}");
         Ok(())
     });
-    count.one("one core, the same twice", twice);
-    let machine = Machine::for_tests();
-    count.one("four cores", torture(FOUR_CORES, &machine).map(drop));
-    let pi = torture(FOUR_CORES, &Machine::raspi4());
-    count.one("four cores of a Raspberry Pi 4", pi.map(drop));
-    match longest() {
-        Ok(longest) => {
-            let budgets = Budgets::read()?;
-            count.one("the longest trap", budgets.longest("trap", longest.trap));
-            count.one("the longest interrupt", budgets.longest("interrupt", longest.interrupt));
-        }
-        Err(error) => count.one("the longest stay at EL2", Err(error)),
+    plan.case("four cores", || torture(FOUR_CORES, &Machine::for_tests()).map(drop));
+    plan.case("four cores of a Raspberry Pi 4", || {
+        torture(FOUR_CORES, &Machine::raspi4()).map(drop)
+    });
+    for kind in ["trap", "interrupt"] {
+        plan.case(format!("the longest {kind}"), move || kept(kind)).in_turn("longest");
     }
     Ok(())
+}
+
+/// Whether the longest stay at EL2 after this kind of exception keeps to its bound.
+fn kept(kind: &str) -> Result<()> {
+    static LONGEST: Shared<Longest> = Shared::new();
+    let Longest { trap, interrupt } = LONGEST.get(longest)?;
+    Budgets::read()?.longest(kind, if kind == "trap" { *trap } else { *interrupt })
 }
 
 /// Runs it to its end; the trace that it gives.
@@ -113,8 +114,7 @@ fn longest() -> Result<Longest> {
 /// Where the vectors of EL2 are, for this version of the GIC.
 fn vectors(files: &Files, gic: u8) -> Result<u64> {
     let name = format!("vectors_v{gic}");
-    let elf = fs::read(&files.symbols)?;
-    let elf = object::File::parse(&*elf)?;
+    let elf = object::File::parse(files.image.elf())?;
     let symbol = elf.symbols().find(|symbol| symbol.name() == Ok(&name));
     Ok(symbol.context("the image has no vectors")?.address())
 }

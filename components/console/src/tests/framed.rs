@@ -1,6 +1,6 @@
 //! Consoles in frames.
 
-use super::{events, interrupt, send, told};
+use super::{drain, events, interrupt, send, told};
 use crate::CHANNEL_HIGH;
 use evisor_contract::frames::{ASKS, CONTROL, Control, Decoder, Step, VERSION, write};
 use evisor_contract::tag;
@@ -34,9 +34,7 @@ fn type_in(rig: &mut Rig, bytes: &[u8]) {
 
 /// Everything that is on the line by now: whose, and what; eVisor's own without a port.
 fn heard(rig: &mut Rig) -> Vec<(Option<u8>, Vec<u8>)> {
-    while rig.serial().interrupts_when_writable() {
-        interrupt(rig);
-    }
+    drain(rig);
     let mut decoder = Decoder::new();
     let mut heard: Vec<(Option<u8>, Vec<u8>)> = Vec::new();
     for byte in rig.serial().take_sent() {

@@ -1,6 +1,8 @@
 //! The kernel on a machine that is not there.
 
 mod bundle;
+mod handles;
+mod life;
 mod lines;
 mod overseer;
 mod passed;

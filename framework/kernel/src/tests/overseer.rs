@@ -111,7 +111,7 @@ fn a_vcpu_is_where_its_core_last_saw_it() {
     let vm = bound.vms.get(1).expect("the second").vm;
     let vcpu = || inspect.vcpu(1, 0).expect("its vCPU");
     assert_eq!((vcpu().power, vcpu().pc, vcpu().affinity, vcpu().core), (Power::Off, None, 5, 1));
-    assert_eq!(inspect.vm(1).map(|vm| vm.state), Some(VmState::Off));
+    assert_eq!(inspect.vm(1).map(|vm| vm.state), Some(VmState::Changing), "its memory is filled");
     vm.changed(Some(crate::Entry { pc: 1 << 30, x0: 0 }));
     assert_eq!(inspect.vm(1).map(|vm| vm.state), Some(VmState::On));
     let attention = Box::leak(Box::default());
@@ -148,4 +148,45 @@ fn a_change_takes_the_control_right() {
         let first = bound.vms.first().expect("the first").vm;
         assert_eq!(first.state(), VmState::On, "it is not its own");
     }
+}
+
+#[test]
+fn it_sees_how_long_a_vcpu_ran_and_where_and_keeps_it_startable() {
+    for (path, rights) in [("/five", Rights::all()), ("/six", Rights::READ)] {
+        let (_, bound, Oversight { inspect, .. }) = bound(path, rights, &[1]);
+        let [first, second] = [0, 1].map(|n| bound.vms.get(n).expect("two").vm);
+        second.ran(0, 30);
+        second.ran(0, 12);
+        let vcpu = inspect.vcpu(0, 0).expect("its vCPU");
+        assert_eq!((vcpu.ran, vcpu.stolen), (42, 0));
+        assert_eq!(inspect.core(1).map(|core| core.scheduler), Some(None));
+        assert_eq!(inspect.core(2), None, "none of its VMs is there");
+        assert_eq!(inspect.exits(0).map(|exits| exits.accesses), Some(0));
+        assert_eq!(inspect.exits(1), None);
+        assert!(inspect.last_crash(0).is_none());
+        assert_eq!(second.is_kept(), rights.contains(Rights::CONTROL));
+        assert!(!first.is_kept(), "it is not its own");
+    }
+}
+
+#[test]
+fn it_pauses_stops_and_starts_its_own() {
+    let (_, bound, Oversight { inspect, controls }) = bound("/seven", Rights::all(), &[0, 1]);
+    let vm = bound.vms.get(1).expect("the second").vm;
+    vm.changed(Some(crate::Entry { pc: 1 << 30, x0: 0 }));
+    let mut cx = Context::new(0);
+    let mut ask = |event| {
+        controls.get(1).expect("one for each").send(event, &mut cx);
+        let _ = deliver(&mut cx);
+        vm.next(0)
+    };
+    let state = || inspect.vm(1).map(|vm| vm.state);
+    assert_eq!(ask(VmEvent::Pause), crate::Next::Change(crate::Change::Pause));
+    assert_eq!(state(), Some(VmState::Changing));
+    vm.paused();
+    assert_eq!(state(), Some(VmState::Paused));
+    assert_eq!(ask(VmEvent::Off), crate::Next::Change(crate::Change::Off));
+    vm.changed(None);
+    assert_eq!(state(), Some(VmState::Off));
+    assert_eq!(ask(VmEvent::Start), crate::Next::Change(crate::Change::Start));
 }

@@ -130,6 +130,7 @@ pub fn vm(name: &str, objects: Vec<ObjectPlan>) -> VmPlan {
             restart_limit: None,
         },
         objects,
+        capabilities: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Fake;
 use crate::host::Host;
+use crate::life::Change;
 use crate::shared::SharedCore;
 use crate::timers::Timers;
 use crate::vm::{Attention, Entry, Next, Vm};
@@ -88,7 +89,7 @@ fn a_change_asks_every_member() {
     assert!(!vm.is_asked(1));
     assert_eq!(words[1].load(Ordering::Relaxed) & Attention::LEAVE, 0);
     vm.seat(0).unwrap().came_out();
-    assert_eq!(vm.next(0), Next::Change(VmEvent::Reset));
+    assert_eq!(vm.next(0), Next::Change(Change::Reset));
     vm.changed(Some(FIRST));
     assert!(!core.enter(0), "it looks again");
     assert!(vm.is_asked(0));
@@ -105,7 +106,7 @@ fn who_goes_on_is_in_its_guest() {
     assert_eq!(vm.next(1), Next::Wait, "the first is in its guest");
     first.came_out();
     assert!(!first.goes_on());
-    assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
+    assert_eq!(vm.next(0), Next::Change(Change::Off));
 }
 
 #[test]
@@ -134,7 +135,7 @@ fn times_add_up() {
 fn a_cores_deadline() {
     let host = Fake::new();
     let mut timers = Timers::new(host);
-    let slot = timers.add(0);
+    let slot = timers.add(None, 0);
     let mut cx = Context::new(0);
     let _ = timers.notify(slot, 100, &mut cx);
     assert_eq!(host.timer.load(Ordering::Relaxed), 100);

@@ -43,7 +43,7 @@ impl Rig {
         for &offset in offsets {
             let parts = Parts::new(Waiter::default()).notify().done();
             let port: &'static dyn NotifyPort = parts.notify.unwrap();
-            let slot = timers.add(offset);
+            let slot = timers.add(Some(waiters.len() as u16), offset);
             timers.connect(slot, Box::leak(Box::new(Capability::new(port, Rights::CALL, 0))));
             waiters.push(parts);
         }
@@ -155,4 +155,42 @@ fn the_timer_comes_at_the_latest_after_a_tick() {
     rig.set(0, 1000);
     rig.at(170);
     assert_eq!((rig.told(0), rig.armed()), (Vec::new(), 220));
+}
+
+#[test]
+fn a_vm_that_stands_still_is_not_told_and_its_deadlines_are_later() {
+    let mut rig = Rig::new(&[100, 0]);
+    rig.set(0, 400);
+    rig.set(1, 700);
+    rig.at(200);
+    rig.timers.hold(0);
+    rig.at(600);
+    assert_eq!(rig.told(0), [], "its VM stands still");
+    assert_eq!(rig.armed(), 700, "the other's");
+    rig.at(700);
+    assert_eq!((rig.told(0), rig.told(1)), (Vec::new(), Vec::from([700])));
+    // From 200 to 1000.
+    rig.host.now.store(1000, Ordering::Relaxed);
+    rig.timers.release(0, 800, 0);
+    assert_eq!(rig.armed(), 1300);
+    rig.at(1300);
+    assert_eq!(rig.told(0), [400], "by the count that it reads");
+    rig.set(0, 500);
+    assert_eq!(rig.armed(), 1400);
+}
+
+#[test]
+fn what_is_set_while_it_stands_still_passes_when_it_goes_on() {
+    let mut rig = Rig::new(&[0]);
+    rig.set(0, 5000);
+    rig.timers.hold(0);
+    rig.cx = Context::new(0).on_core(1);
+    rig.set(0, 300);
+    rig.at(400);
+    assert_eq!(rig.told(0), []);
+    rig.timers.release(0, 400, 0);
+    rig.cx = Context::new(0);
+    assert_eq!(rig.armed(), 300, "on the core that it goes on on");
+    rig.at(401);
+    assert_eq!(rig.told(0), [1]);
 }

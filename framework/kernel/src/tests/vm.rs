@@ -1,11 +1,12 @@
 //! A VM's life: nothing changes while one of its vCPUs is in its guest.
 
 use super::Fake;
+use crate::life::Change;
 use crate::vm::{Attention, Entry, Next, Vm};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::sync::atomic::{AtomicU32, Ordering};
-use evisor_contract::{Clock, Context, Power, VcpuControl, VmEvent};
+use evisor_contract::{Clock, Context, Power, VcpuControl, VmEvent, VmState};
 
 fn vm(host: &'static Fake, vcpus: u64) -> (Vm, Box<[&'static AtomicU32]>) {
     let vm = Vm::new(3, "test".to_string(), (0..vcpus).map(|n| (n, n as usize)), 100, host);
@@ -81,7 +82,7 @@ fn a_change_waits_for_the_last_vcpu() {
     assert_eq!(words[0].load(Ordering::Relaxed), Attention::LEAVE);
     assert_eq!(*host.kicked.lock(), [0, 1], "only who is in its guest is kicked");
     assert_eq!(vm.next(1), Next::Wait, "the first is still in its guest");
-    assert_eq!(vm.next(0), Next::Change(VmEvent::Reset));
+    assert_eq!(vm.next(0), Next::Change(Change::Reset));
     assert_eq!(vm.next(1), Next::Wait, "one core makes the change");
     assert_eq!(vm.next(0), Next::Wait, "not before the change is made");
     vm.changed(Some(FIRST));
@@ -105,7 +106,7 @@ fn who_is_started_during_a_change_starts_with_the_vm() {
         assert_eq!(vm.next(0), Next::Start(FIRST));
         vm.request(VmEvent::Reset);
         assert_eq!(vm.next(2), Next::Wait);
-        assert_eq!(vm.next(0), Next::Change(VmEvent::Reset));
+        assert_eq!(vm.next(0), Next::Change(Change::Reset));
     }
 }
 
@@ -116,7 +117,7 @@ fn off_wins_over_reset() {
         for event in events {
             vm.request(event);
         }
-        assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
+        assert_eq!(vm.next(0), Next::Change(Change::Off));
     }
 }
 
@@ -126,7 +127,7 @@ fn what_is_asked_for_while_a_vcpu_starts_is_not_lost() {
     vm.changed(Some(FIRST));
     assert_eq!(vm.next(0), Next::Start(FIRST));
     vm.request(VmEvent::Off);
-    assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
+    assert_eq!(vm.next(0), Next::Change(Change::Off));
     vm.changed(None);
     assert_eq!(vm.next(0), Next::Wait, "off for good");
 }
@@ -144,9 +145,9 @@ fn a_verdict_changes_nothing_else() {
 fn a_crash_is_told_once() {
     let (vm, _) = running(Fake::new(), 1);
     vm.crashed();
-    assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
-    assert!(vm.take_crash());
-    assert!(!vm.take_crash());
+    assert_eq!(vm.next(0), Next::Change(Change::Crash));
+    vm.changed(None);
+    assert_eq!((vm.next(0), vm.state()), (Next::Wait, VmState::Crashed));
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn a_vcpu_that_stops_itself_comes_out_and_can_be_started_again() {
 fn a_vm_whose_vcpus_are_all_off_is_off() {
     let (vm, _) = running(Fake::new(), 2);
     vm.stop_caller(&mut Context::of_vm(3, 0));
-    assert_eq!(vm.next(0), Next::Change(VmEvent::Off));
+    assert_eq!(vm.next(0), Next::Change(Change::Off));
 }
 
 #[test]

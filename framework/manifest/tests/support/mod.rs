@@ -2,7 +2,9 @@
 //! like the real ones and build nothing, a board, and a bundle.
 #![allow(dead_code, reason = "each test uses its part")]
 
-use evisor_contract::{BuildError, Declaration, GuestNode, Needs, Node, Rights, WindowNeed};
+use evisor_contract::{
+    BuildError, Declaration, GuestNode, Needs, Node, Rights, STOLEN_TIME_WINDOW, WindowNeed,
+};
 use evisor_fdt::{Aligned, Tree};
 use evisor_manifest::{BoardFacts, BoardTree, Files, GicVersion, LeftOut, Surroundings};
 use std::path::{Path, PathBuf};
@@ -35,7 +37,7 @@ const fn scheduler(shares: &'static [&'static str]) -> Needs {
 const WORDS: WindowNeed =
     WindowNeed { access: Rights::READ32.union(Rights::WRITE32), ..WindowNeed::new(0x1000) };
 
-pub static REGISTRY: [Declaration; 20] = [
+pub static REGISTRY: [Declaration; 21] = [
     component(
         "pl011",
         &["arm,pl011"],
@@ -134,6 +136,13 @@ pub static REGISTRY: [Declaration; 20] = [
     }),
     component("smccc-services", &["evisor,smccc"], Needs::NONE, &[], |_, _| Ok(())),
     component("trng", &["evisor,trng"], Needs::NONE, &[], |_, _| Ok(())),
+    component(
+        "stolen-time",
+        &["evisor,stolen-time"],
+        Needs { windows: &[WindowNeed::new(STOLEN_TIME_WINDOW)], stolen_time: true, ..Needs::NONE },
+        &[],
+        |_, _| Ok(()),
+    ),
     component("id-registers", &["arm,armv8"], Needs::NONE, &["evisor,hide"], |_, _| Ok(())),
     component(
         "banked",
