@@ -22,6 +22,8 @@ const PAGE: usize = 4096;
 /// Larger ones than that come in four sizes between two powers of two.
 const LARGE: usize = 4 * PAGE;
 const STEPS: usize = 4;
+/// More than the region has.
+const LARGEST: usize = 1 << 30;
 const SIZES: usize = STEPS * usize::BITS as usize;
 
 struct Heap(Mutex<Blocks>);
@@ -78,9 +80,20 @@ fn number(size: usize) -> usize {
 
 impl Blocks {
     fn take(&mut self, size: usize) -> Option<usize> {
-        let taken = self.find(size)?;
+        let taken = self.find(size).or_else(|| self.cut(size))?;
         self.used += size;
         Some(taken)
+    }
+
+    /// Where nothing is left that was never given out: the beginning of a larger block
+    /// that waits, whose other pages wait on their own from then on.
+    fn cut(&mut self, size: usize) -> Option<usize> {
+        let size = size.max(PAGE);
+        let list = (number(size)..number(LARGEST)).find(|list| self.free.get(*list) > Some(&0))?;
+        let whole = (STEPS + list % STEPS) << (list / STEPS) >> STEPS.ilog2();
+        let at = self.find(whole)?;
+        (size..whole).step_by(PAGE).for_each(|from| self.keep(at + from, PAGE));
+        Some(at)
     }
 
     fn find(&mut self, size: usize) -> Option<usize> {
@@ -107,6 +120,10 @@ impl Blocks {
 
     fn give_back(&mut self, at: usize, size: usize) {
         self.used -= size;
+        self.keep(at, size);
+    }
+
+    fn keep(&mut self, at: usize, size: usize) {
         if let Some(list) = self.free.get_mut(number(size)) {
             // SAFETY: 1. the block is nobody's any more, and holds an address.
             unsafe { *(at as *mut usize) = *list };
