@@ -1,11 +1,12 @@
 //! The heap: for what is built when eVisor starts, and tables while guest memory is
 //! filled. Nothing on the way of a trap allocates.
 //!
-//! A block has a power of two of bytes. One that is given back waits in the list of
-//! its size, and is the next to be given out: no block is ever divided or joined,
-//! and both take a dozen instructions. Starting takes hundreds of allocations, most
-//! of them soon given back; what that wastes is bounded by the largest that each
-//! size was at a time.
+//! A block has a power of two of bytes; from four pages up there are three sizes between
+//! one and the next, as a stack with its guard is a page more. One that is given back
+//! waits in the list of its size, and is the next to be given out: no block is ever
+//! divided or joined, and both take a dozen instructions. Starting takes hundreds of
+//! allocations, most of them soon given back; what that wastes is bounded by the largest
+//! that each size was at a time.
 
 #![allow(unsafe_code, reason = "hands a static region out")]
 
@@ -18,7 +19,12 @@ const SMALLEST: usize = 16;
 /// Larger blocks are aligned to this only, and taken from the end of the region, so
 /// that small ones leave no gaps before them.
 const PAGE: usize = 4096;
-const SIZES: usize = usize::BITS as usize;
+/// Larger ones than that come in four sizes between two powers of two.
+const LARGE: usize = 4 * PAGE;
+const STEPS: usize = 4;
+/// More than the region has.
+const LARGEST: usize = 1 << 30;
+const SIZES: usize = STEPS * usize::BITS as usize;
 
 struct Heap(Mutex<Blocks>);
 
@@ -26,8 +32,8 @@ struct Heap(Mutex<Blocks>);
 struct Blocks {
     start: usize,
     end: usize,
-    /// The first free block of each size, by its logarithm; each holds the next
-    /// one's address, and the last one 0.
+    /// The first free block of each size, by its number; each holds the next one's
+    /// address, and the last one 0.
     free: [usize; SIZES],
     /// How many bytes are given out.
     used: usize,
@@ -60,19 +66,38 @@ fn region() -> (usize, usize) {
 
 /// The size of the block for `layout`; nothing for what is absurdly large.
 fn block(layout: Layout) -> Option<usize> {
-    let size = layout.size().max(layout.align()).max(SMALLEST).checked_next_power_of_two()?;
+    let least = layout.size().max(layout.align()).max(SMALLEST);
+    let power = least.checked_next_power_of_two()?;
+    let size = if least > LARGE { least.next_multiple_of(power / 2 / STEPS) } else { power };
     (layout.align() <= PAGE && size <= isize::MAX as usize).then_some(size)
+}
+
+/// The number of a block's size, below `SIZES`.
+fn number(size: usize) -> usize {
+    let power = size.ilog2();
+    STEPS * power as usize + (size >> (power - STEPS.ilog2())) % STEPS
 }
 
 impl Blocks {
     fn take(&mut self, size: usize) -> Option<usize> {
-        let taken = self.find(size)?;
+        let taken = self.find(size).or_else(|| self.cut(size))?;
         self.used += size;
         Some(taken)
     }
 
+    /// Where nothing is left that was never given out: the beginning of a larger block
+    /// that waits, whose other pages wait on their own from then on.
+    fn cut(&mut self, size: usize) -> Option<usize> {
+        let size = size.max(PAGE);
+        let list = (number(size)..number(LARGEST)).find(|list| self.free.get(*list) > Some(&0))?;
+        let whole = (STEPS + list % STEPS) << (list / STEPS) >> STEPS.ilog2();
+        let at = self.find(whole)?;
+        (size..whole).step_by(PAGE).for_each(|from| self.keep(at + from, PAGE));
+        Some(at)
+    }
+
     fn find(&mut self, size: usize) -> Option<usize> {
-        let list = self.free.get_mut(size.trailing_zeros() as usize)?;
+        let list = self.free.get_mut(number(size))?;
         if *list != 0 {
             let taken = *list;
             // SAFETY: 1. a free block holds the address of the next one.
@@ -95,7 +120,11 @@ impl Blocks {
 
     fn give_back(&mut self, at: usize, size: usize) {
         self.used -= size;
-        if let Some(list) = self.free.get_mut(size.trailing_zeros() as usize) {
+        self.keep(at, size);
+    }
+
+    fn keep(&mut self, at: usize, size: usize) {
+        if let Some(list) = self.free.get_mut(number(size)) {
             // SAFETY: 1. the block is nobody's any more, and holds an address.
             unsafe { *(at as *mut usize) = *list };
             *list = at;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::machine::Board;
+use crate::many;
 use crate::plan::Plan;
 use crate::steps::myself;
 use crate::workspace;
@@ -14,10 +16,12 @@ const PIS: &str = "manifests/virtual-pis.dts";
 
 pub fn cases(plan: &mut Plan) {
     both(plan, "virt", &[]);
+    many::cases(plan, Board::QemuVirt);
 }
 
 pub fn on_a_pi(plan: &mut Plan) {
     both(plan, "pi", &["--board", "raspi4"]);
+    many::cases(plan, Board::Raspi4);
 }
 
 fn both(plan: &mut Plan, board: &'static str, more: &'static [&str]) {

@@ -44,6 +44,7 @@ mod linux;
 mod lives;
 mod machine;
 mod manifest;
+mod many;
 mod minimal;
 mod modules;
 mod monitor_cases;
