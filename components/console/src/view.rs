@@ -2,8 +2,8 @@
 //!
 //! The line is given to one unit after the other: a frame, a line, a piece of the one
 //! that is watched alone; each is written when the one before has gone. Consoles take
-//! turns, so that one that never stops keeps nobody out. eVisor's own lines go first, in
-//! between and whole.
+//! turns, so that one that never stops keeps nobody out. eVisor's own lines go in between,
+//! whole, and behind what guests had said: a kilobyte of it at most.
 
 use crate::Console;
 use crate::escape::Shown;
@@ -39,12 +39,17 @@ pub struct Viewed {
     last: usize,
     /// A line of eVisor's own is not at its end.
     in_message: bool,
+    /// How many units of guests there were since eVisor was last asked for one.
+    units: usize,
     /// How much of the greeting is said, where there is one.
     greeting: Option<usize>,
 }
 
 /// How many units one call writes at most, until one shows something.
 const UNITS: usize = 2;
+/// So many units of guests may go before a line of eVisor's own, which says what became of
+/// them: their last words come first.
+const BEFORE: usize = 64;
 /// How many bytes of a console one unit looks at, a hundred instructions each: a vCPU whose
 /// turn it is may wait for the end of the call.
 const PIECE: usize = 8;
@@ -124,15 +129,24 @@ impl Console {
             self.greet();
             return true;
         }
-        if (self.viewed.in_message || self.is_between()) && self.message() {
+        let due = self.viewed.in_message || self.viewed.units >= BEFORE;
+        if due && self.say_message() {
             return true;
         }
-        match self.view {
+        let shown = match self.view {
             View::Plain => false,
             View::One => self.piece(),
             View::All => self.line(),
             View::Frames => self.frame(),
-        }
+        };
+        self.viewed.units += usize::from(shown);
+        shown || self.say_message()
+    }
+
+    /// A piece of what eVisor has to say, if it may.
+    fn say_message(&mut self) -> bool {
+        self.viewed.units = 0;
+        (self.viewed.in_message || self.is_between()) && self.message()
     }
 
     pub fn puts(&mut self, text: &[u8]) {

@@ -58,7 +58,7 @@ fn plain(more: &[&str]) -> Result<()> {
     let sends = [
         &format!("{both}=hello \x1b]0;title\x07\x1b[31mred"),
         // The list, then a line for the second, which is shown alone.
-        "^first. hello red$=\x14l\x142dark\x1b[7m",
+        "^first. hello red\n=\x14l\x142dark\x1b[7m",
         "^dark.*\n=\x14pfirst",
         "^first$=\x14a\x14?",
         "or one alone; l: list=\x14n\x14asecond again",

@@ -68,8 +68,8 @@ fn each_console_is_in_frames_and_evisors_lines_are_between() {
     send(&mut rig, 0, b"no line end");
     let wanted = [
         (Some(1), b"\x1b[1mraw\xff\xfe\xfd\0\n".to_vec()),
-        (None, b"evisor: own\r\n".to_vec()),
         (Some(0), b"no line end".to_vec()),
+        (None, b"evisor: own\r\n".to_vec()),
     ];
     assert_eq!(heard(&mut rig), wanted);
 }

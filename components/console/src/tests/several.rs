@@ -100,7 +100,7 @@ fn nobody_comes_into_a_line_whose_end_is_on_its_way() {
     interrupt(&mut rig);
     send(&mut rig, 0, b"ne\n");
     let text = shown(&mut rig);
-    assert_eq!(text, "first| half a line\r\nevisor: own\r\nsecond| another\r\n");
+    assert_eq!(text, "first| half a line\r\nsecond| another\r\nevisor: own\r\n");
     send(&mut rig, 0, b"prompt> ");
     send(&mut rig, 2, b"again\n");
     rig.advance(50_000);
@@ -201,6 +201,22 @@ fn one_that_is_left_may_go_on() {
     assert_eq!(events(&mut rig), [told(2, tag::CONSOLE_FULL)]);
     keys(&mut rig, &[PREFIX, b'1']);
     assert_eq!(events(&mut rig), [told(2, tag::CONSOLE_READY)]);
+}
+
+/// What became of a VM is said behind its last words, but not for ever.
+#[test]
+fn evisors_own_lines_come_behind_what_was_said_and_before_the_end_of_a_flood() {
+    let mut rig = rig();
+    send(&mut rig, 2, b"last words\n");
+    rig.messages().say("evisor: off");
+    assert_eq!(shown(&mut rig), "second| last words\r\nevisor: off\r\n");
+    rig.serial().set_room(0);
+    send(&mut rig, 0, &b"flood\n".repeat(2000));
+    rig.serial().set_room(usize::MAX);
+    rig.messages().say("evisor: own");
+    let text = shown(&mut rig);
+    let before = text.split_once("evisor: own").expect("it is said").0;
+    assert!(before.matches("flood").count() <= 64, "{before}");
 }
 
 /// One that floods gets every other turn.
