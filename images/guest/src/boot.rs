@@ -86,8 +86,11 @@ guest_secondary_entry:
     mov     x0, #{stack_size}
     madd    x0, x0, x21, x0
     add     sp, sp, x0
+    ldr     x0, =EVISOR_GUEST_MMU
+    ldr     x0, [x0]
+    cbz     x0, 1f
     enable_stage_1
-    bl      {serve}
+1:  bl      {serve}
     .ltorg
 "#,
     sctlr_off = const mmu::SCTLR_OFF,

@@ -8,6 +8,7 @@ use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
 use tock_registers::{register_bitfields, register_structs};
 
 use crate::map;
+use crate::timer::let_others;
 
 register_bitfields! {u32,
     /// UARTFR (DDI 0183G §3.3.3).
@@ -85,7 +86,9 @@ pub fn registers() -> &'static Registers {
 /// Sends one byte when there is room for it.
 pub fn transmit(byte: u8) {
     let uart = registers();
-    while uart.fr.is_set(FR::TXFF) {}
+    while uart.fr.is_set(FR::TXFF) {
+        let_others();
+    }
     uart.dr.set(u32::from(byte));
 }
 

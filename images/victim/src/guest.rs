@@ -8,14 +8,14 @@ use aarch64_cpu::asm::wfi;
 use aarch64_cpu::registers::{DAIF, SCTLR_EL1, SP, TTBR0_EL1, VBAR_EL1};
 use evisor_guest::call::{self, hvc};
 use evisor_guest::timer::{self, wait_until};
-use evisor_guest::{mmio, pl011, println, tree};
+use evisor_guest::{cores, gic, map, mmio, pl011, println, tree};
 use smccc::psci::{PSCI_CPU_OFF, PSCI_SYSTEM_RESET};
 use tock_registers::interfaces::{ReadWriteable, Writeable};
 
 evisor_guest::entry!(main, mmu = false);
 
 /// By the number that the manifest gives, from 1.
-const WAYS: [fn() -> !; 10] = [
+const WAYS: [fn() -> !; 16] = [
     call::crash,
     load_from_nowhere,
     store_to_nowhere,
@@ -26,12 +26,18 @@ const WAYS: [fn() -> !; 10] = [
     lose_tables,
     wait_for_ever,
     lose_stack,
+    print_for_ever,
+    print_and_crash,
+    first_of_four,
+    second_of_four,
+    third_of_four,
+    loads_in_four,
 ];
 
 /// Where nothing is, nor a vector.
 const NOWHERE: u64 = 0x7f_0000_0000;
 const MEMORY: u64 = 0x4000_0000;
-const MEMORY_END: u64 = 0x4400_0000;
+const MEMORY_END: u64 = 0x4080_0000;
 
 /// The watchdog of a Raspberry Pi (devices/bcm2711-pm): PM_RSTC, PM_WDOG, the password,
 /// and in PM_RSTC that its bite resets all.
@@ -42,7 +48,7 @@ const FULL_RESET: u32 = 0x20;
 /// In ticks of 16 microseconds.
 const WATCHDOG: u32 = 2_000;
 
-/// In microseconds.
+/// In microseconds, if the manifest does not say `life=`.
 const LIFE: u64 = 50_000;
 const PAUSE: u64 = 1_000;
 
@@ -51,7 +57,7 @@ fn main() -> u8 {
     match WAYS.get((way as usize).wrapping_sub(1)) {
         None => count(tree::boot_argument("number").unwrap_or(0)),
         Some(die) => {
-            pause(LIFE);
+            pause(tree::boot_argument("life").unwrap_or(LIFE));
             die()
         }
     }
@@ -62,15 +68,32 @@ fn pause(microseconds: u64) {
 }
 
 fn count(numbers: u64) -> u8 {
+    gic::enable();
+    gic::enable_interrupt(map::TIMER_INTID);
+    let pause = tree::boot_argument("pause").unwrap_or(PAUSE);
     for number in 0..numbers {
         for digit in (0..8).rev() {
             let value = (number >> (2 * digit) & 3) as usize;
             pl011::transmit(b"{}^$".get(value).copied().unwrap_or_default());
         }
         println!();
-        pause(PAUSE);
+        sleep(pause);
     }
     0
+}
+
+/// Leaves the core to others meanwhile.
+fn sleep(microseconds: u64) {
+    let end = timer::count() + timer::microseconds(microseconds);
+    timer::arm(end);
+    while timer::count() < end {
+        wfi();
+    }
+    timer::disarm();
+    let interrupt = gic::acknowledge();
+    if gic::intid(interrupt) != gic::SPURIOUS {
+        gic::end(interrupt);
+    }
 }
 
 fn load_from_nowhere() -> ! {
@@ -150,4 +173,81 @@ fn lose_stack() -> ! {
     SP.set(NOWHERE);
     // SAFETY: an exception is taken, with no stack.
     unsafe { asm!("udf #0", options(noreturn)) };
+}
+
+/// Something is on its way to the console whenever the watchdog bites.
+fn print_for_ever() -> ! {
+    arm_watchdog();
+    loop {
+        println!("the flood that never ends, {} and so on", timer::count());
+    }
+}
+
+/// What it said is still on its way when it crashes.
+fn print_and_crash() -> ! {
+    for line in 0..100 {
+        println!("last words, line {line}");
+    }
+    call::crash()
+}
+
+/// The first vCPU crashes, one waits, one is at EL2 most of the time, one is off.
+fn first_of_four() -> ! {
+    let _ = cores::bring_up(3) && cores::shut_down(3);
+    bring_up(1, wait);
+    bring_up(2, keep_exiting);
+    pause(PAUSE);
+    call::crash()
+}
+
+/// The second one crashes, as two others go off and on again, for ever.
+fn second_of_four() -> ! {
+    bring_up(1, |_| {
+        pause(LIFE);
+        call::crash()
+    });
+    loop {
+        let _ = cores::bring_up(2) && cores::bring_up(3);
+        let _ = cores::shut_down(2) && cores::shut_down(3);
+    }
+}
+
+/// The third one crashes, as the first has turned itself off and the others wait.
+fn third_of_four() -> ! {
+    bring_up(1, wait);
+    bring_up(3, wait);
+    bring_up(2, |_| {
+        pause(LIFE);
+        call::crash()
+    });
+    turn_off()
+}
+
+/// All four crash, each as soon as it may.
+fn loads_in_four() -> ! {
+    for core in 1..4 {
+        bring_up(core, |_| load_from_nowhere());
+    }
+    load_from_nowhere()
+}
+
+fn bring_up(core: usize, function: cores::Function) {
+    if !(cores::bring_up(core) && cores::begin(core, function, 0)) {
+        println!("vCPU {core} does not come");
+        call::verdict(call::PANICKED)
+    }
+}
+
+fn wait(_: u64) -> u64 {
+    timer::disarm();
+    loop {
+        wfi();
+    }
+}
+
+/// What is read is the UART's, which has a lock.
+fn keep_exiting(_: u64) -> u64 {
+    loop {
+        let _: u32 = mmio::load32(map::UART + 0x18);
+    }
 }

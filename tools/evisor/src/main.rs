@@ -31,6 +31,8 @@ mod image;
 mod include;
 mod initramfs;
 mod kernel8;
+mod killed_linux;
+mod kills;
 mod linux;
 mod lives;
 mod machine;
