@@ -48,7 +48,8 @@ pub struct PassedInterrupt {
     pub intid: u32,
     /// By edge; else by level.
     pub edge: bool,
-    path: String,
+    /// The path of the node that it belongs to.
+    pub path: String,
     /// The interrupt controller, and the line's number there.
     to: (&'static dyn NotifyPort, u32),
 }

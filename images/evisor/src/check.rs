@@ -6,12 +6,14 @@
 //!
 //! `evisor-check BUNDLE --board BOARD --gic VERSION` prints one JSON object a line:
 //! of each error `node`, `property`, `message`, `remedy`; or, if all is right,
-//! `features`: the components that the manifest needs, and `trees`: by VM, the
-//! bytes of the device tree that its guest will read. Status 0 if it is right, 1
-//! if not, 2 if it could not be read.
+//! `features`: the components that the manifest needs, `trees`: by VM, the bytes of
+//! the device tree that its guest will read, and `authority`: what each VM can reach.
+//! Status 0 if it is right, 1 if not, 2 if it could not be read.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(not(target_os = "none"))]
+mod authority;
 #[cfg(all(test, not(target_os = "none")))]
 mod metadata;
 #[cfg(not(target_os = "none"))]
@@ -39,6 +41,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 #[cfg(not(target_os = "none"))]
 mod hosted {
+    use crate::authority;
     use crate::pretend::PretendedHost;
     use evisor::{LEFT_OUT, link};
     use evisor_contract::components;
@@ -49,7 +52,7 @@ mod hosted {
     use evisor_manifest::{
         BoardFacts, Deployment, GicVersion, ManifestError, Surroundings, VmPlan, guest_tree, read,
     };
-    use serde_json::json;
+    use serde_json::{Value, json};
     use std::collections::{BTreeMap, BTreeSet};
     use std::convert::Infallible;
     use std::fs;
@@ -62,6 +65,8 @@ mod hosted {
         deployment: Deployment,
         /// The device trees of its VMs, by name.
         trees: BTreeMap<String, Vec<u8>>,
+        /// What they can reach.
+        authority: Value,
     }
 
     pub fn check() -> Result<bool, Problem> {
@@ -124,8 +129,9 @@ mod hosted {
             check_packed(bundle, vm).map_err(|error| vec![*error])?;
         }
         let pins = (board.name == "raspi4").then_some(FREE_ON_RASPBERRY_PI_4);
-        bind(&deployment, PretendedHost::new(board.gic, pins)).map_err(|error| vec![*error])?;
-        Ok(Right { deployment, trees })
+        let bound = bind(&deployment, PretendedHost::new(board.gic, pins));
+        let authority = authority::report(&deployment, &bound.map_err(|error| vec![*error])?);
+        Ok(Right { deployment, trees, authority })
     }
 
     /// Unpacks a compressed image: the reader looked at its beginning.
@@ -146,12 +152,15 @@ mod hosted {
 
     fn report(outcome: Outcome) -> bool {
         match &outcome {
-            Ok(Right { deployment, trees }) => {
+            Ok(Right { deployment, trees, authority }) => {
                 let vms = deployment.vms.iter().flat_map(|vm| &vm.objects);
                 let schedulers = deployment.schedulers.iter().map(|plan| &plan.object);
                 let objects = deployment.root_objects.iter().chain(vms).chain(schedulers);
                 let features: BTreeSet<&str> = objects.map(|o| o.declaration.name).collect();
-                println!("{}", json!({ "features": features, "trees": trees }));
+                println!(
+                    "{}",
+                    json!({ "features": features, "trees": trees, "authority": authority })
+                );
             }
             Err(errors) => {
                 for error in errors {

@@ -13,10 +13,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
+use crate::authority::{self, Format};
 use crate::card_file::CardFiles;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::image::{Features, executable};
+use crate::graph;
+use crate::image::{Features, executable, write_whole};
 use crate::machine::Board;
 use crate::manifest::Manifest;
 use crate::process::{long, say};
@@ -39,6 +41,13 @@ pub struct Check {
     /// Check against an image that has only these components
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     features: Option<Vec<String>>,
+    /// Say what each VM can reach: every address, register, function and interrupt, and through
+    /// which object
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", value_enum)]
+    report: Option<Format>,
+    /// Draw the VMs, their capabilities and the objects that these lead to, as SVG
+    #[arg(long, value_name = "FILE")]
+    graph: Option<PathBuf>,
     #[command(flatten)]
     card_files: CardFiles,
 }
@@ -47,7 +56,14 @@ impl Check {
     pub fn carry_out(self) -> Result<u8> {
         let deployment = Deployment::load(&self.manifest, &self.card_files)?;
         let features = self.features.map_or(Features::Default, Features::Only);
-        examine(&deployment, self.board, self.gic, &features)?;
+        let examined = examine(&deployment, self.board, self.gic, &features)?;
+        if let Some(format) = self.report {
+            println!("{}", authority::report(&examined.authority, format)?);
+        }
+        if let Some(path) = self.graph {
+            let drawing = graph::svg(&examined.authority)?;
+            write_whole(&path, drawing.as_bytes())?;
+        }
         say(&format!("{} is right", self.manifest.display()));
         Ok(0)
     }
@@ -60,6 +76,8 @@ pub struct Examined {
     pub features: Vec<String>,
     /// By VM, the device tree that its guest will read.
     pub trees: BTreeMap<String, Vec<u8>>,
+    /// What each VM can reach.
+    pub authority: Value,
 }
 
 /// Has the manifest checked for a board and an image with these features.
@@ -148,7 +166,7 @@ fn examined(line: &Value) -> Option<Examined> {
     let bytes = |tree: &Value| serde_json::from_value(tree.clone()).ok();
     let trees = line.get("trees")?.as_object()?.iter();
     let trees = trees.map(|(vm, tree)| Some((vm.clone(), bytes(tree)?))).collect::<Option<_>>()?;
-    Some(Examined { features, trees })
+    Some(Examined { features, trees, authority: line.get("authority")?.clone() })
 }
 
 fn error(value: &Value, manifest: &Manifest) -> Diagnostic {
@@ -188,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_right_manifest_says_what_it_needs() {
-        let line = r#"{"features":["pl011","psci"],"trees":{"linux":[208,13]}}"#;
+        let line = r#"{"features":["pl011","psci"],"trees":{"linux":[208,13]},"authority":[]}"#;
         let Report::Right(examined) = read(line, &manifest()).unwrap() else {
             panic!("it is right");
         };

@@ -3,6 +3,8 @@
 
 mod absent_cases;
 mod archive;
+mod authority;
+mod authority_cases;
 mod bench;
 mod boots;
 mod budget;
@@ -27,6 +29,7 @@ mod diagnostic;
 mod faults;
 mod firmware;
 mod fuzz;
+mod graph;
 mod image;
 mod include;
 mod initramfs;

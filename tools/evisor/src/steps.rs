@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::absent_cases;
+use crate::authority_cases;
 use crate::bench;
 use crate::budget::Budgets;
 use crate::card_bench;
@@ -119,6 +120,7 @@ pub fn system(count: &mut Count) -> Result<()> {
         count.one(case.name, case.run(Board::QemuVirt));
     }
     console_cases::cases(count);
+    authority_cases::cases(count);
     native::cases(count);
     passed::cases(count)?;
     minimal::cases(count)
@@ -131,6 +133,7 @@ pub fn raspi4(count: &mut Count) -> Result<()> {
         count.one(case.name, case.run(Board::Raspi4));
     }
     console_cases::on_a_pi(count);
+    authority_cases::on_a_pi(count);
     pi_cases::cases(count)?;
     kernel8::cases(count)
 }
