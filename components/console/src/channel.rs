@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use evisor_contract::frames::NAME;
 
 /// How many bytes are kept of each.
-pub const KEPT: usize = 16 << 10;
+pub const KEPT: usize = 12 << 10;
 
 /// A console's name: printable characters. As large as an effect's bytes, so that it is
 /// copied where something else is to be written beside it.

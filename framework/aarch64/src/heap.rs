@@ -1,8 +1,8 @@
 //! The heap: for what is built when eVisor starts, and tables while guest memory is
 //! filled. Nothing on the way of a trap allocates.
 //!
-//! A block has a power of two of bytes; from four pages up there are three sizes between
-//! one and the next, as a stack with its guard is a page more. One that is given back
+//! A block has a power of two of bytes; above a page there are up to three sizes of whole
+//! pages between one and the next, as a stack with its guard is a page more. One that is given back
 //! waits in the list of its size, and is the next to be given out: no block is ever
 //! divided or joined, and both take a dozen instructions. Starting takes hundreds of
 //! allocations, most of them soon given back; what that wastes is bounded by the largest
@@ -19,8 +19,7 @@ const SMALLEST: usize = 16;
 /// Larger blocks are aligned to this only, and taken from the end of the region, so
 /// that small ones leave no gaps before them.
 const PAGE: usize = 4096;
-/// Larger ones than that come in four sizes between two powers of two.
-const LARGE: usize = 4 * PAGE;
+/// Larger ones than a page come in up to so many sizes from a power of two to the next.
 const STEPS: usize = 4;
 /// More than the region has.
 const LARGEST: usize = 1 << 30;
@@ -68,7 +67,8 @@ fn region() -> (usize, usize) {
 fn block(layout: Layout) -> Option<usize> {
     let least = layout.size().max(layout.align()).max(SMALLEST);
     let power = least.checked_next_power_of_two()?;
-    let size = if least > LARGE { least.next_multiple_of(power / 2 / STEPS) } else { power };
+    let step = (power / 2 / STEPS).max(PAGE);
+    let size = if least > PAGE { least.next_multiple_of(step) } else { power };
     (layout.align() <= PAGE && size <= isize::MAX as usize).then_some(size)
 }
 

@@ -167,7 +167,7 @@ fn nobody_blocks_a_vm_that_is_not_watched_and_what_is_lost_is_told() {
     let list = command(&mut rig, b'l');
     assert_eq!(
         list,
-        ">1 first: 0 unread, 0 lost\r\n 2 second: 16384 unread, 100 lost\r\n"
+        ">1 first: 0 unread, 0 lost\r\n 2 second: 12288 unread, 100 lost\r\n"
             .replace('>', "evisor: >")
             .replace("\r\n ", "\r\nevisor:  ")
     );
