@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
             "^info(.|\n)*> =end",
         ])
         .shows(&[
-            "> reset second \r",
+            "reset second \r",
             "first           off       1      64 MiB     0\r",
             "second          on        1      64 MiB     0\r",
             "evisor: second: off, verdict 0",
@@ -151,7 +151,7 @@ pub const CASES: &[Case] = &[
             "slept 42=\x14mcores",
             "other vCPU 0: (.|\n)*> =resume linux",
             "^evisor: linux: goes on=\x141",
-            "still 42(.|\n)*~ # =dmesg | grep -ci stall; nproc | sed 's/^/cores: /'; poweroff",
+            "still 42(.|\n)*~ # =echo stalls: $(dmesg | grep -ci stall); nproc | sed 's/^/cores: /'; poweroff",
             "^evisor: linux: off=\x14mstart linux",
             "^evisor: linux: starts=\x141",
             "~ # =echo again $((40+2))",
@@ -159,7 +159,8 @@ pub const CASES: &[Case] = &[
         ])
         .shows(&[
             "still 42",
-            "0\r\ncores: 2\r",
+            "stalls: 0\r",
+            "cores: 2\r",
             "core 0: no scheduler\r",
             "core 1: round-robin\r",
             "  linux vCPU 1: ran ",
