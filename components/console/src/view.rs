@@ -52,9 +52,9 @@ const UNITS: usize = 2;
 const BEFORE: usize = 8;
 /// How many bytes of a console one unit looks at, a hundred instructions each: a vCPU whose
 /// turn it is may wait for the end of the call.
-const PIECE: usize = 8;
+const PIECE: usize = 4;
 /// How many if they are plain text, which is shown as it is.
-const TEXT: usize = FIFO;
+const TEXT: usize = 12;
 /// After so many milliseconds a line that has no end is shown as it is.
 const PATIENCE: u64 = 200;
 /// For so many nobody else's line comes into one of the selected console's, whose end may
