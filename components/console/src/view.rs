@@ -3,7 +3,7 @@
 //! The line is given to one unit after the other: a frame, a line, a piece of the one
 //! that is watched alone; each is written when the one before has gone. Consoles take
 //! turns, so that one that never stops keeps nobody out. eVisor's own lines go in between,
-//! whole, and behind what guests had said: a kilobyte of it at most.
+//! whole, and behind what guests had said: a line or two of it at most.
 
 use crate::Console;
 use crate::escape::Shown;
@@ -49,12 +49,12 @@ pub struct Viewed {
 const UNITS: usize = 2;
 /// So many units of guests may go before a line of eVisor's own, which says what became of
 /// them: their last words come first.
-const BEFORE: usize = 64;
+const BEFORE: usize = 8;
 /// How many bytes of a console one unit looks at, a hundred instructions each: a vCPU whose
 /// turn it is may wait for the end of the call.
-const PIECE: usize = 8;
+const PIECE: usize = 4;
 /// How many if they are plain text, which is shown as it is.
-const TEXT: usize = FIFO;
+const TEXT: usize = 12;
 /// After so many milliseconds a line that has no end is shown as it is.
 const PATIENCE: u64 = 200;
 /// For so many nobody else's line comes into one of the selected console's, whose end may
