@@ -113,6 +113,10 @@ impl BoundVm {
     /// passing: before it changes.
     pub fn settle(&self, cx: &mut Context) {
         self.tell(cx);
+        for held in &self.ends {
+            held.end.ring(cx);
+            let _ = deliver(cx);
+        }
         self.with_timers(&mut |timers| timers.hold(self.vm.id));
     }
 
@@ -138,10 +142,6 @@ impl BoundVm {
     fn tell(&self, cx: &mut Context) {
         for object in &self.waiting {
             let _: Words = object.port().notify(tag::DEADLINE, self.vm.now(), cx);
-            let _ = deliver(cx);
-        }
-        for held in &self.ends {
-            held.end.ring(cx);
             let _ = deliver(cx);
         }
     }
