@@ -337,6 +337,12 @@ impl Victim {
     fn judge(&self, played: &Played) -> Result<()> {
         let said = played.said_of(&self.name());
         let restarts = said.iter().filter(|line| line.starts_with("restarts")).count();
+        // 8 KiB of eVisor's lines wait; so many crashes at once say more, and it tells how
+        // many lines that cost.
+        if self.life == 0 && played.console.contains(" lines were lost") {
+            ensure!(restarts <= self.restarts, "it restarts {restarts} times");
+            return Ok(());
+        }
         ensure!(restarts == self.restarts, "it restarts {restarts} times");
         let stays_down = restarts > 0;
         let told = said.iter().any(|line| line.starts_with("restarted too often, and stays down"));
