@@ -58,7 +58,7 @@ pub fn cases(plan: &mut Plan) {
     });
     plan.case("an image for a Pi alone boots, and holds no SMC", alone);
     plan.case("a bundle that was loaded over eVisor is refused", || {
-        left_by_firmware("over", KERNEL_AT + 0x8_0000, 1, &["where eVisor itself is"])
+        left_by_firmware("over", KERNEL_AT + 0x10_0000, 1, &["where eVisor itself is"])
     });
 }
 
