@@ -3,8 +3,10 @@
 //! and that others go on, has to be seen before the next.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::deployment;
 use crate::gdb::{Core, Stub};
@@ -15,17 +17,33 @@ use crate::struck_ways::{Answered, Comes, Places, Way, registers};
 /// in four milliseconds would be.
 const COUNTED: usize = 25;
 
+/// And how many by the Linux beside it, if there is one.
+const LINUX_COUNTED: usize = 3;
+
+/// How often Linux is looked for in its kernel, and how long it goes on between.
+const STOPS: usize = 1000;
+const BETWEEN: Duration = Duration::from_millis(3);
+
 /// How much of its constants a guest is known by.
 const KNOWN_BY: usize = 1024;
 
 /// Offsets from VBAR_EL1: an exception of its own, and an interrupt.
 const HANDLERS: [u64; 2] = [0x200, 0x280];
 
+/// Where a guest is struck.
+#[derive(Clone, Copy)]
+pub enum Place {
+    /// This image of ours, in what its vectors lead to.
+    Handlers { image: &'static str, vectors: &'static str },
+    /// Linux, wherever its kernel is: in the upper half of the addresses, as no other is.
+    Kernel,
+}
+
+const UPPER_HALF: u64 = 0xffff_0000_0000_0000;
+
 /// A guest, and what it is in a manifest.
 pub struct Guest {
-    pub image: &'static str,
-    /// Where its vectors are.
-    pub vectors: &'static str,
+    pub place: Place,
     /// What it says before it is struck, and what is typed then, for an interrupt; one that
     /// has some of itself is struck as soon as it has started.
     pub ready: Option<(&'static str, &'static str)>,
@@ -68,6 +86,8 @@ impl Guest {
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Await {
+    /// The Linux beside it has a shell.
+    Linux,
     /// It starts.
     Start,
     /// It says that it is ready.
@@ -82,15 +102,33 @@ enum Await {
     All,
 }
 
+/// What is known of a guest of ours.
+struct Known {
+    handlers: [u64; 2],
+    /// Where it begins, where it does not come any more.
+    start: u64,
+    /// Where its constants are, and what they are.
+    constants: (u64, Vec<u8>),
+}
+
+impl Known {
+    fn of(image: &str, vectors: &str) -> Result<Self> {
+        let image = deployment::guest(image)?;
+        let vectors = image.symbol(vectors)?;
+        let (start, _) = image.section(".text", 0)?;
+        let constants = image.section(".rodata", KNOWN_BY)?;
+        Ok(Self { handlers: HANDLERS.map(|offset| vectors + offset), start, constants })
+    }
+}
+
 /// Strikes a guest in one way after the other.
 pub struct Blows<'a> {
     guest: &'a Guest,
     stub: Stub,
-    handlers: Vec<u64>,
-    /// Where it begins, where it does not come any more.
-    start: u64,
-    /// Where its constants are, and what they are.
-    known_by: (u64, Vec<u8>),
+    /// What is known of its image; nothing of a kernel.
+    known: Option<Known>,
+    /// Another Linux counts beside it.
+    beside_linux: bool,
     awaits: Await,
     /// The number of the way that is tried.
     number: usize,
@@ -100,16 +138,15 @@ pub struct Blows<'a> {
 }
 
 impl<'a> Blows<'a> {
-    pub fn begin(guest: &'a Guest, mut stub: Stub) -> Result<Self> {
-        let image = deployment::guest(guest.image)?;
-        let vectors = image.symbol(guest.vectors)?;
-        let handlers = HANDLERS.map(|offset| vectors + offset).to_vec();
-        let (start, _) = image.section(".text", 0)?;
-        let known_by = image.section(".rodata", KNOWN_BY)?;
+    pub fn begin(guest: &'a Guest, beside_linux: bool, mut stub: Stub) -> Result<Self> {
+        let known = match guest.place {
+            Place::Handlers { image, vectors } => Some(Known::of(image, vectors)?),
+            Place::Kernel => None,
+        };
         stub.go_on()?;
         let (texts, typed) = (BTreeMap::new(), VecDeque::new());
-        let awaits = Await::Start;
-        Ok(Self { guest, stub, handlers, start, known_by, awaits, number: 0, texts, typed })
+        let awaits = if beside_linux { Await::Linux } else { Await::Start };
+        Ok(Self { guest, stub, known, beside_linux, awaits, number: 0, texts, typed })
     }
 
     /// What was awaited, for a message.
@@ -137,6 +174,7 @@ impl<'a> Blows<'a> {
     /// Does what can be done now, if anything.
     fn go_on(&mut self) -> Result<bool> {
         let next = match self.awaits {
+            Await::Linux => self.linux_counts(),
             Await::Start => self.started()?,
             Await::Ready => self.ready()?,
             Await::Strike => self.strike()?,
@@ -146,6 +184,12 @@ impl<'a> Blows<'a> {
         };
         self.awaits = next.unwrap_or(self.awaits);
         Ok(next.is_some())
+    }
+
+    fn linux_counts(&mut self) -> Option<Await> {
+        let shell = self.takes(Some("linux"), "~ # ");
+        shell.then(|| self.types("linux", "n=0; while :; do echo n$n; n=$((n+1)); done"));
+        shell.then_some(Await::Start)
     }
 
     fn started(&mut self) -> Result<Option<Await>> {
@@ -167,30 +211,39 @@ impl<'a> Blows<'a> {
         self.watch().map(Some)
     }
 
-    /// Breakpoints are set.
+    /// Breakpoints are set; at Linux it is enough to look.
     fn watch(&mut self) -> Result<Await> {
         self.stub.stop()?;
-        self.set_breakpoints(true)?;
-        self.stub.go_on()?;
+        if self.known.is_some() {
+            self.set_breakpoints(true)?;
+            self.stub.go_on()?;
+        }
         Ok(Await::Strike)
     }
 
     fn set_breakpoints(&mut self, are_set: bool) -> Result<()> {
-        self.handlers.iter().try_for_each(|at| self.stub.set_breakpoint(*at, are_set))
+        let handlers = self.known.iter().flat_map(|known| known.handlers);
+        handlers.into_iter().try_for_each(|at| self.stub.set_breakpoint(at, are_set))
     }
 
     /// Waits until it comes to one of its handlers, and has it go on with the code of a way.
     fn strike(&mut self) -> Result<Option<Await>> {
-        let core = self.stopped_in_victim()?;
+        let (core, start) = match &self.known {
+            Some(known) => {
+                let start = known.start;
+                (self.stopped_in_victim()?, start)
+            }
+            None => self.stopped_in_kernel()?,
+        };
         let code = self.guest.ways.get(self.number).map_or(&[][..], |way| way.code);
         let code: Vec<u8> = code.iter().flat_map(|(word, _)| word.to_le_bytes()).collect();
         self.set_breakpoints(false)?;
-        self.stub.write(&core, self.start, &code)?;
-        self.stub.set_pc(&core, self.start)?;
+        self.stub.write(&core, start, &code)?;
+        self.stub.set_pc(&core, start)?;
         for (number, value) in registers(&self.guest.places) {
             self.stub.set_register(&core, number, value)?;
         }
-        for text in [None, Some("counter"), Some("other")] {
+        for text in [None, Some("counter"), Some("other"), Some("linux")] {
             self.text(text).clear();
         }
         self.types("other", format!("answer {}", self.number));
@@ -199,7 +252,10 @@ impl<'a> Blows<'a> {
     }
 
     fn stopped_in_victim(&mut self) -> Result<Core> {
-        let (address, constants) = self.known_by.clone();
+        let (address, constants) = match &self.known {
+            Some(known) => known.constants.clone(),
+            None => (0, Vec::new()),
+        };
         loop {
             let core = self.stub.stopped()?;
             let seen = self.stub.read(&core, address, constants.len())?;
@@ -208,6 +264,22 @@ impl<'a> Blows<'a> {
             }
             self.pass(&core)?;
         }
+    }
+
+    /// Stops again and again, until one is in its kernel.
+    fn stopped_in_kernel(&mut self) -> Result<(Core, u64)> {
+        for _ in 0..STOPS {
+            for core in self.stub.cores()? {
+                let pc = self.stub.pc(&core)?;
+                if pc >= UPPER_HALF && self.stub.is_at_el1(&core)? {
+                    return Ok((core, pc));
+                }
+            }
+            self.stub.go_on()?;
+            thread::sleep(BETWEEN);
+            self.stub.stop()?;
+        }
+        bail!("it is never in its kernel")
     }
 
     /// Another one has come there.
@@ -222,7 +294,9 @@ impl<'a> Blows<'a> {
         let counted = self.text(Some("counter")).lines().count();
         let answer = format!("answer {}\n", self.number);
         let answers = self.text(Some("other")).contains(&answer);
-        if counted < COUNTED || !answers {
+        let linux = self.text(Some("linux")).lines().count();
+        let linux_counts = !self.beside_linux || linux >= LINUX_COUNTED;
+        if counted < COUNTED || !answers || !linux_counts {
             return Ok(None);
         }
         if matches!(self.comes(), Comes::Hangs) {

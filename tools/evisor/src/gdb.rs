@@ -68,6 +68,16 @@ impl Stub {
         Ok(Core(thread.context("no core is named")?.to_owned()))
     }
 
+    pub fn cores(&mut self) -> Result<Vec<Core>> {
+        let mut cores = Vec::new();
+        let mut answer = self.ask("qfThreadInfo")?;
+        while let Some(some) = answer.strip_prefix('m') {
+            cores.extend(some.split(',').map(|name| Core(name.to_owned())));
+            answer = self.ask("qsThreadInfo")?;
+        }
+        Ok(cores)
+    }
+
     /// Has every core stop before this address, whoever runs there; or no more.
     pub fn set_breakpoint(&mut self, address: u64, is_set: bool) -> Result<()> {
         let kind = if is_set { 'Z' } else { 'z' };
@@ -83,6 +93,11 @@ impl Stub {
     pub fn is_at_el1(&mut self, core: &Core) -> Result<bool> {
         self.choose(core)?;
         Ok(self.register(CPSR)? & EL == EL1)
+    }
+
+    pub fn pc(&mut self, core: &Core) -> Result<u64> {
+        self.choose(core)?;
+        self.register(PC)
     }
 
     pub fn set_pc(&mut self, core: &Core, address: u64) -> Result<()> {

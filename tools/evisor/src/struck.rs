@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::blows::{Blows, Guest};
+use crate::blows::{Blows, Guest, Place};
 use crate::console::{Console, End};
 use crate::consoles::Consoles;
 use crate::gdb::Stub;
@@ -18,7 +18,7 @@ use crate::kills::Played;
 use crate::machine::{Machine, Seat};
 use crate::plan::Plan;
 use crate::run::{self, Files};
-use crate::struck_ways::{Places, WAYS};
+use crate::struck_ways::{OF_LINUX, Places, WAYS};
 use crate::workspace;
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -29,8 +29,7 @@ const MEMORY: &str = "memory@40000000 { reg = <0 0x40000000 0 0x800000>; };
 		watchdog@9100000 { compatible = \"brcm,bcm2835-pm-wdt\"; reg = <0 0x09100000 0 0x28>; };";
 
 const SERIAL: Guest = Guest {
-    image: "serial",
-    vectors: "guest_vectors",
+    place: Place::Handlers { image: "serial", vectors: "guest_vectors" },
     ready: Some(("comes back; exit", "a key")),
     node: "/include/ \"guests/serial.dtsi\"",
     more: MEMORY,
@@ -41,23 +40,26 @@ const SERIAL: Guest = Guest {
     ways: WAYS,
 };
 const WORKER: Guest = Guest {
-    image: "worker",
+    place: Place::Handlers { image: "worker", vectors: "guest_vectors" },
     ready: Some(("Return begins", "")),
     node: "/include/ \"guests/worker.dtsi\"",
     ..SERIAL
 };
-const REALTIME: Guest =
-    Guest { image: "realtime", ready: None, node: "/include/ \"guests/realtime.dtsi\"", ..SERIAL };
+const REALTIME: Guest = Guest {
+    place: Place::Handlers { image: "realtime", vectors: "guest_vectors" },
+    ready: None,
+    node: "/include/ \"guests/realtime.dtsi\"",
+    ..SERIAL
+};
 /// Much is refused to it, and it sees that it is.
 const TEST_APP: Guest = Guest {
-    image: "test-app",
+    place: Place::Handlers { image: "test-app", vectors: "guest_vectors" },
     node: "/include/ \"guests/test-app.dtsi\"",
     strict: false,
     ..REALTIME
 };
 const KERNEL8: Guest = Guest {
-    image: "kernel8",
-    vectors: "vectors",
+    place: Place::Handlers { image: "kernel8", vectors: "vectors" },
     ready: Some(("type a line", "a key")),
     node: "compatible = \"evisor,vm\", \"raspberrypi,4-model-b\", \"brcm,bcm2711\";
 		model = \"Raspberry Pi 4 Model B on eVisor\";
@@ -83,6 +85,17 @@ const KERNEL8: Guest = Guest {
     ways: WAYS,
 };
 
+/// It is busy in its kernel.
+const LINUX: Guest = Guest {
+    place: Place::Kernel,
+    ready: Some(("~ # ", "dd if=/dev/zero of=/dev/null bs=1M")),
+    node: "/include/ \"guests/linux.dtsi\"",
+    more: "memory@40000000 { reg = <0 0x40000000 0 0x10000000>; };",
+    strict: false,
+    ways: OF_LINUX,
+    ..SERIAL
+};
+
 /// A boot.
 struct Scene {
     name: &'static str,
@@ -91,6 +104,8 @@ struct Scene {
     /// A scheduler's properties, and what those say that it chooses among: the victim, and
     /// the others.
     scheduler: Option<[&'static str; 3]>,
+    /// A Linux is one of the others.
+    beside_linux: bool,
 }
 
 const BY_TURNS: [&str; 3] = [
@@ -101,6 +116,11 @@ const BY_TURNS: [&str; 3] = [
 const ON_ONE_CORE: [&str; 3] = [
     "compatible = \"evisor,fixed-priority\"; evisor,cores = <0>;",
     "evisor,cores = <0>; evisor,priority = <10>; evisor,budget = <400>; evisor,period = <2000>;",
+    "evisor,cores = <0>;",
+];
+const ALL_ON_ONE: [&str; 3] = [
+    "compatible = \"evisor,round-robin\"; evisor,cores = <0>;",
+    "evisor,cores = <0>;",
     "evisor,cores = <0>;",
 ];
 const ON_FOUR: [&str; 3] = [
@@ -119,42 +139,56 @@ const SCENES: &[Scene] = &[
         guest: SERIAL,
         machine: Machine::for_tests,
         scheduler: None,
+        beside_linux: false,
     },
     Scene {
         name: "worker is struck in every way on a shared core of a GICv3",
         guest: WORKER,
         machine: gicv3,
         scheduler: Some(BY_TURNS),
+        beside_linux: false,
     },
     Scene {
-        name: "realtime is struck in every way on the core of others",
+        name: "realtime is struck in every way on the core of Linux and others",
         guest: REALTIME,
         machine: Machine::for_tests,
         scheduler: Some(ON_ONE_CORE),
+        beside_linux: true,
     },
     Scene {
         name: "test-app is struck in every way on a core of its own with a GICv3",
         guest: TEST_APP,
         machine: gicv3,
         scheduler: None,
+        beside_linux: false,
     },
     Scene {
         name: "kernel8 is struck in every way in a virtual Pi on shared cores",
         guest: KERNEL8,
         machine: Machine::for_tests,
         scheduler: Some(ON_FOUR),
+        beside_linux: false,
     },
     Scene {
         name: "kernel8 is struck in every way in a virtual Pi on a Pi",
         guest: KERNEL8,
         machine: Machine::raspi4,
         scheduler: Some(ON_FOUR),
+        beside_linux: false,
     },
     Scene {
         name: "serial is struck in every way on a shared core of a Raspberry Pi 4",
         guest: SERIAL,
         machine: Machine::raspi4,
         scheduler: Some(BY_TURNS),
+        beside_linux: false,
+    },
+    Scene {
+        name: "Linux spins with interrupts off on the core of others",
+        guest: LINUX,
+        machine: gicv3,
+        scheduler: Some(ALL_ON_ONE),
+        beside_linux: false,
     },
 ];
 
@@ -178,13 +212,16 @@ impl Scene {
         qemu.arg("-gdb").arg(socket.argument());
         let consoles = Consoles::new(Some(folder.clone()), true)?;
         let console = Console::start(qemu)?.split(consoles);
-        let mut blows = Blows::begin(&self.guest, Stub::connect(&socket.0)?)?;
+        let mut blows = Blows::begin(&self.guest, self.beside_linux, Stub::connect(&socket.0)?)?;
         let mut printed = Cursor::new(Vec::new());
         let end = console.follow(&mut blows, Some(LIMIT), &mut printed);
         let console = String::from_utf8_lossy(printed.get_ref()).into_owned();
         let played = Played { status: Some(102), console, folder };
         let judged = end.and_then(|end| {
             ensure!(end == End::Exited(Some(102)), "it ended with {end:?}");
+            if self.beside_linux {
+                linux_counted(&played.log("linux")?)?;
+            }
             played.counted()
         });
         judged
@@ -200,6 +237,10 @@ impl Scene {
             None => String::new(),
         };
         let refused = if *strict { "evisor,on-refused = \"crash\";" } else { "" };
+        let linux = match self.beside_linux {
+            true => format!("linux {{ {others}\n/include/ \"guests/linux.dtsi\"\n}};"),
+            false => String::new(),
+        };
         let restarts = self.guest.restarts();
         format!(
             "/dts-v1/;
@@ -227,11 +268,22 @@ impl Scene {
 		{others}
 		/include/ \"guests/serial.dtsi\"
 	}};
+	{linux}
 }};
 / {{ victim {{ {more} }}; }};
 "
         )
     }
+}
+
+/// Its shell wrote one number after the other, each on a whole line.
+fn linux_counted(log: &str) -> Result<()> {
+    let (_, counted) = log.split_once("done\n").context("Linux does not count")?;
+    let (whole, _) = counted.rsplit_once('\n').unwrap_or_default();
+    for (number, line) in whole.lines().enumerate() {
+        ensure!(line == format!("n{number}"), "Linux wrote '{line}', not n{number}");
+    }
+    Ok(())
 }
 
 /// Where QEMU's gdbstub is: a name that is short enough for a socket.

@@ -105,6 +105,15 @@ const MASK: (u32, &str) = (0xd503_4fdf, "msr daifset, #0xf");
 const NO_VECTORS: (u32, &str) = (0xd518_c000, "msr vbar_el1, x0");
 const WFI: (u32, &str) = (0xd503_207f, "wfi");
 
+const LOOP: Way =
+    Way { name: "masked in a loop", code: &[MASK, (0x1400_0000, "b .")], comes: Comes::Hangs };
+
+/// What Linux does not find out of itself. After the last it stays down, too.
+pub const OF_LINUX: &[Way] = &[
+    LOOP,
+    Way { name: "masked in WFI", code: &[MASK, WFI, (0x17ff_ffff, "b .-4")], comes: Comes::Hangs },
+];
+
 /// After the last it stays down, as it has come back as often as it may.
 pub const WAYS: &[Way] = &[
     Way {
@@ -225,7 +234,7 @@ pub const WAYS: &[Way] = &[
         ],
         comes: Comes::Restart,
     },
-    Way { name: "masked in a loop", code: &[MASK, (0x1400_0000, "b .")], comes: Comes::Hangs },
+    LOOP,
     Way {
         name: "its stack lost",
         code: &[(0x9100_001f, "mov sp, x0"), UDF],
