@@ -186,9 +186,12 @@ impl<'a> Blows<'a> {
         Ok(next.is_some())
     }
 
+    /// Its kernel says nothing between: it would, of interrupts that took long.
     fn linux_counts(&mut self) -> Option<Await> {
         let shell = self.takes(Some("linux"), "~ # ");
-        shell.then(|| self.types("linux", "n=0; while :; do echo n$n; n=$((n+1)); done"));
+        shell.then(|| {
+            self.types("linux", "dmesg -n 1; n=0; while :; do echo n$n; n=$((n+1)); done")
+        });
         shell.then_some(Await::Start)
     }
 
