@@ -164,9 +164,9 @@ impl Console {
 
     /// Moves to the start of a line.
     pub fn fresh_line(&mut self) {
-        // Somebody typed a command in the middle of it.
-        if core::mem::take(&mut self.viewed.in_message) {
-            self.puts(b"\r\n");
+        // Somebody typed a command in the middle of it: its rest goes first.
+        while self.viewed.in_message {
+            self.message();
         }
         if self.view == View::Frames {
             return;
@@ -221,9 +221,9 @@ impl Console {
 
     /// A piece of a line of eVisor's own, with what is around it at its ends.
     fn message(&mut self) -> bool {
-        let Some(messages) = self.ends.messages else { return false };
-        let piece = messages.next();
+        let piece = self.ends.messages.map_or(Bytes::NONE, |messages| messages.next());
         if piece.count() == 0 {
+            self.viewed.in_message = false;
             return false;
         }
         if !self.viewed.in_message {

@@ -119,6 +119,20 @@ fn evisors_own_lines_are_whole_and_between_lines() {
     assert_eq!(shown(&mut rig), format!("{own}second| no end of this\r\n"));
 }
 
+/// A command comes behind the line, not into it.
+#[test]
+fn a_command_does_not_cut_evisors_own_line() {
+    let mut rig = rig();
+    rig.serial().set_room(1);
+    rig.messages().say(&format!("evisor: {}", "x".repeat(100)));
+    interrupt(&mut rig);
+    keys(&mut rig, &[PREFIX, b'2']);
+    rig.serial().set_room(usize::MAX);
+    settle(&mut rig);
+    let own = format!("evisor: {}", "x".repeat(100));
+    assert_eq!(written(&mut rig), format!("{own}\r\nevisor: second is shown and typed to\r\n"));
+}
+
 #[test]
 fn typed_bytes_go_to_the_selected_one_and_the_prefix_is_typed_twice() {
     let mut rig = rig();
