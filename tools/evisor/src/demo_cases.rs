@@ -39,7 +39,7 @@ const SHOWN: [&str; 34] = [
     "2 cpus\r",
     "evisor: realtime is shown and typed to\r",
     "realtime: 1000 us a period",
-    "realtime: 1000 periods, late ",
+    " periods, late ",
     "evisor: serial is shown and typed to\r",
     "serial: hello from a guest\r",
     "serial: type, and it comes back",
