@@ -101,7 +101,7 @@ pub struct Stolen {
 impl Stolen {
     /// The nanoseconds that vCPU `index` is told.
     pub fn of(&self, index: usize) -> Option<&'static AtomicU64> {
-        // DEN 0057A §3.2.3: the second doubleword of 64 bytes.
+        // DEN 0057A: the second doubleword of 64 bytes.
         self.words.get(index * 8 + 1)
     }
 }

@@ -26,6 +26,7 @@ pub(crate) const ON_REFUSED: &str = "evisor,on-refused";
 pub(crate) const RESTART_LIMIT: &str = "evisor,restart-limit";
 pub(crate) const RIGHTS: &str = "evisor,rights";
 pub(crate) const VMS: &str = "evisor,vms";
+pub(crate) const SHOWN: &str = "evisor,shown";
 pub(crate) const READ_ONLY: &str = "evisor,read-only";
 pub(crate) const CORES: &str = "evisor,cores";
 pub(crate) const PRIORITY: &str = "evisor,priority";

@@ -48,7 +48,7 @@ fn run(manifest: &str, more: &[&str], arguments: &[&str]) -> Result<String> {
 }
 
 /// The texts come one behind the other.
-fn in_order(printed: &str, texts: &[&str]) -> Result<()> {
+pub fn in_order(printed: &str, texts: &[&str]) -> Result<()> {
     let mut rest = printed;
     for text in texts {
         let (_, behind) =

@@ -26,6 +26,7 @@ mod console_cases;
 mod consoles;
 mod counted;
 mod debian_guest;
+mod demo_cases;
 mod deployment;
 mod diagnostic;
 mod faults;
@@ -99,7 +100,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Boot a deployment in QEMU, its console on the terminal
+    /// Boot a deployment in QEMU, the demonstration if none is named; its console is the terminal
     Run(run::Run),
     /// Write the image and the bundle of a deployment
     Build(build::Build),
