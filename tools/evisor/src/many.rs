@@ -18,6 +18,8 @@ const MANIFEST: &str = "manifests/many.dts";
 const LINUX: [(&str, u32); 2] = [("linux-a", 3000), ("linux-b", 4000)];
 const WORKERS: u32 = 8;
 const UNITS: u32 = 40;
+/// One of a shell's takes as long as four of a worker's, which waits in most of its own.
+const SHELLS_UNITS: u32 = 10;
 /// On idle cores of a host it takes a small part of that.
 const SECONDS: &str = "400";
 
@@ -34,8 +36,8 @@ fn worker(number: u32) -> String {
 /// A shell's units: what it computes twice, with a pause between, has to be the same.
 fn shell(last: u32, pause: &str) -> String {
     format!(
-        "n=0; u() {{ seq $n {last} | sha256sum | cut -c1-16; }}; while [ $n -lt {UNITS} ]; \
-         do n=$((n+1)); s=$(u); {pause}; [ $s = $(u) ] && echo un''it $n of {UNITS}: $s; done"
+        "n=0; u() {{ seq $n {last} | sha256sum | cut -c1-16; }}; while [ $n -lt {SHELLS_UNITS} ]; \
+         do n=$((n+1)); s=$(u); {pause}; [ $s = $(u) ] && echo un''it $n of {SHELLS_UNITS}: $s; done"
     )
 }
 
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn a_shell_counts_its_units() {
         let units = shells_units(100).unwrap();
-        assert_eq!(units.len(), UNITS as usize);
+        assert_eq!(units.len(), SHELLS_UNITS as usize);
         assert!(units.iter().all(|unit| is_unit(unit) && unit.len() > 24), "{units:?}");
     }
 
