@@ -322,9 +322,18 @@ impl State {
     pub fn reset<I: Interface>(&mut self, targets: u8) {
         self.awaited = 0;
         self.control = 0;
-        for (at, interrupt) in self.interrupts.iter_mut().enumerate() {
-            let template = I::pending(Slot(at).intid(), 0, false);
-            *interrupt = Interrupt { template, physical: 0, targets, place: NOWHERE, priority: 0 };
+        // In two loops, whose INTIDs only count: a reset is on the way to the first guest.
+        let at_reset = |intid| Interrupt {
+            template: I::pending(intid, 0, false),
+            physical: 0,
+            targets,
+            place: NOWHERE,
+            priority: 0,
+        };
+        let (private, shared) = self.interrupts.split_at_mut(CPUS * PRIVATE);
+        let banks = private.chunks_exact_mut(PRIVATE);
+        for each in banks.chain([shared]) {
+            (0..).zip(each).for_each(|(intid, interrupt)| *interrupt = at_reset(intid));
         }
         for (vcpu, bank) in self.banks.iter_mut().enumerate() {
             *bank = Bank { own: 1 << 16 << vcpu, ..Bank::RESET };

@@ -16,18 +16,12 @@ const PIS: &str = "manifests/virtual-pis.dts";
 
 pub fn cases(plan: &mut Plan) {
     both(plan, "virt", &[]);
-    // Four minutes of two cores: when the step is named.
-    if plan.named {
-        many::cases(plan, Board::QemuVirt);
-    }
+    many::cases(plan, Board::QemuVirt);
 }
 
 pub fn on_a_pi(plan: &mut Plan) {
     both(plan, "pi", &["--board", "raspi4"]);
-    // Four minutes of two cores: when the step is named.
-    if plan.named {
-        many::cases(plan, Board::Raspi4);
-    }
+    many::cases(plan, Board::Raspi4);
 }
 
 fn both(plan: &mut Plan, board: &'static str, more: &'static [&str]) {
