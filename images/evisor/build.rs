@@ -34,7 +34,9 @@ fn main() -> Result<(), Failure> {
         println!("cargo:rustc-link-arg-bin=evisor=--icf=all");
     }
     let optional = optional(Path::new(&folder))?;
-    let text = registry(&optional, bare)?;
+    let mut text = registry(&optional, bare)?;
+    let heap = heap(&fs::read_to_string(format!("{folder}/evisor.ld"))?)?;
+    writeln!(text, "/// How many bytes EL2's heap has.\npub const HEAP: usize = {heap} << 10;")?;
     fs::write(Path::new(&env::var("OUT_DIR")?).join("registry.rs"), text)?;
     Ok(())
 }
@@ -69,6 +71,13 @@ fn compatible(folder: &Path) -> Result<Vec<String>, Failure> {
         .cloned()
         .unwrap_or_default();
     Ok(list.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect())
+}
+
+/// How many KiB the linker script gives the heap.
+fn heap(script: &str) -> Result<usize, Failure> {
+    let line = script.lines().find_map(|line| line.strip_prefix("HEAP = "));
+    let kibibytes = line.and_then(|line| line.strip_suffix("K;"));
+    Ok(kibibytes.ok_or("evisor.ld has no line 'HEAP = …K;'")?.parse()?)
 }
 
 fn registry(optional: &[Optional], bare: bool) -> Result<String, Failure> {

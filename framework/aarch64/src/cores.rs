@@ -7,6 +7,7 @@ use aarch64_cpu::asm::barrier;
 use alloc::alloc::{alloc, handle_alloc_error};
 use core::alloc::Layout;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use evisor_heap::room;
 
 /// What a core that starts finds at the top of its stack.
 #[repr(C, align(16))]
@@ -33,6 +34,7 @@ const PAGE: usize = 4096;
 /// The core may be the one that makes a VM's changes: objects as large as an
 /// interrupt controller are reset on it.
 const STACK: usize = 32 << 10;
+const _: () = assert!(2 * PAGE + STACK == room::CORE);
 
 /// Starts core number `index`, the one with this `affinity`, which runs `main` with
 /// it. `release` gets the physical address of its first instruction and has the

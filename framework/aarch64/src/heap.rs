@@ -1,8 +1,7 @@
 //! The heap: for what is built when eVisor starts, and tables while guest memory is
 //! filled. Nothing on the way of a trap allocates.
 //!
-//! A block has a power of two of bytes; above a page there are up to three sizes of whole
-//! pages between one and the next, as a stack with its guard is a page more. One that is given back
+//! What sizes its blocks have is evisor-heap's. One that is given back
 //! waits in the list of its size, and is the next to be given out: no block is ever
 //! divided or joined, and both take a dozen instructions. Starting takes hundreds of
 //! allocations, most of them soon given back; what that wastes is bounded by the largest
@@ -13,18 +12,11 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
+use evisor_heap::{ONE, PAGE, SIZES, STEPS, Size, number};
 use spin::Mutex;
 
-/// Blocks are at least this large: a list's link, and what most things need.
-const SMALLEST: usize = 16;
-/// Larger blocks are aligned to this only, and taken from the end of the region, so
-/// that small ones leave no gaps before them.
-const PAGE: usize = 4096;
-/// Larger ones than a page come in up to so many sizes from a power of two to the next.
-const STEPS: usize = 4;
 /// More than the region has.
 const LARGEST: usize = 1 << 30;
-const SIZES: usize = STEPS * usize::BITS as usize;
 
 struct Heap(Mutex<Blocks>);
 
@@ -71,44 +63,6 @@ fn region() -> (usize, usize) {
         static mut __heap_end: u8;
     }
     (&raw mut __heap_start as usize, &raw mut __heap_end as usize)
-}
-
-/// A size of blocks: in bytes, and the number of its list.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Size {
-    bytes: usize,
-    list: usize,
-}
-
-impl Size {
-    /// That of the block for `layout`; nothing for what is absurdly large.
-    #[inline(always)]
-    fn of(layout: Layout) -> Option<Self> {
-        let least = layout.size().max(layout.align()).max(SMALLEST);
-        if least > PAGE {
-            return Self::of_pages(layout);
-        }
-        let power = usize::BITS - (least - 1).leading_zeros();
-        Some(Self { bytes: 1 << power, list: STEPS * power as usize })
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn of_pages(layout: Layout) -> Option<Self> {
-        let step = (layout.size().checked_next_power_of_two()? / 2 / STEPS).max(PAGE);
-        let bytes = layout.size().next_multiple_of(step);
-        let fits = layout.align() <= PAGE && bytes <= isize::MAX as usize;
-        fits.then(|| Self { bytes, list: number(bytes) })
-    }
-}
-
-/// One page.
-const ONE: Size = Size { bytes: PAGE, list: STEPS * PAGE.ilog2() as usize };
-
-/// The number of a block's size, below `SIZES`.
-fn number(size: usize) -> usize {
-    let power = size.ilog2();
-    STEPS * power as usize + (size >> (power - STEPS.ilog2())) % STEPS
 }
 
 impl Blocks {

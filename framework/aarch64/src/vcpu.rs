@@ -23,6 +23,7 @@ use core::mem::offset_of;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering};
 use evisor_contract::{Context, Status};
+use evisor_heap::room;
 use evisor_router::{Caches, Space};
 use tock_registers::interfaces::{Readable, Writeable};
 
@@ -67,6 +68,7 @@ const STACK: usize = 12 << 10;
 const PAGE: usize = 4096;
 /// A guard page, the stack, the vCPU.
 const BLOCK: usize = PAGE + STACK + PAGE;
+const _: () = assert!(BLOCK == room::VCPU && size_of::<Saved>() <= room::SAVED);
 
 global_asm!(
     include_str!("vectors.s"),

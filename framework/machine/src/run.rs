@@ -15,6 +15,7 @@ use evisor_aarch64::stage2::Root;
 use evisor_aarch64::vcpu::{Vcpu, VcpuBlock, init_core, reset_el1};
 use evisor_aarch64::{Crash, Kernel, Trap, gic, halt, set_kernel, timer};
 use evisor_contract::{Context, NotifyPort, Power, VcpuControl, Words, tag};
+use evisor_heap::room;
 use evisor_kernel::{Attention, BoundScheduler, BoundVm, Bundle, Next, Vm};
 use evisor_manifest::VmPlan;
 use evisor_router::{Handles, Space};
@@ -169,6 +170,8 @@ impl Running {
 
 /// A VM that was put together: what it is, where it is, what runs it.
 pub(crate) type Placed = (BoundVm, PlacedVm, Devices, Vec<VcpuBlock>);
+
+const _: () = assert!(size_of::<Placed>() <= room::PLACED && size_of::<Held>() <= room::HELD);
 
 /// What does not belong to one VM.
 pub(crate) struct Around {

@@ -17,6 +17,7 @@ use evisor_aarch64::timer::Rate;
 use evisor_aarch64::vcpu::{Left, VcpuBlock};
 use evisor_aarch64::{Kernel, halt, timer};
 use evisor_contract::{Choice, NotifyPort, Power, SchedulerPort, VcpuControl, Words};
+use evisor_heap::room;
 use evisor_kernel::{Attention, BoundScheduler, Entry, Next, Seat, SharedCore, Vm};
 
 /// A core that is shared, as it was built.
@@ -97,6 +98,8 @@ struct Member<'a> {
     /// The counts that were when it started.
     before: u64,
 }
+
+const _: () = assert!(size_of::<Member<'_>>() <= room::MEMBER);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {

@@ -7,7 +7,8 @@
 //! `evisor-check BUNDLE --board BOARD --gic VERSION` prints one JSON object a line:
 //! of each error `node`, `property`, `message`, `remedy`; or, if all is right,
 //! `features`: the components that the manifest needs, `trees`: by VM, the bytes of
-//! the device tree that its guest will read, and `authority`: what each VM can reach.
+//! the device tree that its guest will read, `authority`: what each VM can reach, and `heap`:
+//! how many KiB EL2 `needs` of its own memory at most, and how many it `has`.
 //! Status 0 if it is right, 1 if not, 2 if it could not be read.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -16,6 +17,8 @@
 mod authority;
 #[cfg(all(test, not(target_os = "none")))]
 mod metadata;
+#[cfg(not(target_os = "none"))]
+mod need;
 #[cfg(not(target_os = "none"))]
 mod pretend;
 
@@ -42,8 +45,9 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[cfg(not(target_os = "none"))]
 mod hosted {
     use crate::authority;
+    use crate::need::{self, Need};
     use crate::pretend::PretendedHost;
-    use evisor::{LEFT_OUT, link};
+    use evisor::{HEAP, LEFT_OUT, link};
     use evisor_contract::components;
     use evisor_fdt::{Aligned, Tree};
     use evisor_gpio::FREE_ON_RASPBERRY_PI_4;
@@ -67,6 +71,8 @@ mod hosted {
         trees: BTreeMap<String, Vec<u8>>,
         /// What they can reach.
         authority: Value,
+        /// How much of EL2's heap it needs.
+        need: Need,
     }
 
     pub fn check() -> Result<bool, Problem> {
@@ -80,6 +86,7 @@ mod hosted {
         let known = "board and GIC are not one of: qemu-virt 2, qemu-virt 3, raspi4 2";
         let board = board.ok_or(known)?;
         let archive = fs::read(path)?;
+        need::begin()?;
         let bundle = Bundle::read(&archive).map_err(|error| error.to_string())?;
         Ok(report(examine(&bundle, &board)?))
     }
@@ -102,7 +109,7 @@ mod hosted {
 
     fn examine(bundle: &Bundle<'_>, board: &BoardFacts) -> Result<Outcome, Problem> {
         let registry = components().map_err(|duplicate| duplicate.to_string())?;
-        let aligned = Aligned::copy(bundle.manifest());
+        let aligned = need::uncounted(|| Aligned::copy(bundle.manifest()));
         let tree = Tree::new(aligned.bytes()).map_err(|error| format!("the manifest: {error}"))?;
         let around = Surroundings {
             registry,
@@ -126,12 +133,15 @@ mod hosted {
         for vm in &deployment.vms {
             let tree = guest_tree(tree, vm, None).map_err(|error| vec![*error])?;
             trees.insert(vm.name.clone(), tree);
-            check_packed(bundle, vm).map_err(|error| vec![*error])?;
+            need::uncounted(|| check_packed(bundle, vm)).map_err(|error| vec![*error])?;
         }
         let pins = (board.name == "raspi4").then_some(FREE_ON_RASPBERRY_PI_4);
         let bound = bind(&deployment, PretendedHost::new(board.gic, pins));
-        let authority = authority::report(&deployment, &bound.map_err(|error| vec![*error])?);
-        Ok(Right { deployment, trees, authority })
+        let bound = bound.map_err(|error| vec![*error])?;
+        let need = Need::of(&deployment, &bound, bundle, HEAP);
+        need.check().map_err(|error| vec![*error])?;
+        let authority = authority::report(&deployment, &bound);
+        Ok(Right { deployment, trees, authority, need })
     }
 
     /// Unpacks a compressed image: the reader looked at its beginning.
@@ -152,14 +162,15 @@ mod hosted {
 
     fn report(outcome: Outcome) -> bool {
         match &outcome {
-            Ok(Right { deployment, trees, authority }) => {
+            Ok(Right { deployment, trees, authority, need }) => {
                 let vms = deployment.vms.iter().flat_map(|vm| &vm.objects);
                 let schedulers = deployment.schedulers.iter().map(|plan| &plan.object);
                 let objects = deployment.root_objects.iter().chain(vms).chain(schedulers);
                 let features: BTreeSet<&str> = objects.map(|o| o.declaration.name).collect();
+                let heap = json!({ "needs": need.needs, "has": need.has });
                 println!(
                     "{}",
-                    json!({ "features": features, "trees": trees, "authority": authority })
+                    json!({ "features": features, "trees": trees, "authority": authority, "heap": heap })
                 );
             }
             Err(errors) => {

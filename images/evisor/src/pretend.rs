@@ -1,5 +1,6 @@
 //! A machine that is not there, for binding a deployment on a workstation.
 
+use crate::need;
 use evisor_contract::{
     Entropy, HostGpio, HostRegister, HostRegisters, HostSerial, Register, SystemInterface,
     VirtualInterface, Width,
@@ -85,7 +86,8 @@ impl Host for PretendedHost {
     }
     fn virtual_interface(&self) -> Option<VirtualInterface> {
         self.gic.filter(|gic| *gic == GicVersion::V2)?;
-        let registers: Vec<ReadPureWrite<u32>> = (0..0x400).map(|_| ReadPureWrite(0)).collect();
+        let registers = || (0..0x400).map(|_| ReadPureWrite(0)).collect();
+        let registers: Vec<ReadPureWrite<u32>> = need::uncounted(registers);
         let control = UniqueMmioPointer::from(Box::leak(registers.into_boxed_slice()));
         Some(VirtualInterface { control, list_registers: 4 })
     }

@@ -64,7 +64,9 @@ impl Check {
             let drawing = graph::svg(&examined.authority)?;
             write_whole(&path, drawing.as_bytes())?;
         }
+        let Heap { needs, has } = examined.heap;
         say(&format!("{} is right", self.manifest.display()));
+        say(&format!("it needs at most {needs} KiB of the {has} KiB for eVisor itself"));
         Ok(0)
     }
 }
@@ -78,6 +80,17 @@ pub struct Examined {
     pub trees: BTreeMap<String, Vec<u8>>,
     /// What each VM can reach.
     pub authority: Value,
+    /// What it needs of EL2's heap.
+    pub heap: Heap,
+}
+
+/// EL2's heap, in KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heap {
+    /// What the deployment needs at most.
+    pub needs: u64,
+    /// What there is.
+    pub has: u64,
 }
 
 /// Has the manifest checked for a board and an image with these features.
@@ -168,7 +181,9 @@ fn examined(line: &Value) -> Option<Examined> {
     let bytes = |tree: &Value| serde_json::from_value(tree.clone()).ok();
     let trees = line.get("trees")?.as_object()?.iter();
     let trees = trees.map(|(vm, tree)| Some((vm.clone(), bytes(tree)?))).collect::<Option<_>>()?;
-    Some(Examined { features, trees, authority: line.get("authority")?.clone() })
+    let heap = line.get("heap")?;
+    let heap = Heap { needs: heap.get("needs")?.as_u64()?, has: heap.get("has")?.as_u64()? };
+    Some(Examined { features, trees, authority: line.get("authority")?.clone(), heap })
 }
 
 fn error(value: &Value, manifest: &Manifest) -> Diagnostic {
@@ -208,12 +223,13 @@ mod tests {
 
     #[test]
     fn a_right_manifest_says_what_it_needs() {
-        let line = r#"{"features":["pl011","psci"],"trees":{"linux":[208,13]},"authority":[]}"#;
+        let line = r#"{"features":["pl011","psci"],"trees":{"linux":[208,13]},"authority":[],"heap":{"needs":300,"has":2560}}"#;
         let Report::Right(examined) = read(line, &manifest()).unwrap() else {
             panic!("it is right");
         };
         assert_eq!(examined.features, ["pl011", "psci"]);
         assert_eq!(examined.trees, BTreeMap::from([("linux".to_owned(), vec![208, 13])]));
+        assert_eq!(examined.heap, Heap { needs: 300, has: 2560 });
     }
 
     #[test]
