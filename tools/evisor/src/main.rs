@@ -51,6 +51,7 @@ mod many;
 mod minimal;
 mod modules;
 mod monitor_cases;
+mod most;
 mod mutants;
 mod native;
 mod new_device;

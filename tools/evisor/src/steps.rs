@@ -23,6 +23,7 @@ use crate::linux;
 use crate::machine::{Board, Machine, need_qemu};
 use crate::minimal;
 use crate::monitor_cases;
+use crate::most;
 use crate::native;
 use crate::packages::Package;
 use crate::passed;
@@ -153,6 +154,8 @@ pub fn system(plan: &mut Plan) -> Result<()> {
         plan.case(format!("{}, with a GICv3", case.name), move || case.run(Board::QemuVirt));
     }
     demo_cases::cases(plan, Board::QemuVirt);
+    most::cases(plan, Board::QemuVirt, 2);
+    most::cases(plan, Board::QemuVirt, 3);
     console_cases::cases(plan);
     authority_cases::cases(plan);
     native::cases(plan);
@@ -170,6 +173,7 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
         plan.case(case.name, || case.run(Board::Raspi4));
     }
     demo_cases::cases(plan, Board::Raspi4);
+    most::cases(plan, Board::Raspi4, 2);
     console_cases::on_a_pi(plan);
     authority_cases::on_a_pi(plan);
     pi_cases::cases(plan);
