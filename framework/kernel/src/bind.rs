@@ -139,6 +139,13 @@ impl BoundVm {
         stood
     }
 
+    /// It is what it was at its checkpoint, and stands still: so its time goes on from there
+    /// when it does, or from where it is now if its manifest has so.
+    pub fn roll_time_back(&self, goes_on: bool) {
+        let more = if goes_on { 0 } else { self.vm.roll_time_back() };
+        self.with_timers(&mut |timers| timers.moved(self.vm.id, more));
+    }
+
     fn tell(&self, cx: &mut Context) {
         for object in &self.waiting {
             let _: Words = object.port().notify(tag::DEADLINE, self.vm.now(), cx);

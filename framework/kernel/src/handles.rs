@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use evisor_contract::abi::{Error, Kind, device, vm};
 use evisor_contract::{
     Capability, Clock, Context, Deadline, Effect, InvokePort, NotifyPort, ObjectPort, Offer, Power,
-    Reply, Rights, Through, VcpuControl, VmEvent, VmState, Words,
+    Reply, Rights, Through, VcpuControl, VmCheckpoint, VmEvent, VmState, Words,
 };
 use evisor_manifest::{Deployment, GivenPlan, ManifestError, ObjectPlan, Target, VmPlan};
 use evisor_router::{Allowance, Behind, Given, Handles, Holding, Sweeping, nobody};
@@ -175,6 +175,8 @@ impl InvokePort for VmBehind {
             vm::PAUSE => self.ask(VmEvent::Pause),
             vm::RESUME => self.ask(VmEvent::Resume),
             vm::END => self.ask(VmEvent::End),
+            vm::CHECKPOINT => self.ask(VmEvent::Checkpoint),
+            vm::ROLL_BACK => self.ask(VmEvent::RollBack),
             _ => Err(Error::NotSupported),
         });
         Reply::value(done.err().map_or(0, Error::code)).into()
@@ -223,9 +225,13 @@ impl VmBehind {
     }
 
     fn ask(&self, event: VmEvent) -> Result<(), Error> {
+        let keeps = matches!(event, VmEvent::Checkpoint | VmEvent::RollBack);
+        if keeps && self.0.checkpoint() == VmCheckpoint::Never {
+            return Err(Error::NotSupported);
+        }
         let fits = match (self.0.state(), event) {
             // What it comes to is not known: it is as it is then.
-            (VmState::Changing, _) | (_, VmEvent::End) => true,
+            (VmState::Changing, _) | (_, VmEvent::End | VmEvent::RollBack) => true,
             (VmState::Off | VmState::Crashed, event) => event == VmEvent::Start,
             (VmState::Paused, event) => !matches!(event, VmEvent::Start | VmEvent::Pause),
             (VmState::On, event) => !matches!(event, VmEvent::Start | VmEvent::Resume),
