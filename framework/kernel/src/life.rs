@@ -290,6 +290,11 @@ impl Life {
         self.update(|word| word.becomes(place));
     }
 
+    /// It is off for good, or is to be.
+    pub fn is_over(&self) -> bool {
+        self.now().goal() == Place::Gone
+    }
+
     /// Where the change in hand brings it.
     pub fn place(&self) -> Place {
         self.now().place()

@@ -298,7 +298,9 @@ impl Vm {
         match event {
             VmEvent::Verdict(_) => return false,
             VmEvent::Checkpoint if checkpoint == VmCheckpoint::Never => return false,
-            VmEvent::RollBack if checkpoint != VmCheckpoint::Asked => return false,
+            VmEvent::RollBack if checkpoint != VmCheckpoint::Asked || self.life.is_over() => {
+                return false;
+            }
             VmEvent::Checkpoint => self.checkpoint.store(ASKED, Ordering::SeqCst),
             _ => {}
         }
