@@ -12,7 +12,7 @@ const SHARED: &str = "tools/evisor/tests/guests/kept-shared.dts";
 const BEGIN: &str = "linux. ~ # =a=one; echo one > /tmp/f; \
     lag() { echo $(($(cat /sys/class/rtc/rtc0/since_epoch) - $(date +%s))); }; l=$(lag); \
     echo rea'dy'";
-const KEEP: &str = "ready\r=\x14mcheckpoint linux";
+const KEEP: &str = "ready=\x14mcheckpoint linux";
 const CHANGE: &str = "linux: its checkpoint(.|\n)*linux: goes on=\x141a=two; \
     echo two > /tmp/f; sleep 20; echo slept-$a-$(cat /tmp/f)";
 const BACK: &str = "slept-two-two=\x14mrollback linux";
