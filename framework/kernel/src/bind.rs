@@ -3,7 +3,7 @@
 use crate::backed::Behind;
 use crate::channels::{BELLS, Bell, ChannelMemory, ChannelWindow, End, HeldEnd};
 use crate::grants::{Binder, Common, Owner, SharedLine, leak};
-use crate::handles;
+use crate::handles::{self, DeviceBehind};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer;
@@ -22,6 +22,7 @@ use evisor_contract::{
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
 use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
+use spin::Mutex;
 
 /// A deployment, built.
 pub struct Bound {
@@ -83,6 +84,8 @@ pub struct BoundVm {
     pub handles: Option<&'static HandlePort>,
     /// What its objects are to handles, if there are any.
     pub(crate) offered: Vec<Offered>,
+    /// Those of its devices that can be taken from it.
+    pub(crate) taken: Mutex<Vec<&'static DeviceBehind>>,
     /// All deadlines.
     pub timers: &'static dyn ObjectPort,
     /// What its vCPUs are told of the time that others had, if they are.
@@ -135,6 +138,10 @@ impl BoundVm {
     pub fn start_time(&self, cx: &mut Context) -> u64 {
         let (stood, core) = (self.vm.start_time(), cx.core());
         self.with_timers(&mut |timers| timers.release(self.vm.id, stood, core));
+        for device in self.taken.lock().iter() {
+            device.stays_taken(cx);
+            let _ = deliver(cx);
+        }
         self.tell(cx);
         stood
     }
@@ -354,6 +361,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         waiting: under.waiting,
         handles,
         offered: under.offered,
+        taken: Mutex::default(),
         timers: common.timers,
         stolen,
     })

@@ -131,7 +131,9 @@ fn found(
             if given.withheld {
                 device.withhold();
             }
-            let offer = Offer { kind: Kind::Device, units: 1, port: Box::leak(Box::new(device)) };
+            let device: &'static DeviceBehind = Box::leak(Box::new(device));
+            vm.taken.lock().push(device);
+            let offer = Offer { kind: Kind::Device, units: 1, port: device };
             let behind = Behind::new(offer, None).standing_for(port);
             Some(Found { behind, first: 0, count: 1, rights, label })
         }
@@ -242,7 +244,7 @@ impl VmBehind {
 
 /// A device that was made for one VM, for those who may take it from that. Passed-through
 /// ones, and those whose memory the guest is shown, are not: to unmap something takes more.
-struct DeviceBehind {
+pub(crate) struct DeviceBehind {
     holding: Holding,
     object: &'static dyn ObjectPort,
     /// Whether its VM has it. Held while that changes: the object's lock comes after it.
@@ -278,6 +280,14 @@ impl DeviceBehind {
         self.object.with(&mut |object| object.reset());
         self.holding.lower(cx);
         Ok(())
+    }
+
+    /// Its VM may be what it was before this was taken from it, and stays without it.
+    pub(crate) fn stays_taken(&self, cx: &mut Context) {
+        if !*self.given.lock() {
+            self.object.with(&mut |object| object.reset());
+            self.holding.lower(cx);
+        }
     }
 
     fn give(&self) -> Result<(), Error> {

@@ -59,10 +59,10 @@ fn check(faults: &Faults, vm: Node<'_>, object: &ObjectPlan) {
         refuse("is of the board, and cannot be rolled back with its VM", remove);
     } else if needs.channel {
         refuse("is shared with another VM, and cannot be rolled back with its own", remove);
-    } else if object.block.is_some_and(|block| !block.read_only) || needs.backing {
-        if !node.has(words::NOT_ROLLED_BACK) {
-            let remedy = "write evisor,not-rolled-back, and it stays as it is; or evisor,read-only";
-            refuse("is written, and is not rolled back with its VM", remedy);
-        }
+    } else if (needs.backing || object.block.is_some_and(|block| !block.read_only))
+        && !node.has(words::NOT_ROLLED_BACK)
+    {
+        let remedy = "write evisor,not-rolled-back, and it stays as it is; or evisor,read-only";
+        refuse("is written, and is not rolled back with its VM", remedy);
     }
 }
