@@ -14,11 +14,11 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evisor_contract::abi::function;
 use evisor_contract::{
-    BuildError, CallPort, Capability, ChannelEnd, Clock, Context, Effect, LineState, NotifyPort,
-    ObjectPort, Offer, Parts, Rights, SchedulerPort, Words, tag,
+    BlockDone, BuildError, CallPort, Capability, ChannelEnd, Clock, Context, Effect, LineState,
+    NotifyPort, ObjectPort, Offer, Parts, Rights, SchedulerPort, Words, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
 use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
@@ -84,6 +84,10 @@ pub struct BoundVm {
     pub handles: Option<&'static HandlePort>,
     /// What its objects are to handles, if there are any.
     pub(crate) offered: Vec<Offered>,
+    /// Those of its objects that store blocks.
+    pub(crate) storing: Vec<&'static dyn NotifyPort>,
+    /// It was rolled back, and those have not been told.
+    pub(crate) rolled_back: AtomicBool,
     /// Those of its devices that can be taken from it.
     pub(crate) taken: Mutex<Vec<&'static DeviceBehind>>,
     /// All deadlines.
@@ -142,6 +146,13 @@ impl BoundVm {
             device.stays_taken(cx);
             let _ = deliver(cx);
         }
+        if self.rolled_back.swap(false, Ordering::Relaxed) {
+            // Nobody has what they had asked for then.
+            for object in &self.storing {
+                let _: Words = object.notify(tag::BLOCK_DONE, BlockDone::Failed.encode(), cx);
+                let _ = deliver(cx);
+            }
+        }
         self.tell(cx);
         stood
     }
@@ -151,6 +162,7 @@ impl BoundVm {
     pub fn roll_time_back(&self, goes_on: bool) {
         let more = if goes_on { 0 } else { self.vm.roll_time_back() };
         self.with_timers(&mut |timers| timers.moved(self.vm.id, more));
+        self.rolled_back.store(true, Ordering::Relaxed);
     }
 
     fn tell(&self, cx: &mut Context) {
@@ -338,6 +350,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         gates: Vec::new(),
         passed: Passed::default(),
         offered: Vec::new(),
+        storing: Vec::new(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
@@ -361,6 +374,8 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         waiting: under.waiting,
         handles,
         offered: under.offered,
+        storing: under.storing,
+        rolled_back: AtomicBool::new(false),
         taken: Mutex::default(),
         timers: common.timers,
         stolen,
@@ -382,6 +397,7 @@ struct Under {
     gates: Vec<SharedLine>,
     passed: Passed,
     offered: Vec<Offered>,
+    storing: Vec<&'static dyn NotifyPort>,
 }
 
 /// What an object is to handles.
@@ -440,6 +456,7 @@ impl Under {
             self.controller = parts.notify;
         }
         self.waiting.extend(waiting);
+        self.storing.extend(parts.notify.filter(|_| plan.block.is_some()));
         self.built.push(parts);
         Ok(())
     }
