@@ -475,8 +475,8 @@ impl Ram {
         })
     }
 
-    /// Copies `bytes` from `other`, at `from` there, to `offset`; both are whole doublewords. False: another core
-    /// copies, and nothing was done.
+    /// Copies `bytes` from `other`, at `from` there, to `offset`. False: another core copies,
+    /// and nothing was done.
     ///
     /// What a guest wrote with its cache off, or by attributes that do not look into one,
     /// is in memory behind the point of coherency: lines of EL2's that would hide it are
@@ -497,9 +497,10 @@ impl Ram {
         each_slice(other, from, bytes, |source, done, size| {
             maintenance::clean_and_invalidate(source as u64, size as u64);
             let put = each_slice(self, offset + done, size as u64, |at, inside, size| {
+                let source = source.wrapping_add(inside as usize);
                 // SAFETY: 1. both are mapped for so much, and of two `Ram`s, which do not
                 // overlap; the guest that has one of them stands still.
-                unsafe { core::ptr::copy_nonoverlapping(source.add(inside as usize), at, size) };
+                unsafe { core::ptr::copy_nonoverlapping(source, at, size) };
             });
             if put.is_err() {
                 copied = put;

@@ -63,6 +63,21 @@ pub const CASES: &[Case] = &[
     ]),
 ];
 
+/// Four vCPUs that wait in a spin table at first, and a card that stays as it is.
+const PI: Case =
+    Case::new("a virtual Pi with a card is rolled back", "tools/evisor/tests/guests/kept-pi.dts")
+        .seconds(200)
+        .sends(&[
+            "~ # =a=one; echo one > /tmp/f; echo rea'dy'",
+            "ready=\x14mcheckpoint pi",
+            "pi: its checkpoint(.|\n)*pi: goes on=\x141a=two; echo two > /tmp/f; echo then-$a-$(cat /tmp/f)",
+            "then-two-two=\x14mrollback pi",
+            "pi: is what it was(.|\n)*pi: goes on=\x141echo now-$a-$(cat /tmp/f) cpus-$(nproc) \
+             card-$(dd if=/dev/mmcblk0 bs=1M count=1 skip=20 2>/dev/null | wc -c)",
+            "now-one-one cpus-4 card-\\d+=\x14mend",
+        ])
+        .shows(&["now-one-one cpus-4 card-1048576", "evisor: all VMs stopped, status 0"]);
+
 /// How often the long case rolls back.
 const TIMES: usize = 100;
 
@@ -71,6 +86,7 @@ pub fn cases(plan: &mut Plan, board: Board) {
         plan.case(case.name, move || case.run(board));
     }
     if board == Board::QemuVirt {
+        plan.case(PI.name, move || PI.run(board));
         for case in CASES.iter().take(2) {
             let case = case.options(&["--gic", "3"]);
             plan.case(format!("{}, with a GICv3", case.name), move || case.run(board));
