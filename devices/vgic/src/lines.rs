@@ -12,14 +12,17 @@ impl<I: Interface> Vgic<I> {
     #[inline(always)]
     pub(crate) fn notify(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
         const PHYSICAL: u64 = LineState::Physical(0).encode();
-        let ppi = tag.wrapping_sub(SGIS as u32) < (PRIVATE - SGIS) as u32;
+        // A PPI, and physical: both by one comparison.
+        const PPI: u32 = SGIS as u32 | PHYSICAL as u32;
+        let kind = tag & !(SGIS as u32 - 1) | value as u32 & 3;
         // A private physical interrupt comes by way of the space of the vCPU that
         // is on the core: it is here.
-        if ppi & (value & 3 == PHYSICAL) && self.again(cx.vcpu(), tag as usize) {
+        if kind == PPI && self.again(cx.vcpu(), tag as usize) {
             return Reply::HELD;
         }
         if value == LineState::PULSE_HERE {
-            return self.rung(tag, cx);
+            let placed = self.rings_again(cx.vcpu(), tag as usize);
+            return if placed { Reply::DONE } else { self.rung(tag, cx) };
         }
         self.notified(tag, value, cx)
     }
@@ -49,13 +52,10 @@ impl<I: Interface> Vgic<I> {
         }
     }
 
-    /// A doorbell, by way of an interrupt of this core.
+    /// A doorbell, by way of an interrupt of this core, that does not take the short way.
     #[cold]
     #[inline(never)]
     fn rung(&mut self, tag: u32, cx: &mut Context) -> Reply {
-        if self.rings_again(cx.vcpu(), tag as usize) {
-            return Reply::DONE;
-        }
         self.notified(tag, LineState::Pulse.encode(), cx)
     }
 
