@@ -87,6 +87,7 @@ impl<I: Interface> Vgic<I> {
                 word.latch |= bit & word.edge;
             }
             LineState::Pulse => word.latch |= bit,
+            LineState::Physical(0) => return self.retire(slot, cx),
             LineState::Physical(physical) => {
                 word.physical |= bit;
                 self.state.interrupt_mut(slot).physical = physical;
@@ -97,6 +98,37 @@ impl<I: Interface> Vgic<I> {
             LineState::Physical(_) => Reply::HELD,
             _ => Reply::DONE,
         }
+    }
+
+    /// See [`LineState::RETIRE`].
+    #[cold]
+    #[inline(never)]
+    fn retire(&mut self, slot: Slot, cx: &Context) -> Reply {
+        let bit = slot.bit();
+        let word = self.state.word_mut(slot.word());
+        let mut had = (word.physical | word.retired) & bit != 0;
+        word.physical &= !bit;
+        let interrupt = *self.state.interrupt(slot);
+        if let Some(vcpu) = interrupt.holder() {
+            let (n, bank) = (interrupt.list(), self.state.bank_mut(vcpu));
+            let linked = bank.image(n) & I::HW != 0;
+            let told = bank.retire >> n & 1 != 0;
+            bank.retire |= u32::from(linked) << n;
+            match (linked, bank.awake) {
+                (false, _) => {}
+                // It is off: it cannot end anything before it starts anew.
+                (true, false) => had |= !told,
+                (true, true) if self.vcpus.is_here(vcpu, cx) => self.flush(vcpu),
+                (true, true) => {
+                    self.tell(1 << vcpu);
+                    return Reply::AGAIN;
+                }
+            }
+        }
+        let word = self.state.word_mut(slot.word());
+        had |= word.retired & bit != 0;
+        word.retired &= !bit;
+        Reply::value(had.into())
     }
 
     /// Whether the list registers of this core are those of `vcpu`, and in use.

@@ -89,6 +89,27 @@ pub fn enable_here(intid: usize, edge: bool) {
     enable(intid, edge);
 }
 
+/// The shared interrupt `intid`, which is [`disable`]d, is signalled by edge if `edge` says
+/// so, and goes to core number `core`, if that is up, once it is [`allow`]ed.
+pub fn lead(intid: usize, edge: bool, core: usize) {
+    let _one_at_a_time = SHARED.lock();
+    let target = TARGETS.get(core).map_or(0, |target| target.load(Ordering::Acquire));
+    match version() {
+        _ if target == 0 => {}
+        Version::V2 => gicv2::lead(intid, edge, target),
+        Version::V3 => gicv3::lead(intid, edge, target),
+    }
+}
+
+/// Whether the shared interrupt `intid` was acknowledged and not deactivated yet: a core has
+/// it in hand, or a guest.
+pub fn is_active(intid: usize) -> bool {
+    match version() {
+        Version::V2 => gicv2::is_active(intid),
+        Version::V3 => gicv3::is_active(intid),
+    }
+}
+
 /// Has the shared interrupt `intid` come once, whatever its line says.
 pub fn pend(intid: usize) {
     match version() {
