@@ -141,7 +141,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
     let ours = [ON_BOTH, CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
     let others = [BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
-    let handles = [handle_cases::CASES, handle_cases::LINUX];
+    let handles = [handle_cases::CASES, handle_cases::LINUX, handle_cases::LENT];
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
