@@ -11,7 +11,8 @@ pub const KEPT: usize = 12 << 10;
 /// copied where something else is to be written beside it.
 pub type Name = evisor_contract::Bytes;
 
-fn name(text: &str) -> Name {
+/// As much of a VM's name as a console is called.
+pub fn name(text: &str) -> Name {
     let printable = text.bytes().filter(u8::is_ascii_graphic).take(NAME);
     printable.fold(Name::NONE, |mut name, byte| {
         name.push(byte);

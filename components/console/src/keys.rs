@@ -231,6 +231,13 @@ impl Console {
         self.view = View::One;
         if let Some(channel) = self.channels.get_mut(index) {
             channel.escape = crate::escape::Escape::default();
+            self.name_shown();
+        }
+    }
+
+    /// Who is shown alone.
+    pub fn name_shown(&mut self) {
+        if let Some(channel) = self.channels.get(self.viewed.selected) {
             let name = channel.name;
             self.say(&[name.as_slice(), b" is shown and typed to"]);
         }

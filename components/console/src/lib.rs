@@ -26,7 +26,7 @@ mod view;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use channel::{Channel, KEPT};
+use channel::{Channel, KEPT, Name};
 use evisor_contract::abi::{self, Error, Kind};
 use evisor_contract::frames::Decoder;
 use evisor_contract::{
@@ -41,7 +41,7 @@ use view::{View, Viewed};
 component! {
     compatible: ["evisor,console"],
     needs: Needs { root: true, ..Needs::NONE },
-    properties: ["evisor,prefix-key", "evisor,columns"],
+    properties: ["evisor,prefix-key", "evisor,columns", "evisor,shown"],
     build: |node, grants| {
         let console = Console::new(Settings::of(node)?, Ends {
             serial: grants.host_serial()?,
@@ -78,6 +78,8 @@ const _: () = assert!(2 * INPUTS + BESIDES < EFFECTS && INPUTS * Bytes::MOST > 3
 struct Settings {
     prefix: u8,
     columns: usize,
+    /// Whose console is shown alone at first; of several, where it is one of them.
+    shown: Option<Name>,
 }
 
 /// tio's: missed by few, harmless where nobody listens, and easy on any keyboard.
@@ -93,7 +95,8 @@ impl Settings {
         if !(40..=1000).contains(&columns) {
             return Err(wrong("evisor,columns", "is not from 40 to 1000"));
         }
-        Ok(Self { prefix, columns: columns as usize })
+        let shown = node.string("evisor,shown")?.map(channel::name);
+        Ok(Self { prefix, columns: columns as usize, shown })
     }
 }
 

@@ -68,17 +68,25 @@ const PACE: u64 = 10_000;
 
 impl Console {
     /// There are several consoles from now on. One VM has the line to itself, though
-    /// there is a monitor.
+    /// there is a monitor, and so has the one that the manifest wants to be shown.
     pub fn several(&mut self) {
+        let wanted = self.wanted();
         let mut vms = self.consoles();
         let (first, another) = (vms.next(), vms.next());
         drop(vms);
-        self.viewed.selected = first.unwrap_or_default();
-        self.view = if another.is_some() { View::All } else { View::One };
-        self.viewed.greeting = (self.view == View::All).then_some(0);
+        self.viewed.selected = wanted.or(first).unwrap_or_default();
+        let all = another.is_some() && wanted.is_none();
+        self.view = if all { View::All } else { View::One };
+        self.viewed.greeting = another.map(|_| 0);
         if let Some(messages) = self.ends.messages {
             messages.keep();
         }
+    }
+
+    /// Whose console is shown alone at first.
+    fn wanted(&self) -> Option<usize> {
+        let name = self.settings.shown?;
+        self.channels.iter().position(|channel| !channel.monitor && channel.name == name)
     }
 
     pub fn is_watched(&self, index: usize) -> bool {
@@ -164,9 +172,9 @@ impl Console {
 
     /// Moves to the start of a line.
     pub fn fresh_line(&mut self) {
-        // Somebody typed a command in the middle of it.
-        if core::mem::take(&mut self.viewed.in_message) {
-            self.puts(b"\r\n");
+        // Somebody typed a command in the middle of it: its rest goes first.
+        while self.viewed.in_message {
+            self.message();
         }
         if self.view == View::Frames {
             return;
@@ -186,7 +194,11 @@ impl Console {
         let step = self.viewed.greeting.unwrap_or_default();
         self.viewed.greeting = None;
         if self.view != View::Frames {
-            return self.introduce();
+            self.introduce();
+            if self.view == View::One {
+                self.name_shown();
+            }
+            return;
         }
         if step == 0 {
             self.control(Control::Granted(VERSION));
@@ -221,9 +233,9 @@ impl Console {
 
     /// A piece of a line of eVisor's own, with what is around it at its ends.
     fn message(&mut self) -> bool {
-        let Some(messages) = self.ends.messages else { return false };
-        let piece = messages.next();
+        let piece = self.ends.messages.map_or(Bytes::NONE, |messages| messages.next());
         if piece.count() == 0 {
+            self.viewed.in_message = false;
             return false;
         }
         if !self.viewed.in_message {

@@ -12,7 +12,7 @@ pub mod function {
     pub const VERSION: u32 = 0x8000_0000;
     /// SMCCC_ARCH_FEATURES (§7.3).
     pub const ARCH_FEATURES: u32 = 0x8000_0001;
-    /// PV_TIME_FEATURES (DEN 0057A §3.2.1), which is another component's: who asks whether
+    /// PV_TIME_FEATURES (DEN 0057A), which is another component's: who asks whether
     /// it is there asks here.
     pub const PV_TIME_FEATURES: u32 = 0xc500_0020;
     /// SMCCC_ARCH_WORKAROUND_3 (§7.7): Spectre-BHB, CVE-2022-23960.

@@ -33,7 +33,7 @@ fn discovery() {
     }
 }
 
-/// DEN 0057A §3.1: who asks finds stolen time so.
+/// DEN 0057A: who asks finds stolen time so.
 #[test]
 fn stolen_time_is_there_where_it_is_told() {
     let setup = Setup { stolen_time: true, ..Setup::default() };

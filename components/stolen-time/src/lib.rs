@@ -61,14 +61,14 @@ impl Calls for StolenTime {
 }
 
 impl StolenTime {
-    /// §3.2.1.
+    /// PV_TIME_FEATURES.
     #[expect(clippy::cast_possible_truncation, reason = "the argument has 32 bits")]
     fn features(&self, asked: u64) -> Option<u64> {
         let known = matches!(asked as u32, function::FEATURES | function::STOLEN);
         self.page.filter(|_| known).map(|_| code::SUCCESS)
     }
 
-    /// §3.2.2. Of a vCPU that has a core to itself too, where another of its VM has not:
+    /// PV_TIME_ST. Of a vCPU that has a core to itself too, where another of its VM has not:
     /// Linux starts none that has no structure.
     fn structure(&self, vcpu: u64) -> Option<u64> {
         let offset = Some(vcpu * STRUCTURE).filter(|offset| *offset < STOLEN_TIME_WINDOW);

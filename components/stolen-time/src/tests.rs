@@ -10,7 +10,7 @@ fn rig(stolen_time: bool) -> Rig {
     Rig::with("evisor,stolen-time", &Setup { vcpus: 65, stolen_time, ..Setup::default() })
 }
 
-/// §3.2.1: of the two functions, and of nothing else.
+/// PV_TIME_FEATURES: of the two functions, and of nothing else.
 #[test]
 fn features() {
     let mut rig = rig(true);
@@ -28,7 +28,7 @@ fn features() {
     }
 }
 
-/// §3.2.2, §3.2.3: a structure of 64 bytes a vCPU, aligned to as many, in the page.
+/// PV_TIME_ST: a structure of 64 bytes a vCPU, aligned to as many, in the page.
 #[test]
 fn each_vcpu_has_its_structure() {
     let mut rig = rig(true);

@@ -116,8 +116,10 @@ pub struct Word {
     pub active: u32,
     /// In Group 1.
     pub group1: u32,
+    /// A physical interrupt was let go of that whoever asks is to deactivate.
+    pub retired: u32,
     /// To a power of two, so that finding a word takes a shift.
-    pad: [u32; 7],
+    pad: [u32; 6],
 }
 
 impl Word {
@@ -229,8 +231,8 @@ pub struct Bank {
     pub image: [u64; LISTS],
     /// What the guest had changed when the vCPU last left.
     pub guest: GuestState,
-    /// To a power of two, as [`Word`].
-    pad: [u32; 1],
+    /// The list registers whose link to a physical interrupt is to go, as somebody said.
+    pub retire: u32,
 }
 
 const _: () = assert!(size_of::<Bank>() == 256 && size_of::<Word>() == 64);
@@ -256,7 +258,7 @@ impl Bank {
         list_of: [0; PRIVATE],
         image: [0; LISTS],
         guest: GuestState { vmcr: 0, active_priorities: [0; _] },
-        pad: [0; _],
+        retire: 0,
     };
 
     /// The list register that private interrupt `intid` was in last.
@@ -322,9 +324,18 @@ impl State {
     pub fn reset<I: Interface>(&mut self, targets: u8) {
         self.awaited = 0;
         self.control = 0;
-        for (at, interrupt) in self.interrupts.iter_mut().enumerate() {
-            let template = I::pending(Slot(at).intid(), 0, false);
-            *interrupt = Interrupt { template, physical: 0, targets, place: NOWHERE, priority: 0 };
+        // In two loops, whose INTIDs only count: a reset is on the way to the first guest.
+        let at_reset = |intid| Interrupt {
+            template: I::pending(intid, 0, false),
+            physical: 0,
+            targets,
+            place: NOWHERE,
+            priority: 0,
+        };
+        let (private, shared) = self.interrupts.split_at_mut(CPUS * PRIVATE);
+        let banks = private.chunks_exact_mut(PRIVATE);
+        for each in banks.chain([shared]) {
+            (0..).zip(each).for_each(|(intid, interrupt)| *interrupt = at_reset(intid));
         }
         for (vcpu, bank) in self.banks.iter_mut().enumerate() {
             *bank = Bank { own: 1 << 16 << vcpu, ..Bank::RESET };

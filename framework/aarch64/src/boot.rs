@@ -30,7 +30,8 @@ global_asm!(
     "boot_level1: .skip 4096",
     "boot_level2: .skip 4096",
     ".global boot_level3",
-    "boot_level3: .skip 4096",
+    // Two, one behind the other: the image and its heap have up to 4 MiB.
+    "boot_level3: .skip 2 * 4096",
     "boot_identity: .skip 4096",
     ".popsection",
     ".equ LINK_LEVEL1, {link_level1}",

@@ -54,14 +54,16 @@ boot_entry:
     cmp     x0, x1
     b.lo    1b
 
-    // The image's own addresses: level 1 -> level 2 -> level 3, one page a page.
+    // The image's own addresses: level 1 -> level 2 -> two tables of level 3, which are
+    // one behind the other and filled as one, a page a page.
     adrp    x0, boot_level1
     adrp    x1, boot_level2
     adrp    x2, boot_level3
     orr     x3, x1, #3
     str     x3, [x0, #LINK_LEVEL1 * 8]
     orr     x3, x2, #3
-    str     x3, [x1]
+    add     x4, x3, #4096
+    stp     x3, x4, [x1]
     ldr     x7, =PAGE_TEXT
     adrp    x4, image_head
     adrp    x5, __text_end

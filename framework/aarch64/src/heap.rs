@@ -12,6 +12,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 
 /// Blocks are at least this large: a list's link, and what most things need.
@@ -41,6 +42,9 @@ struct Blocks {
 #[global_allocator]
 static HEAP: Heap = Heap(Mutex::new(Blocks { start: 0, end: 0, free: [0; SIZES], used: 0 }));
 
+/// What was asked for once could not be had.
+static EXHAUSTED: AtomicBool = AtomicBool::new(false);
+
 /// Gives the allocator the region that the linker script keeps for it. Once,
 /// before anything allocates.
 pub fn init() {
@@ -54,6 +58,12 @@ pub fn free() -> u64 {
     (end - start - HEAP.0.lock().used) as u64
 }
 
+/// How many bytes the heap has, if that was too few once.
+pub fn was_too_small() -> Option<u64> {
+    let (start, end) = region();
+    EXHAUSTED.load(Ordering::Relaxed).then_some((end - start) as u64)
+}
+
 /// The region that the linker script keeps.
 fn region() -> (usize, usize) {
     unsafe extern "C" {
@@ -63,14 +73,37 @@ fn region() -> (usize, usize) {
     (&raw mut __heap_start as usize, &raw mut __heap_end as usize)
 }
 
-/// The size of the block for `layout`; nothing for what is absurdly large.
-fn block(layout: Layout) -> Option<usize> {
-    let least = layout.size().max(layout.align()).max(SMALLEST);
-    let power = least.checked_next_power_of_two()?;
-    let step = (power / 2 / STEPS).max(PAGE);
-    let size = if least > PAGE { least.next_multiple_of(step) } else { power };
-    (layout.align() <= PAGE && size <= isize::MAX as usize).then_some(size)
+/// A size of blocks: in bytes, and the number of its list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Size {
+    bytes: usize,
+    list: usize,
 }
+
+impl Size {
+    /// That of the block for `layout`; nothing for what is absurdly large.
+    #[inline(always)]
+    fn of(layout: Layout) -> Option<Self> {
+        let least = layout.size().max(layout.align()).max(SMALLEST);
+        if least > PAGE {
+            return Self::of_pages(layout);
+        }
+        let power = usize::BITS - (least - 1).leading_zeros();
+        Some(Self { bytes: 1 << power, list: STEPS * power as usize })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn of_pages(layout: Layout) -> Option<Self> {
+        let step = (layout.size().checked_next_power_of_two()? / 2 / STEPS).max(PAGE);
+        let bytes = layout.size().next_multiple_of(step);
+        let fits = layout.align() <= PAGE && bytes <= isize::MAX as usize;
+        fits.then(|| Self { bytes, list: number(bytes) })
+    }
+}
+
+/// One page.
+const ONE: Size = Size { bytes: PAGE, list: STEPS * PAGE.ilog2() as usize };
 
 /// The number of a block's size, below `SIZES`.
 fn number(size: usize) -> usize {
@@ -79,31 +112,44 @@ fn number(size: usize) -> usize {
 }
 
 impl Blocks {
-    fn take(&mut self, size: usize) -> Option<usize> {
-        let taken = self.find(size).or_else(|| self.cut(size))?;
-        self.used += size;
+    #[inline(always)]
+    fn take(&mut self, size: Size) -> Option<usize> {
+        let taken = match self.waiting(size) {
+            Some(taken) => taken,
+            None => self.fresh(size).or_else(|| self.cut(size))?,
+        };
+        self.used += size.bytes;
         Some(taken)
     }
 
     /// Where nothing is left that was never given out: the beginning of a larger block
     /// that waits, whose other pages wait on their own from then on.
-    fn cut(&mut self, size: usize) -> Option<usize> {
-        let size = size.max(PAGE);
-        let list = (number(size)..number(LARGEST)).find(|list| self.free.get(*list) > Some(&0))?;
+    #[cold]
+    #[inline(never)]
+    fn cut(&mut self, size: Size) -> Option<usize> {
+        let Size { bytes: size, list } = if size.bytes < PAGE { ONE } else { size };
+        let list = (list..number(LARGEST)).find(|list| self.free.get(*list) > Some(&0))?;
         let whole = (STEPS + list % STEPS) << (list / STEPS) >> STEPS.ilog2();
-        let at = self.find(whole)?;
-        (size..whole).step_by(PAGE).for_each(|from| self.keep(at + from, PAGE));
+        let at = self.waiting(Size { bytes: whole, list })?;
+        (size..whole).step_by(PAGE).for_each(|from| self.keep(at + from, ONE));
         Some(at)
     }
 
-    fn find(&mut self, size: usize) -> Option<usize> {
-        let list = self.free.get_mut(number(size))?;
-        if *list != 0 {
-            let taken = *list;
-            // SAFETY: 1. a free block holds the address of the next one.
-            *list = unsafe { *(taken as *const usize) };
-            return Some(taken);
+    /// One that was given back.
+    #[inline(always)]
+    fn waiting(&mut self, size: Size) -> Option<usize> {
+        let list = self.free.get_mut(size.list)?;
+        let taken = *list;
+        if taken == 0 {
+            return None;
         }
+        // SAFETY: 1. a free block holds the address of the next one.
+        *list = unsafe { *(taken as *const usize) };
+        Some(taken)
+    }
+
+    /// One that was never given out.
+    fn fresh(&mut self, Size { bytes: size, .. }: Size) -> Option<usize> {
         if size >= PAGE {
             let at = self.end.checked_sub(size)? & !(PAGE - 1);
             return (at >= self.start).then(|| {
@@ -111,20 +157,23 @@ impl Blocks {
                 at
             });
         }
-        let at = self.start.next_multiple_of(size);
+        // A power of two, which is quicker than `next_multiple_of`.
+        let at = (self.start + size - 1) & !(size - 1);
         (at + size <= self.end).then(|| {
             self.start = at + size;
             at
         })
     }
 
-    fn give_back(&mut self, at: usize, size: usize) {
-        self.used -= size;
+    #[inline(always)]
+    fn give_back(&mut self, at: usize, size: Size) {
+        self.used -= size.bytes;
         self.keep(at, size);
     }
 
-    fn keep(&mut self, at: usize, size: usize) {
-        if let Some(list) = self.free.get_mut(number(size)) {
+    #[inline(always)]
+    fn keep(&mut self, at: usize, size: Size) {
+        if let Some(list) = self.free.get_mut(size.list) {
             // SAFETY: 1. the block is nobody's any more, and holds an address.
             unsafe { *(at as *mut usize) = *list };
             *list = at;
@@ -132,16 +181,22 @@ impl Blocks {
     }
 }
 
+#[cold]
+fn none() -> *mut u8 {
+    EXHAUSTED.store(true, Ordering::Relaxed);
+    ptr::null_mut()
+}
+
 // SAFETY: 1. a block is given out to one at a time: it comes from the region's ends,
 // which move, or off a list. 2. it has the size and the alignment of the layout.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let taken = block(layout).and_then(|size| self.0.lock().take(size));
-        taken.map_or(ptr::null_mut(), |at| at as *mut u8)
+        let taken = Size::of(layout).and_then(|size| self.0.lock().take(size));
+        taken.map_or_else(none, |at| at as *mut u8)
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        if let Some(size) = block(layout) {
+        if let Some(size) = Size::of(layout) {
             self.0.lock().give_back(at as usize, size);
         }
     }
@@ -149,7 +204,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: 1. the caller says that the alignment is one, and the size too.
         let larger = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        if block(larger) == block(layout) {
+        if Size::of(larger) == Size::of(layout) {
             return at;
         }
         // SAFETY: 1. as the caller says.

@@ -31,6 +31,7 @@ mod inject;
 pub mod layout;
 pub mod maintenance;
 mod map;
+pub mod pages;
 pub mod passed;
 pub mod random;
 pub mod registers;

@@ -114,7 +114,7 @@ const DEVICE: El23Attributes = El23Attributes::VALID
     .union(El23Attributes::XN);
 
 unsafe extern "C" {
-    static boot_level3: [u64; 512];
+    static boot_level3: [[u64; 512]; 2];
     static __boot_stack_guard: u8;
     static __fault_stack_guard: u8;
 }
@@ -128,14 +128,17 @@ pub fn init(image: u64) -> Result<(), MapError> {
     IMAGE_AT.store(image, Ordering::Relaxed);
     let mut map = Mapping::new(Tables, 1, El2);
     let guards = [&raw const __boot_stack_guard as u64, &raw const __fault_stack_guard as u64];
-    // One page of the image, for the tables that lead to it; then all of them, with
-    // what the boot made of each.
-    place(&mut map, layout::IMAGE, image, PAGE, TEXT)?;
-    let level2 = table_entry(map.root_address().0 as u64, layout::IMAGE >> 30) & TABLE;
-    let level3 = table_entry(level2, layout::IMAGE >> 21 & 0x1ff) & TABLE;
-    // SAFETY: 1. both are tables of 512 entries, and two; nothing is walked through
-    // the new one yet. 2. the boot's has been complete since before the first Rust.
-    unsafe { Tables::at::<[u64; 512]>(level3).copy_from_nonoverlapping(&raw const boot_level3, 1) };
+    // One page of each 2 MiB of the image, for the tables that lead to it; then all of
+    // them, with what the boot made of each.
+    for (block, boot) in (0_u64..2).zip([0, 1].map(boot_table)) {
+        let at = block * layout::SLICE;
+        place(&mut map, layout::IMAGE + at, image + at, PAGE, TEXT)?;
+        let level2 = table_entry(map.root_address().0 as u64, layout::IMAGE >> 30) & TABLE;
+        let level3 = table_entry(level2, (layout::IMAGE + at) >> 21 & 0x1ff) & TABLE;
+        // SAFETY: 1. both are tables of 512 entries, and two; nothing is walked through
+        // the new one yet. 2. the boot's has been complete since before the first Rust.
+        unsafe { Tables::at::<[u64; 512]>(level3).copy_from_nonoverlapping(boot, 1) };
+    }
     for guard in guards {
         place(&mut map, guard, 0, PAGE, El23Attributes::empty())?;
     }
@@ -147,6 +150,11 @@ pub fn init(image: u64) -> Result<(), MapError> {
     use_here();
     *MAP.lock() = Some(map);
     Ok(())
+}
+
+/// The boot's table of level 3 for the image's first 2 MiB, or for the second.
+fn boot_table(block: usize) -> *const [u64; 512] {
+    (&raw const boot_level3).cast::<[u64; 512]>().wrapping_add(block)
 }
 
 /// The entry number `index` of the table at `physical`.

@@ -71,7 +71,7 @@ pub struct Needs {
 }
 
 /// How long the window is where a guest finds what was stolen from its vCPUs, 64 bytes for
-/// each in their order: two words of 0 and a doubleword of nanoseconds (DEN 0057A §3.2.3).
+/// each in their order: two words of 0 and a doubleword of nanoseconds (DEN 0057A).
 pub const STOLEN_TIME_WINDOW: u64 = 0x1000;
 
 impl Needs {

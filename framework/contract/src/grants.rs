@@ -134,6 +134,17 @@ impl LineState {
     /// controllers only.
     pub const PULSE_HERE: u64 = Self::Physical(0).encode() | 1 << 2;
 
+    /// As the value of a notification: the physical interrupts that the line was driven by
+    /// are another's from now on. Means something to interrupt controllers only, and there
+    /// is no physical interrupt 0.
+    ///
+    /// The controller lets go of one that is pending or active for its guest, which is told
+    /// no more of a pending one, and ends an active one by itself. It replies with the
+    /// value 1 if whoever tells it has to deactivate it, 0 if there was none; and
+    /// [`AGAIN`](crate::Reply::AGAIN) while a vCPU on another core has it: that was told, and
+    /// this is to be said again.
+    pub const RETIRE: u64 = Self::Physical(0).encode();
+
     /// The vCPU whose private line it is, where the notification says so: else it is that
     /// of the vCPU in the context.
     pub const fn vcpu(value: u64) -> Option<usize> {

@@ -2,12 +2,13 @@
 
 use crate::backed::Behind;
 use crate::channels::{BELLS, Bell, ChannelMemory, ChannelWindow, End, HeldEnd};
-use crate::grants::{Binder, Common, Owner, SharedLine, leak};
+use crate::grants::{Binder, Common, Owner, SharedLine, Takeable, leak};
 use crate::handles::{self, DeviceBehind};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer;
 use crate::passed::{self, Passed};
+use crate::tenure;
 use crate::timers::Timers;
 use crate::vm::{Vm, VmObject};
 use alloc::boxed::Box;
@@ -20,7 +21,7 @@ use evisor_contract::{
     BlockDone, BuildError, CallPort, Capability, ChannelEnd, Clock, Context, Effect, LineState,
     NotifyPort, ObjectPort, Offer, Parts, Rights, SchedulerPort, Words, tag,
 };
-use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
+use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, Target, VmPlan};
 use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
 use spin::Mutex;
 
@@ -60,7 +61,7 @@ pub struct BoundVm {
     pub vm: &'static Vm,
     /// What it holds.
     pub space: &'static Space,
-    /// Its objects, for reset.
+    /// Its objects, for reset; but devices that can be taken ([`Passed::reset`]).
     pub objects: Vec<&'static dyn ObjectPort>,
     /// Its windows onto real registers.
     pub direct: Vec<Direct>,
@@ -108,7 +109,7 @@ pub struct Stolen {
 impl Stolen {
     /// The nanoseconds that vCPU `index` is told.
     pub fn of(&self, index: usize) -> Option<&'static AtomicU64> {
-        // DEN 0057A §3.2.3: the second doubleword of 64 bytes.
+        // DEN 0057A: the second doubleword of 64 bytes.
         self.words.get(index * 8 + 1)
     }
 }
@@ -211,6 +212,9 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         overseers: Vec::new(),
         handles: deployment.vms.iter().any(|vm| vm.capabilities.is_some()).then(unfilled),
         shared: shared_cores(deployment),
+        takeable: takeable(deployment),
+        leases: Vec::new(),
+        tenures: Vec::new(),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
@@ -231,6 +235,9 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     for bound in &vms {
         bound.passed.route(&mut root)?;
     }
+    for (intid, port) in tenure::join(&common.leases, &common.tenures) {
+        passed::route(&mut root, intid, port, 0, "/")?;
+    }
     for channel in &common.channels {
         if let [Some(one), Some(other)] = channel.ends {
             one.join(other);
@@ -241,10 +248,28 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         .map(|plan| scheduler(&mut common, deployment, plan))
         .collect::<Result<_, _>>()?;
     let root = root.finish();
+    let space = |vm: u16| Some(vms.get(usize::from(vm))?.space);
+    tenure::connect(&common.leases, root, space);
     handles::tell(&mut common, deployment, &vms)?;
     overseer::tell(common.overseers, deployment, &vms, root);
     let Common { storage, handles, channels, .. } = common;
     Ok(Bound { root, interrupts, vms, storage, channels, schedulers, handles, timers: timers_port })
+}
+
+/// The nodes for devices of the board that handles lead to.
+fn takeable(deployment: &Deployment) -> Vec<Takeable> {
+    let plans = deployment.vms.iter().filter_map(|vm| vm.capabilities.as_ref());
+    let mut all = Vec::new();
+    for given in plans.flat_map(|plan| &plan.given) {
+        let Target::Object { vm, object } = given.target else { continue };
+        let plan = deployment.vms.get(vm).and_then(|vm| vm.objects.get(object));
+        let Some((plan, host)) = plan.and_then(|plan| Some((plan, plan.host.as_ref()?))) else {
+            continue;
+        };
+        let (path, device) = (plan.path.clone(), host.path.clone());
+        all.push(Takeable { path, device, withheld: given.withheld });
+    }
+    all
 }
 
 /// The cores that several vCPUs share.
@@ -402,6 +427,7 @@ struct Under {
 
 /// What an object is to handles.
 pub(crate) struct Offered {
+    pub object: &'static dyn ObjectPort,
     pub offer: Option<Offer>,
     pub lines: Vec<HeldLine>,
 }
@@ -422,7 +448,7 @@ impl Under {
         let waiting = connect(&mut binder, &parts)?;
         let hardware = hardware_lines(&binder)?;
         let direct = core::mem::take(&mut binder.direct);
-        let passed = passed::of(&binder, parts.object)
+        let passed = passed::of(&mut binder, parts.object)
             .map_err(|error| ManifestError::from_component(&plan.path, error))?;
         let mut shown = core::mem::take(&mut binder.passed.direct);
         if plan.declaration.needs.stolen_time {
@@ -440,7 +466,7 @@ impl Under {
         self.backed.append(&mut binder.backed);
         if binder.common.handles.is_some() {
             let (offer, lines) = (parts.invoke, core::mem::take(&mut binder.lines));
-            self.offered.push(Offered { offer, lines });
+            self.offered.push(Offered { object: parts.object, offer, lines });
         }
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
@@ -477,10 +503,16 @@ impl Under {
         end.rung_by(Bell::Effect(effect));
     }
 
-    /// All of them, the gates of its lines too.
+    /// All of them, the gates of its lines too; but devices that can be taken.
     fn objects(&self) -> Vec<&'static dyn ObjectPort> {
         let gates = self.gates.iter().map(|shared| &shared.gate);
-        self.built.iter().chain(gates).map(|parts| parts.object).collect()
+        let all = self.built.iter().chain(gates).map(|parts| parts.object);
+        all.filter(|object| !self.can_be_taken(*object)).collect()
+    }
+
+    /// Whether it stands for a device that is reset only while its VM has it.
+    fn can_be_taken(&self, object: &'static dyn ObjectPort) -> bool {
+        self.passed.tenures.iter().any(|one| core::ptr::addr_eq(one.object, object))
     }
 
     fn private_line(

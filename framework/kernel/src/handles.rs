@@ -3,6 +3,7 @@
 
 use crate::bind::{BoundVm, Offered};
 use crate::grants::{Common, leak};
+use crate::tenure::{Tenure, TenureBehind};
 use crate::timers::Timers;
 use crate::vm::Vm;
 use alloc::boxed::Box;
@@ -126,7 +127,13 @@ fn found(
             if let Some(offer) = offered.offer {
                 return whole(offer, Some(vm.vm.id));
             }
-            let port = *vm.objects.get(object)?;
+            if let Some(tenure) = tenure_of(plan.objects.get(object)?, vm) {
+                let port = Box::leak(Box::new(TenureBehind(tenure)));
+                let offer = Offer { kind: Kind::Device, units: 1, port };
+                let behind = Behind::new(offer, None).standing_for(tenure.object);
+                return Some(Found { behind, first: 0, count: 1, rights, label });
+            }
+            let port = offered.object;
             let device = DeviceBehind::of(plan.objects.get(object)?, vm, offered, port)?;
             if given.withheld {
                 device.withhold();
@@ -138,6 +145,10 @@ fn found(
             Some(Found { behind, first: 0, count: 1, rights, label })
         }
     }
+}
+
+fn tenure_of(plan: &ObjectPlan, vm: &BoundVm) -> Option<&'static Tenure> {
+    vm.passed.tenures.iter().find(|tenure| tenure.path == plan.path).copied()
 }
 
 fn answering(common: &mut Common, index: usize, vm: &str) -> Option<u32> {
@@ -242,8 +253,8 @@ impl VmBehind {
     }
 }
 
-/// A device that was made for one VM, for those who may take it from that. Passed-through
-/// ones, and those whose memory the guest is shown, are not: to unmap something takes more.
+/// A device that was made for one VM, for those who may take it from that. Those whose memory
+/// the guest is shown are not: to unmap something takes more.
 pub(crate) struct DeviceBehind {
     holding: Holding,
     object: &'static dyn ObjectPort,

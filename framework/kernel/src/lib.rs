@@ -32,6 +32,7 @@ mod overseer;
 mod passed;
 mod restarts;
 mod shared;
+mod tenure;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -48,5 +49,6 @@ pub use memory::{MemorySlot, Storage};
 pub use passed::{Passed, PassedInterrupt, PassedWindow};
 pub use restarts::Restarts;
 pub use shared::SharedCore;
+pub use tenure::{Pages, Tenure};
 pub use timers::{MAX_CORES, Timers};
 pub use vm::{Attention, Entry, Next, Seat, Vm};

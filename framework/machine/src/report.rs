@@ -8,7 +8,7 @@ use crate::board::Board;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use evisor_aarch64::fault::{Fault, set_report};
-use evisor_aarch64::gic;
+use evisor_aarch64::{gic, heap};
 use evisor_contract::{Bytes, Level, Messages};
 use log::{LevelFilter, Log, Metadata, Record};
 use spin::{Mutex, Once};
@@ -238,5 +238,11 @@ fn fault(fault: &Fault) {
 /// The record of a panic.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) {
     last_lines();
+    if let Some(bytes) = heap::was_too_small() {
+        return line_at_once(format_args!(
+            "the deployment needs more memory for eVisor itself than its {} KiB: leave out a VM; halted",
+            bytes >> 10
+        ));
+    }
     line_at_once(format_args!("{info}; halted"));
 }

@@ -1,4 +1,5 @@
-//! What looks at VMs from outside: which ones, and where it talks to people.
+//! What looks at VMs from outside: which ones, and where it talks to people; and whom a
+//! console shows.
 
 use crate::blocks::Served;
 use crate::error::Faults;
@@ -44,19 +45,40 @@ pub(crate) fn read(
     let mut overseen = Vec::new();
     for name in names {
         let found = vms.iter().position(|vm| vm.name() == name);
-        let lost = || around.lost.iter().any(|path| path.strip_prefix('/') == Some(name));
         match found {
             _ if name == ALL => overseen.extend(0..vms.len()),
             Some(index) => overseen.push(index),
-            None if lost() => {}
-            None => {
-                let message = format!("there is no VM \"{name}\"");
-                faults.property(node, words::VMS, message, remedy);
-            }
+            None if is_lost(around, name) => {}
+            None => no_vm(faults, node, words::VMS, name, remedy),
         }
     }
     // Each once, in the order of the manifest.
     overseen.sort_unstable();
     overseen.dedup();
     overseen
+}
+
+/// The VM that a console shows at first has to be there, for whoever knows the word.
+pub(crate) fn check_shown(
+    faults: &Faults,
+    around: &Surroundings<'_>,
+    vms: &[Node<'_>],
+    object: &Found<'_>,
+) {
+    if !object.declaration.properties.contains(&words::SHOWN) {
+        return;
+    }
+    let node = object.node;
+    let Some(name) = words::string(faults, node, words::SHOWN) else { return };
+    if !vms.iter().any(|vm| vm.name() == name) && !is_lost(around, name) {
+        no_vm(faults, node, words::SHOWN, name, "write the name of a VM");
+    }
+}
+
+fn is_lost(around: &Surroundings<'_>, name: &str) -> bool {
+    around.lost.iter().any(|path| path.strip_prefix('/') == Some(name))
+}
+
+fn no_vm(faults: &Faults, node: Node<'_>, word: &str, name: &str, remedy: &str) {
+    faults.property(node, word, format!("there is no VM \"{name}\""), remedy);
 }

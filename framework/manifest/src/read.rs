@@ -65,6 +65,7 @@ fn deployment(faults: &Faults, around: &Surroundings<'_>, root: Node<'_>) -> Dep
     found.sort_by_key(|object| object.declaration.needs.console);
     let served: Vec<_> =
         found.iter().enumerate().map(|(index, object)| (index, object.node)).collect();
+    found.iter().for_each(|object| overseers::check_shown(faults, around, &vms, object));
     let root_objects = found.iter().map(|object| ObjectPlan {
         console: overseers::console(faults, &served, object),
         overseen: overseers::read(faults, around, &vms, object),

@@ -29,6 +29,7 @@ pub(crate) const ROLLBACK_TIME: &str = "evisor,rollback-time";
 pub(crate) const NOT_ROLLED_BACK: &str = "evisor,not-rolled-back";
 pub(crate) const RIGHTS: &str = "evisor,rights";
 pub(crate) const VMS: &str = "evisor,vms";
+pub(crate) const SHOWN: &str = "evisor,shown";
 pub(crate) const READ_ONLY: &str = "evisor,read-only";
 pub(crate) const CORES: &str = "evisor,cores";
 pub(crate) const PRIORITY: &str = "evisor,priority";

@@ -92,7 +92,7 @@ mod hosted {
             ("qemu-virt", "3") => (virt(), GicVersion::V3),
             // Around the bundle, which QEMU puts at 128 MiB; up to the VideoCore's.
             ("raspi4", "2") => {
-                let (below, above) = ((0x40_0000, 0x7c0_0000), (0xc00_0000, 0x3000_0000));
+                let (below, above) = ((0x60_0000, 0x7a0_0000), (0xc00_0000, 0x3000_0000));
                 (vec![below, above], GicVersion::V2)
             }
             _ => return None,

@@ -17,7 +17,7 @@ fn ask(function: u32, argument: u32) -> u64 {
     answer
 }
 
-/// §3.1, §3.2.1: who says that it is there says so everywhere, and so does who denies it.
+/// SMCCC_ARCH_FEATURES and PV_TIME_FEATURES: who says that it is there says so everywhere, and so does who denies it.
 fn all_or_nothing() -> Outcome {
     only_on_evisor()?;
     let [there, ..] = hvc(SMCCC_ARCH_FEATURES, [u64::from(FEATURES), 0, 0]);
@@ -35,7 +35,7 @@ fn bad_arguments() -> Outcome {
     }
     equal("the 32-bit function", ask(0x8500_0021, 0), NOT_SUPPORTED)?;
     equal("the one behind", ask(0xC500_0022, 0), NOT_SUPPORTED)?;
-    // §3.2.2: it has no argument.
+    // PV_TIME_ST has no argument.
     equal("PV_TIME_ST", ask(STOLEN, u32::MAX), ask(STOLEN, 0))
 }
 
@@ -47,7 +47,7 @@ fn here() -> Result<usize, Exit> {
     Ok(answer as usize)
 }
 
-/// §3.2.3.
+/// The stolen time structure.
 fn structure() -> Outcome {
     let at = here()?;
     equal("alignment", at as u64 % 64, 0_u64)?;

@@ -12,7 +12,8 @@ use crate::card::MIB;
 use crate::card_boots;
 use crate::card_partition;
 use crate::card_reader::CardReader;
-use crate::cases::ENDS;
+use crate::case::Case;
+use crate::cases::{DEMONSTRATION, ENDS};
 use crate::machine::{Machine, Seat, need_qemu};
 use crate::packages;
 use crate::plan::Plan;
@@ -39,10 +40,11 @@ pub const GROUP: &str = "cards";
 pub fn step(plan: &mut Plan) -> Result<()> {
     plan.need(need_qemu);
     plan.need(|| packages::need("mdir", ("mtools", "reads FAT file systems")));
-    type Case = (&'static str, fn(&Cards) -> Result<()>);
-    let all: [Case; 6] = [
+    type Named = (&'static str, fn(&Cards) -> Result<()>);
+    let all: [Named; 7] = [
         ("a card passes fsck.fat and lists what was put on it", Cards::are_sound),
         ("what is on it boots in QEMU's Raspberry Pi, with the card", Cards::boot),
+        ("without a manifest it has the demonstration", Cards::demonstrate),
         ("a data partition is the file, and the next is empty", Cards::have_data),
         ("the same input gives the same card", Cards::are_the_same),
         ("a guest's file is on the card, and not in the bundle", Cards::have_guests_files),
@@ -144,12 +146,25 @@ impl Cards {
 
     /// Boots what is on the card as the firmware would.
     fn boot(&self) -> Result<()> {
-        let card = self.serial("card.img")?;
+        self.boot_from(self.serial("card.img")?, ENDS)
+    }
+
+    fn boot_from(&self, card: PathBuf, case: Case) -> Result<()> {
         let [kernel, bundle] = ["evisor.bin", "bundle.cpio"].map(|name| self.path(name));
         fs::write(&kernel, typed(&card, "evisor.bin")?)?;
         fs::write(&bundle, typed(&card, "bundle.cpio")?)?;
         let machine = Machine { card: CardReader::trying(card), ..Machine::raspi4() };
-        ENDS.watch(machine.boot(Seat::Script, &kernel, &bundle)?).map(drop)
+        case.watch(machine.boot(Seat::Script, &kernel, &bundle)?).map(drop)
+    }
+
+    /// Boots what is on a card for which no manifest was named.
+    fn demonstrate(&self) -> Result<()> {
+        let card = self.path("demo.img");
+        let mut command = myself("sdcard");
+        command.current_dir(workspace::root()).arg("--no-firmware").arg("-o").arg(&card);
+        capture(&mut command)?;
+        self.boot_from(card.clone(), DEMONSTRATION)?;
+        fs::remove_file(card).context("cannot remove the card")
     }
 
     /// Has the first partition's file system checked, with nothing to repair.

@@ -1,11 +1,18 @@
 //! The system tests: what `./evisor run` shows of real guests, one row each.
 
 use crate::case::Case;
+use crate::workspace;
 
 /// The shortest, for who wants to see that something boots.
 pub const ENDS: Case = Case::new("serial ends when it is told", "manifests/serial.dts")
     .sends(&["it comes back; =exit"])
     .shows(&["serial: goodbye"]);
+
+/// Linux is turned off, and then the rest.
+pub const DEMONSTRATION: Case = Case::new("the demonstration ends", workspace::DEMONSTRATION)
+    .sends(&["~ # =poweroff", "linux: off, verdict 0=\x14mend"])
+    .seconds(120)
+    .shows(&["linux is shown and typed to", "Ctrl-T 2 shows", "all VMs stopped, status 0"]);
 
 /// Remembers how many interrupts came from the timer and from the UART.
 const COUNTS_NOW: &str =

@@ -17,7 +17,7 @@ use rexpect::process::{PtyProcess, WaitStatus};
 
 use crate::consoles::Consoles;
 use crate::process::capture;
-use crate::script::{Next, On, Script, Send};
+use crate::script::{Next, On, Script, Send, Typist};
 use crate::verdict::LastLine;
 
 /// How long a program that was told to end may take before it is killed.
@@ -60,11 +60,11 @@ impl Console {
         self
     }
 
-    /// Follows the script, copying what the program prints to `copy`, until the
-    /// script or the program ends or the time is over.
+    /// Has `typist` hear what the program prints and type, copying it to `copy`, until
+    /// either ends or the time is over.
     pub fn follow(
         mut self,
-        script: &mut Script,
+        typist: &mut dyn Typist,
         limit: Option<Duration>,
         copy: &mut dyn Write,
     ) -> Result<End> {
@@ -87,14 +87,14 @@ impl Console {
                     last.hear(&printed);
                 }
                 let text: &mut Utf8 = texts.entry(on.clone()).or_default();
-                script.hear(on, &text.add(&printed));
+                typist.hear(on, &text.add(&printed));
             }
             if let Some(consoles) = &mut self.consoles {
                 consoles.show_lines(copy)?;
             }
             copy.flush().context("cannot write the console's output")?;
             loop {
-                match script.next() {
+                match typist.next()? {
                     Next::Wait => break,
                     Next::Type(on, line) => self.type_line(on, &line)?,
                     Next::Done => return self.stop(End::Matched),

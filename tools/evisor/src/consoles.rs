@@ -11,6 +11,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use evisor_frames::{CONTROL, Control, Decoder, Step, VERSION, write};
@@ -23,6 +24,10 @@ use crate::script::On;
 
 /// What eVisor begins with: until then nobody listens.
 const BANNER: &str = "evisor: eVisor ";
+
+/// What was asked for may be lost: eVisor takes the beginning of it for keys if the rest
+/// comes late, as it does where the host has much else to do.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// How much is kept of what nobody reads.
 const KEPT: usize = 1 << 20;
@@ -38,6 +43,8 @@ pub struct Consoles {
     decoder: Decoder,
     /// The beginning of eVisor's current line.
     own_line: Vec<u8>,
+    /// When eVisor was last asked for frames.
+    asked: Option<Instant>,
     ports: BTreeMap<u8, Outlet>,
 }
 
@@ -57,8 +64,8 @@ impl Consoles {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let decoder = Decoder::new();
-        Ok(Self { folder, lines, decoder, own_line: Vec::new(), ports: BTreeMap::new() })
+        let (decoder, own_line, ports) = (Decoder::new(), Vec::new(), BTreeMap::new());
+        Ok(Self { folder, lines, decoder, own_line, asked: None, ports })
     }
 
     /// Takes bytes from the line apart: who said what, nobody being eVisor itself.
@@ -69,8 +76,9 @@ impl Consoles {
                 Step::Nothing => {}
                 Step::Stray(bytes) => {
                     let bytes = bytes.to_vec();
-                    if self.own_line_is_banner(&bytes) {
+                    if self.own_line_is_banner(&bytes) || self.was_not_heard() {
                         ask(keyboard)?;
+                        self.asked = Some(Instant::now());
                     }
                     add(&mut heard, None, &bytes);
                 }
@@ -87,6 +95,11 @@ impl Consoles {
             }
         }
         Ok(heard)
+    }
+
+    /// Whether it was asked some time ago, and has named no console.
+    fn was_not_heard(&self) -> bool {
+        self.ports.is_empty() && self.asked.is_some_and(|asked| asked.elapsed() > AGAIN)
     }
 
     /// Whether eVisor's line becomes its first one with the last of `bytes`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile64, ProgramHeader};
-use object::{Endianness, Object, ObjectSection, SectionKind};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SectionKind};
 use serde_json::Value;
 
 use crate::process::long;
@@ -77,6 +77,22 @@ impl Image {
     /// is zero at the end (bss) is left out.
     pub fn raw(&self) -> Result<Vec<u8>> {
         flatten(&self.elf).with_context(|| format!("{} cannot be loaded", self.path.display()))
+    }
+
+    /// The address of a symbol.
+    pub fn symbol(&self, name: &str) -> Result<u64> {
+        let file = parse(&self.elf)?;
+        let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
+        let symbol = symbol.map(|symbol| symbol.address());
+        symbol.with_context(|| format!("{} has no symbol {name}", self.path.display()))
+    }
+
+    /// Where a section is, and the first of it, so many bytes at most.
+    pub fn section(&self, name: &str, most: usize) -> Result<(u64, Vec<u8>)> {
+        let file = parse(&self.elf)?;
+        let section = file.section_by_name(name).with_context(|| format!("it has no {name}"))?;
+        let bytes = section.data().with_context(|| format!("{name} lies outside of the file"))?;
+        Ok((section.address(), bytes.iter().take(most).copied().collect()))
     }
 
     pub fn sizes(&self) -> Result<Sizes> {

@@ -37,6 +37,7 @@ const INITTAB: &str = "\
 ::sysinit:/etc/start
 ::respawn:/bin/cttyhack /bin/sh -l
 ::ctrlaltdel:/sbin/reboot
+::shutdown:/etc/say farewell
 ::shutdown:/bin/mount -o remount,ro /
 ";
 
@@ -47,7 +48,15 @@ const START: &str = "\
 hostname evisor
 echo
 echo \"eVisor demonstration: Debian Linux $(uname -r)\"
-echo \"poweroff ends the machine, reboot starts it again.\"
+/etc/say greeting || echo \"poweroff ends the machine, reboot starts it again.\"
+";
+
+/// Prints the lines that the machine's device tree has under a name in its `chosen` node:
+/// a deployment's words for who sits here.
+const SAY: &str = "\
+#!/bin/busybox sh
+lines=/proc/device-tree/chosen/$1
+[ -e $lines ] && /bin/busybox tr '\\0' '\\n' <$lines
 ";
 
 /// What `evisor bench --linux` starts instead of init: one thing, and the end. `load` is for
@@ -86,11 +95,12 @@ pub const LINKS: [(&str, &str); 2] = [("bin/sh", "busybox"), ("sbin/init", "../b
 pub type Member<'a> = (&'static str, u32, &'a [u8]);
 
 /// What is in the initramfs, and on the disk.
-pub fn files(busybox: &[u8]) -> [Member<'_>; 4] {
+pub fn files(busybox: &[u8]) -> [Member<'_>; 5] {
     [
         ("bin/busybox", 0o755, busybox),
         ("etc/inittab", 0o644, INITTAB.as_bytes()),
         ("etc/start", 0o755, START.as_bytes()),
+        ("etc/say", 0o755, SAY.as_bytes()),
         ("etc/profile", 0o644, PROFILE.as_bytes()),
     ]
 }

@@ -215,7 +215,7 @@ pub struct Played {
     pub status: Option<i32>,
     /// What eVisor and, of the VMs, whole lines said.
     pub console: String,
-    folder: PathBuf,
+    pub folder: PathBuf,
 }
 
 impl Played {

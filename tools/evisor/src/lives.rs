@@ -12,6 +12,7 @@ use crate::kills;
 use crate::machine::need_qemu;
 use crate::plan::Plan;
 use crate::steps::myself;
+use crate::struck;
 use crate::workspace;
 
 /// What the counter writes with, 0 to 3: images/victim.
@@ -109,6 +110,7 @@ pub fn cases(plan: &mut Plan) -> Result<()> {
     }
     plan.case("ten thousand restarts leave nothing behind", leaves_nothing).long();
     kills::cases(plan);
+    struck::cases(plan);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod archive;
 mod authority;
 mod authority_cases;
 mod bench;
+mod blows;
 mod boots;
 mod budget;
 mod build;
@@ -26,11 +27,13 @@ mod console_cases;
 mod consoles;
 mod counted;
 mod debian_guest;
+mod demo_cases;
 mod deployment;
 mod diagnostic;
 mod faults;
 mod firmware;
 mod fuzz;
+mod gdb;
 mod graph;
 mod handle_cases;
 mod histogram;
@@ -69,6 +72,8 @@ mod shared_lines;
 mod source;
 mod sources;
 mod steps;
+mod struck;
+mod struck_ways;
 mod test;
 mod toolchain;
 mod torture;
@@ -96,7 +101,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Boot a deployment in QEMU, its console on the terminal
+    /// Boot a deployment in QEMU, the demonstration if none is named; its console is the terminal
     Run(run::Run),
     /// Write the image and the bundle of a deployment
     Build(build::Build),

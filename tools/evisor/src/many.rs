@@ -18,6 +18,8 @@ const MANIFEST: &str = "manifests/many.dts";
 const LINUX: [(&str, u32); 2] = [("linux-a", 3000), ("linux-b", 4000)];
 const WORKERS: u32 = 8;
 const UNITS: u32 = 40;
+/// One of a shell's takes as long as four of a worker's, which waits in most of its own.
+const SHELLS_UNITS: u32 = 10;
 /// On idle cores of a host it takes a small part of that.
 const SECONDS: &str = "400";
 
@@ -34,8 +36,8 @@ fn worker(number: u32) -> String {
 /// A shell's units: what it computes twice, with a pause between, has to be the same.
 fn shell(last: u32, pause: &str) -> String {
     format!(
-        "n=0; u() {{ seq $n {last} | sha256sum | cut -c1-16; }}; while [ $n -lt {UNITS} ]; \
-         do n=$((n+1)); s=$(u); {pause}; [ $s = $(u) ] && echo un''it $n of {UNITS}: $s; done"
+        "n=0; u() {{ seq $n {last} | sha256sum | cut -c1-16; }}; while [ $n -lt {SHELLS_UNITS} ]; \
+         do n=$((n+1)); s=$(u); {pause}; [ $s = $(u) ] && echo un''it $n of {SHELLS_UNITS}: $s; done"
     )
 }
 
@@ -68,14 +70,14 @@ fn next(mut number: u32) -> u32 {
     number ^ number << 5
 }
 
-/// What is typed on whose console, and after what. Nobody begins before all are there.
+/// What is typed on whose console, and after what. Nobody begins before all are there: the
+/// workers are when Linux is, and may have greeted before eVisor was asked for frames.
 fn sends() -> Vec<String> {
     let begin =
         |(name, last): (&str, u32)| format!("@{name} ~ # ={}; poweroff", shell(last, "sleep 0.1"));
     let [a, b] = LINUX;
     let prompt = format!("@{} ~ # =", b.0);
-    let workers =
-        (1..=WORKERS).map(|number| format!("@worker-{number} Return begins\n=told {number}"));
+    let workers = (1..=WORKERS).map(|number| format!("@worker-{number} =told {number}"));
     [prompt, begin(a)].into_iter().chain(workers).chain([begin(b)]).collect()
 }
 
@@ -150,13 +152,15 @@ fn linux_shows(folder: &Path, name: &str, last: u32) -> Result<()> {
 
 /// Every byte of its console is known.
 fn worker_shows(folder: &Path, number: u32) -> Result<()> {
-    let begins = format!("worker: {UNITS} units; Return begins");
-    let mut lines = vec![begins, format!("told {number}")];
+    let mut lines = vec![format!("told {number}")];
     lines.extend(workers_units(number));
     lines.push(format!("worker: all {UNITS} are right"));
-    let wanted: String = lines.iter().flat_map(|line| [line.as_str(), "\r\n"]).collect();
+    let told: String = lines.iter().map(|line| line.clone() + "\r\n").collect();
+    let all = format!("worker: {UNITS} units; Return begins\r\n{told}");
     let shown = log(folder, &worker(number))?;
-    ensure!(shown == wanted, "worker {number} shows:\n{shown}");
+    // Of its greeting, what came behind the beginning of frames.
+    let known = all.ends_with(&shown) && shown.ends_with(&told);
+    ensure!(known, "worker {number} shows:\n{shown}");
     Ok(())
 }
 
@@ -172,7 +176,7 @@ mod tests {
     #[test]
     fn a_shell_counts_its_units() {
         let units = shells_units(100).unwrap();
-        assert_eq!(units.len(), UNITS as usize);
+        assert_eq!(units.len(), SHELLS_UNITS as usize);
         assert!(units.iter().all(|unit| is_unit(unit) && unit.len() > 24), "{units:?}");
     }
 

@@ -25,7 +25,7 @@ use crate::workspace;
 #[derive(Args)]
 pub struct Run {
     /// Device-tree source of the deployment
-    #[arg(default_value = "manifests/linux.dts")]
+    #[arg(default_value = workspace::DEMONSTRATION)]
     manifest: PathBuf,
     /// End with status 0 when the console prints a match
     #[arg(long, value_name = "[@VM ]REGEX")]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use anyhow::Result;
 use rexpect::reader::Regex;
 
 /// How much text that nothing matched is kept. A guest may print without end.
@@ -63,6 +64,15 @@ pub enum Next {
     Wait,
     Type(On, String),
     Done,
+}
+
+/// Who hears what consoles print, and types.
+pub trait Typist {
+    /// Adds what was printed.
+    fn hear(&mut self, on: On, printed: &str);
+
+    /// To be called until it says `Wait`.
+    fn next(&mut self) -> Result<Next>;
 }
 
 /// Follows what a console prints. The match that starts first counts; where two
@@ -130,19 +140,13 @@ impl Script {
         Self { sends, next, until, texts: BTreeMap::new() }
     }
 
-    /// Adds what was printed.
-    pub fn hear(&mut self, on: On, printed: &str) {
-        self.texts.entry(on).or_default().hear(printed);
-    }
-
     /// Where a console printed it.
     fn find(&self, print: &Print) -> Option<(usize, usize)> {
         let text = self.texts.get(&print.on).map_or("", |text| text.text.as_str());
         print.what.find(text).map(|m| (m.start(), m.end()))
     }
 
-    /// To be called until it says `Wait`.
-    pub fn next(&mut self) -> Next {
+    fn step(&mut self) -> Next {
         let until = self.until.as_ref().and_then(|until| Some((&until.on, self.find(until)?.0)));
         let send =
             self.next.as_ref().and_then(|send| Some((&send.after.on, self.find(&send.after)?)));
@@ -171,6 +175,16 @@ impl Script {
     }
 }
 
+impl Typist for Script {
+    fn hear(&mut self, on: On, printed: &str) {
+        self.texts.entry(on).or_default().hear(printed);
+    }
+
+    fn next(&mut self) -> Result<Next> {
+        Ok(self.step())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,11 +209,11 @@ mod tests {
         let mut script = Script::ending(vec![send], Some("@second end".parse().unwrap()));
         script.hear(None, "# end");
         script.hear(Some("second".to_owned()), "# ");
-        assert_eq!(script.next(), Next::Wait);
+        assert_eq!(script.step(), Next::Wait);
         script.hear(Some("first".to_owned()), "# ");
-        assert_eq!(script.next(), Next::Type(Some("first".to_owned()), "a".to_owned()));
+        assert_eq!(script.step(), Next::Type(Some("first".to_owned()), "a".to_owned()));
         script.hear(Some("second".to_owned()), "end");
-        assert_eq!(script.next(), Next::Done);
+        assert_eq!(script.step(), Next::Done);
     }
 
     #[test]
@@ -215,31 +229,31 @@ mod tests {
     fn sends_are_used_in_order_and_once() {
         let mut script = script(&["# =one", "# =two"], "never");
         script.hear(None, "# ");
-        assert_eq!(script.next(), typed("one"));
-        assert_eq!(script.next(), Next::Wait);
+        assert_eq!(script.step(), typed("one"));
+        assert_eq!(script.step(), Next::Wait);
         script.hear(None, "one\r\n# ");
-        assert_eq!(script.next(), typed("two"));
+        assert_eq!(script.step(), typed("two"));
         script.hear(None, "# # ");
-        assert_eq!(script.next(), Next::Wait);
+        assert_eq!(script.step(), Next::Wait);
     }
 
     #[test]
     fn the_end_does_not_wait_for_sends() {
         let mut script = script(&["never=x"], "PASS$");
         script.hear(None, "PA");
-        assert_eq!(script.next(), Next::Wait);
+        assert_eq!(script.step(), Next::Wait);
         script.hear(None, "SS\r\nmore");
-        assert_eq!(script.next(), Next::Done);
+        assert_eq!(script.step(), Next::Done);
     }
 
     #[test]
     fn one_prompt_serves_typing_and_ending() {
         let mut script = script(&["# =ls"], "# ");
         script.hear(None, "# ");
-        assert_eq!(script.next(), typed("ls"));
-        assert_eq!(script.next(), Next::Wait);
+        assert_eq!(script.step(), typed("ls"));
+        assert_eq!(script.step(), Next::Wait);
         script.hear(None, "bin\n# ");
-        assert_eq!(script.next(), Next::Done);
+        assert_eq!(script.step(), Next::Done);
     }
 
     #[test]
@@ -248,7 +262,7 @@ mod tests {
         script.hear(None, "\x1b[1;32mx\r\n~ # \x1b[6");
         script.hear(None, "n");
         assert_eq!(text(&script), "x\n~ # ");
-        assert_eq!(script.next(), Next::Done);
+        assert_eq!(script.step(), Next::Done);
     }
 
     #[test]
@@ -259,6 +273,6 @@ mod tests {
             assert!(text(&script).len() <= KEPT);
         }
         script.hear(None, "end");
-        assert_eq!(script.next(), Next::Done);
+        assert_eq!(script.step(), Next::Done);
     }
 }

@@ -17,6 +17,7 @@ use crate::image::{Features, Image};
 use crate::machine::Board;
 use crate::process::say;
 use crate::toolchain::Toolchain;
+use crate::workspace;
 
 const CONFIG: &str = include_str!("../templates/config.txt");
 
@@ -26,6 +27,7 @@ const GIC: u8 = 2;
 #[derive(Args)]
 pub struct SdCard {
     /// Device-tree source of the deployment
+    #[arg(default_value = workspace::DEMONSTRATION)]
     manifest: PathBuf,
     /// Image to write
     #[arg(short, long, value_name = "FILE")]

@@ -15,6 +15,7 @@ use crate::cases::{CASES, ON_A_PI, ON_BOTH};
 use crate::channel_cases;
 use crate::checkpoint_cases;
 use crate::console_cases;
+use crate::demo_cases;
 use crate::handle_cases;
 use crate::image::{self, Features, Image};
 use crate::kernel8;
@@ -141,7 +142,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
     let ours = [ON_BOTH, CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
     let others = [BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
-    let handles = [handle_cases::CASES, handle_cases::LINUX];
+    let handles = [handle_cases::CASES, handle_cases::LINUX, handle_cases::LENT];
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
@@ -153,6 +154,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
         plan.case(format!("{}, with a GICv3", case.name), move || case.run(Board::QemuVirt));
     }
     checkpoint_cases::cases(plan, Board::QemuVirt);
+    demo_cases::cases(plan, Board::QemuVirt);
     console_cases::cases(plan);
     authority_cases::cases(plan);
     native::cases(plan);
@@ -170,6 +172,7 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
         plan.case(case.name, || case.run(Board::Raspi4));
     }
     checkpoint_cases::cases(plan, Board::Raspi4);
+    demo_cases::cases(plan, Board::Raspi4);
     console_cases::on_a_pi(plan);
     authority_cases::on_a_pi(plan);
     pi_cases::cases(plan);

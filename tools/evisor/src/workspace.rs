@@ -18,6 +18,9 @@ pub fn root() -> PathBuf {
     built.ancestors().nth(2).unwrap_or(built).to_path_buf()
 }
 
+/// The deployment that is booted, or put on a card, where none is named.
+pub const DEMONSTRATION: &str = "manifests/demo.dts";
+
 /// A crate of the workspace.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Crate {

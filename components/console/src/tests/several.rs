@@ -4,6 +4,7 @@ use super::{drain, events, interrupt, send, told};
 use crate::CHANNEL_HIGH;
 use crate::channel::KEPT;
 use crate::view::FIFO;
+use evisor_contract::frames::{Control, VERSION, write};
 use evisor_contract::tag;
 use evisor_testkit::{Event, Rig, Setup};
 
@@ -117,6 +118,20 @@ fn evisors_own_lines_are_whole_and_between_lines() {
     interrupt(&mut rig);
     let own = format!("evisor: {}\r\nevisor: y\r\n", "x".repeat(100));
     assert_eq!(shown(&mut rig), format!("{own}second| no end of this\r\n"));
+}
+
+/// A command comes behind the line, not into it.
+#[test]
+fn a_command_does_not_cut_evisors_own_line() {
+    let mut rig = rig();
+    rig.serial().set_room(1);
+    rig.messages().say(&format!("evisor: {}", "x".repeat(100)));
+    interrupt(&mut rig);
+    keys(&mut rig, &[PREFIX, b'2']);
+    rig.serial().set_room(usize::MAX);
+    settle(&mut rig);
+    let own = format!("evisor: {}", "x".repeat(100));
+    assert_eq!(written(&mut rig), format!("{own}\r\nevisor: second is shown and typed to\r\n"));
 }
 
 #[test]
@@ -290,6 +305,66 @@ fn all_or_one_is_a_toggle() {
     send(&mut rig, 2, b"kept\n");
     let all = command(&mut rig, b'a');
     assert!(all.ends_with("evisor: all are shown; first is typed to\r\nsecond| kept\r\n"), "{all}");
+}
+
+/// Three VMs and the monitor, of which the manifest wants one to be shown.
+fn rig_that_shows(name: &str) -> Rig {
+    let shown = ("evisor,shown", [name.as_bytes(), b"\0"].concat());
+    let setup = Setup { properties: vec![shown], ..Setup::default() };
+    let mut rig = Rig::with("evisor,console", &setup);
+    rig.connect_of(0, None);
+    rig.connect_of(1, Some("first"));
+    rig.connect_of(2, Some("second"));
+    rig.connect_of(3, Some("third"));
+    interrupt(&mut rig);
+    rig
+}
+
+#[test]
+fn the_one_that_the_manifest_names_is_shown_alone_at_first() {
+    let mut rig = rig_that_shows("second");
+    let greeting = "evisor: 3 consoles; Ctrl-T ? for help\r\n";
+    let named = "evisor: second is shown and typed to\r\n";
+    assert_eq!(written(&mut rig), [greeting, named].concat());
+    send(&mut rig, 1, b"kept\n");
+    send(&mut rig, 2, b"\x1b[1m~ # ");
+    send(&mut rig, 3, b"kept too\n");
+    rig.messages().say("evisor: own");
+    assert_eq!(shown(&mut rig), "\x1b[1m~ # \r\nevisor: own\r\n");
+    keys(&mut rig, b"ls");
+    assert_eq!(arrived(&mut rig), [(2, "ls".to_owned())]);
+    assert!(command(&mut rig, b'3').ends_with("third is shown and typed to\r\nkept too\n"));
+    let all = command(&mut rig, b'a');
+    assert!(all.ends_with("evisor: all are shown; third is typed to\r\nfirst| kept\r\n"), "{all}");
+}
+
+/// It may have no console here, and the monitor is none of them.
+#[test]
+fn all_are_shown_where_the_one_that_the_manifest_names_is_not() {
+    for name in ["fourth", "monitor", ""] {
+        let mut rig = rig_that_shows(name);
+        assert_eq!(written(&mut rig), "evisor: 3 consoles; Ctrl-T ? for help\r\n");
+        send(&mut rig, 2, b"two\n");
+        assert_eq!(shown(&mut rig), "second| two\r\n");
+        keys(&mut rig, b"x");
+        assert_eq!(arrived(&mut rig), [(1, "x".to_owned())]);
+    }
+}
+
+#[test]
+fn a_host_that_asks_for_frames_has_them_though_one_is_to_be_shown() {
+    let mut rig = rig_that_shows("second");
+    written(&mut rig);
+    let mut ask = Vec::new();
+    Control::Ask(VERSION).write(&mut |byte| ask.push(byte));
+    keys(&mut rig, &ask);
+    settle(&mut rig);
+    rig.serial().take_sent();
+    send(&mut rig, 3, b"third");
+    settle(&mut rig);
+    let mut frame = Vec::new();
+    write(3, b"third", &mut |byte| frame.push(byte));
+    assert_eq!(rig.serial().take_sent(), frame);
 }
 
 #[test]

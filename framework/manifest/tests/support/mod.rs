@@ -156,7 +156,7 @@ pub static REGISTRY: [Declaration; 23] = [
         "console",
         &["evisor,console"],
         Needs { root: true, ..Needs::NONE },
-        &["evisor,host-serial"],
+        &["evisor,host-serial", "evisor,shown"],
         |_, _| Ok(()),
     ),
     component("partitioned", &["evisor,partitioned"], scheduler(&[]), &[], |_, _| Ok(())),

@@ -7,7 +7,7 @@ use evisor_fdt::{Aligned, Tree};
 use evisor_kernel::Bundle;
 use evisor_manifest::{BoardFacts, Files, GicVersion, Surroundings, guest_tree, read};
 
-/// The demonstration's manifest, compiled.
+/// The manifest of Linux alone, compiled.
 pub const MANIFEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/manifest.dtb"));
 
 /// A bundle as the host command writes it, less its padding.
