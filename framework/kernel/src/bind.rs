@@ -130,6 +130,7 @@ impl BoundVm {
 
     /// Their deadlines pass again: it is about to start anew.
     pub fn starts(&self, core: usize) {
+        self.rolled_back.store(false, Ordering::Relaxed);
         self.with_timers(&mut |timers| timers.release(self.vm.id, 0, core));
     }
 
@@ -143,19 +144,24 @@ impl BoundVm {
     pub fn start_time(&self, cx: &mut Context) -> u64 {
         let (stood, core) = (self.vm.start_time(), cx.core());
         self.with_timers(&mut |timers| timers.release(self.vm.id, stood, core));
+        if self.rolled_back.swap(false, Ordering::Relaxed) {
+            self.after_roll_back(cx);
+        }
+        self.tell(cx);
+        stood
+    }
+
+    /// What it had of others when it was kept, it has not now.
+    fn after_roll_back(&self, cx: &mut Context) {
         for device in self.taken.lock().iter() {
             device.stays_taken(cx);
             let _ = deliver(cx);
         }
-        if self.rolled_back.swap(false, Ordering::Relaxed) {
-            // Nobody has what they had asked for then.
-            for object in &self.storing {
-                let _: Words = object.notify(tag::BLOCK_DONE, BlockDone::Failed.encode(), cx);
-                let _ = deliver(cx);
-            }
+        for object in &self.storing {
+            // Nobody has what it had asked for then.
+            let _: Words = object.notify(tag::BLOCK_DONE, BlockDone::Failed.encode(), cx);
+            let _ = deliver(cx);
         }
-        self.tell(cx);
-        stood
     }
 
     /// It is what it was at its checkpoint, and stands still: so its time goes on from there

@@ -390,6 +390,7 @@ fn a_device_that_was_taken_stays_so_when_its_vm_is_rolled_back() {
         word.restore(&mut evisor_contract::Restore::new(&bytes)).expect("it is sound");
     });
     LINES.lock().clear();
+    vm.roll_time_back(true);
     vm.start_time(&mut cx);
     assert_eq!(*LINES.lock(), [(40, 0)], "its line is down");
     assert_eq!(load(&bound, 1).0, Status::Absent);
