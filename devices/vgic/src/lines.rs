@@ -12,14 +12,17 @@ impl<I: Interface> Vgic<I> {
     #[inline(always)]
     pub(crate) fn notify(&mut self, tag: u32, value: u64, cx: &mut Context) -> Reply {
         const PHYSICAL: u64 = LineState::Physical(0).encode();
-        let ppi = tag.wrapping_sub(SGIS as u32) < (PRIVATE - SGIS) as u32;
+        // A PPI, and physical: both by one comparison.
+        const PPI: u32 = SGIS as u32 | PHYSICAL as u32;
+        let kind = tag & !(SGIS as u32 - 1) | value as u32 & 3;
         // A private physical interrupt comes by way of the space of the vCPU that
         // is on the core: it is here.
-        if ppi & (value & 3 == PHYSICAL) && self.again(cx.vcpu(), tag as usize) {
+        if kind == PPI && self.again(cx.vcpu(), tag as usize) {
             return Reply::HELD;
         }
         if value == LineState::PULSE_HERE {
-            return self.rung(tag, cx);
+            let placed = self.rings_again(cx.vcpu(), tag as usize);
+            return if placed { Reply::DONE } else { self.rung(tag, cx) };
         }
         self.notified(tag, value, cx)
     }
@@ -49,13 +52,10 @@ impl<I: Interface> Vgic<I> {
         }
     }
 
-    /// A doorbell, by way of an interrupt of this core.
+    /// A doorbell, by way of an interrupt of this core, that does not take the short way.
     #[cold]
     #[inline(never)]
     fn rung(&mut self, tag: u32, cx: &mut Context) -> Reply {
-        if self.rings_again(cx.vcpu(), tag as usize) {
-            return Reply::DONE;
-        }
         self.notified(tag, LineState::Pulse.encode(), cx)
     }
 
@@ -87,6 +87,7 @@ impl<I: Interface> Vgic<I> {
                 word.latch |= bit & word.edge;
             }
             LineState::Pulse => word.latch |= bit,
+            LineState::Physical(0) => return self.retire(slot, cx),
             LineState::Physical(physical) => {
                 word.physical |= bit;
                 self.state.interrupt_mut(slot).physical = physical;
@@ -97,6 +98,37 @@ impl<I: Interface> Vgic<I> {
             LineState::Physical(_) => Reply::HELD,
             _ => Reply::DONE,
         }
+    }
+
+    /// See [`LineState::RETIRE`].
+    #[cold]
+    #[inline(never)]
+    fn retire(&mut self, slot: Slot, cx: &Context) -> Reply {
+        let bit = slot.bit();
+        let word = self.state.word_mut(slot.word());
+        let mut had = (word.physical | word.retired) & bit != 0;
+        word.physical &= !bit;
+        let interrupt = *self.state.interrupt(slot);
+        if let Some(vcpu) = interrupt.holder() {
+            let (n, bank) = (interrupt.list(), self.state.bank_mut(vcpu));
+            let linked = bank.image(n) & I::HW != 0;
+            let told = bank.retire >> n & 1 != 0;
+            bank.retire |= u32::from(linked) << n;
+            match (linked, bank.awake) {
+                (false, _) => {}
+                // It is off: it cannot end anything before it starts anew.
+                (true, false) => had |= !told,
+                (true, true) if self.vcpus.is_here(vcpu, cx) => self.flush(vcpu),
+                (true, true) => {
+                    self.tell(1 << vcpu);
+                    return Reply::AGAIN;
+                }
+            }
+        }
+        let word = self.state.word_mut(slot.word());
+        had |= word.retired & bit != 0;
+        word.retired &= !bit;
+        Reply::value(had.into())
     }
 
     /// Whether the list registers of this core are those of `vcpu`, and in use.

@@ -16,6 +16,9 @@ use crate::interface::{GuestState, Interface};
 use crate::spec::PRIVATE;
 use crate::state::{INTIDS, LISTS, NOWHERE, Slot, Word, bits, words_of};
 
+/// All bits of a physical interrupt's number in a list register.
+const LINK: u16 = 0x3ff;
+
 /// The vCPU leaves its core, or starts anew there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Change {
@@ -174,6 +177,9 @@ impl<I: Interface> Vgic<I> {
         bank.quick = 0;
         bank.arrived = 0;
         bank.dirty = false;
+        if bank.retire != 0 {
+            self.let_go(here);
+        }
         let mut kicks = 0;
         for n in bits(self.interface.all() & !self.state.bank(here).free) {
             let n = n as usize;
@@ -187,6 +193,27 @@ impl<I: Interface> Vgic<I> {
         bank.activate = 0;
         self.known(here);
         kicks
+    }
+
+    /// The links that are to go are gone: what the guest acknowledged it ends without the
+    /// physical interrupt, and what it did not is no more. What it has ended is left.
+    #[cold]
+    #[inline(never)]
+    fn let_go(&mut self, here: usize) {
+        let awake = self.state.bank(here).awake;
+        for n in bits(core::mem::take(&mut self.state.bank_mut(here).retire)) {
+            let n = n as usize;
+            let (slot, value) = (self.slot_in(here, n), self.interface.list(n));
+            if value & I::HW == 0 || value & I::STATE == 0 {
+                continue;
+            }
+            // One that was off said so when it was asked.
+            self.state.word_mut(slot.word()).retired |= if awake { slot.bit() } else { 0 };
+            match value & I::ACTIVE {
+                0 => self.release(here, n, slot),
+                _ => self.put(here, n, value & !I::link(LINK)),
+            }
+        }
     }
 
     /// What the guest ended without its being in a list register is not active any

@@ -116,8 +116,10 @@ pub struct Word {
     pub active: u32,
     /// In Group 1.
     pub group1: u32,
+    /// A physical interrupt was let go of that whoever asks is to deactivate.
+    pub retired: u32,
     /// To a power of two, so that finding a word takes a shift.
-    pad: [u32; 7],
+    pad: [u32; 6],
 }
 
 impl Word {
@@ -229,8 +231,8 @@ pub struct Bank {
     pub image: [u64; LISTS],
     /// What the guest had changed when the vCPU last left.
     pub guest: GuestState,
-    /// To a power of two, as [`Word`].
-    pad: [u32; 1],
+    /// The list registers whose link to a physical interrupt is to go, as somebody said.
+    pub retire: u32,
 }
 
 const _: () = assert!(size_of::<Bank>() == 256 && size_of::<Word>() == 64);
@@ -256,7 +258,7 @@ impl Bank {
         list_of: [0; PRIVATE],
         image: [0; LISTS],
         guest: GuestState { vmcr: 0, active_priorities: [0; _] },
-        pad: [0; _],
+        retire: 0,
     };
 
     /// The list register that private interrupt `intid` was in last.

@@ -253,8 +253,18 @@ extern "C" fn exit_deactivate_v3(vcpu: &mut Vcpu, status: u64) {
 /// that leads nowhere is turned off, lest it come for ever.
 #[inline(always)]
 fn deactivate<G: CpuInterface>(vcpu: &mut Vcpu, status: u64) {
+    if status != Status::Done as u64 {
+        return deactivate_refused::<G>(vcpu);
+    }
+    G::deactivate(vcpu.acknowledged);
+}
+
+/// Apart, so that a doorbell saves no registers for it.
+#[cold]
+#[inline(never)]
+fn deactivate_refused<G: CpuInterface>(vcpu: &mut Vcpu) {
     let intid = G::intid(vcpu.acknowledged);
-    if status != Status::Done as u64 && intid >= 16 {
+    if intid >= 16 {
         G::disable(intid);
         vcpu.refused += 1;
     }

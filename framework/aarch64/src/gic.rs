@@ -8,9 +8,9 @@
 use crate::gicv2::Gicv2;
 use crate::gicv3::Gicv3;
 use crate::{gicv2, gicv3, vcpu};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evisor_contract::{SystemInterface, VirtualInterface};
-use spin::{Mutex, Once};
+use spin::Mutex;
 
 /// The two that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +19,18 @@ pub(crate) enum Version {
     V3,
 }
 
-static VERSION: Once<Version> = Once::new();
+/// Whether it is a GICv3: said by the first core before the others are up.
+static IS_V3: AtomicBool = AtomicBool::new(false);
 
 /// This is the one that the board has.
 pub(crate) fn choose(version: Version) {
-    VERSION.call_once(|| version);
+    IS_V3.store(version == Version::V3, Ordering::Relaxed);
 }
 
 /// Which it is; any, before a board has chosen: nothing here is called then.
+#[inline(always)]
 pub(crate) fn version() -> Version {
-    VERSION.get().copied().unwrap_or(Version::V2)
+    if IS_V3.load(Ordering::Relaxed) { Version::V3 } else { Version::V2 }
 }
 
 /// How many cores can be told apart by [`kick`].
@@ -85,6 +87,27 @@ pub fn enable_here(intid: usize, edge: bool) {
         Version::V3 => gicv3::target_here(intid),
     }
     enable(intid, edge);
+}
+
+/// The shared interrupt `intid`, which is [`disable`]d, is signalled by edge if `edge` says
+/// so, and goes to core number `core`, if that is up, once it is [`allow`]ed.
+pub fn lead(intid: usize, edge: bool, core: usize) {
+    let _one_at_a_time = SHARED.lock();
+    let target = TARGETS.get(core).map_or(0, |target| target.load(Ordering::Acquire));
+    match version() {
+        _ if target == 0 => {}
+        Version::V2 => gicv2::lead(intid, edge, target),
+        Version::V3 => gicv3::lead(intid, edge, target),
+    }
+}
+
+/// Whether the shared interrupt `intid` was acknowledged and not deactivated yet: a core has
+/// it in hand, or a guest.
+pub fn is_active(intid: usize) -> bool {
+    match version() {
+        Version::V2 => gicv2::is_active(intid),
+        Version::V3 => gicv3::is_active(intid),
+    }
 }
 
 /// Has the shared interrupt `intid` come once, whatever its line says.
@@ -193,6 +216,21 @@ pub(crate) fn release_guest() {
 pub(crate) fn reset_guest() {
     if version() == Version::V3 {
         gicv3::reset_guest();
+    }
+}
+
+/// ICC_SRE_EL1, as the guest on this core wrote it; of a GICv2, which has none, 0.
+pub(crate) fn guest_sre() -> u64 {
+    match version() {
+        Version::V2 => 0,
+        Version::V3 => gicv3::guest_sre(),
+    }
+}
+
+/// Sets it.
+pub(crate) fn set_guest_sre(value: u64) {
+    if version() == Version::V3 {
+        gicv3::set_guest_sre(value);
     }
 }
 

@@ -192,12 +192,27 @@ fn set<const N: usize>(registers: &[ReadWrite<u32>; N], at: usize, value: u32) {
 /// See [`gic::enable`]. Of a shared one the target stays as [`init_distributor`]
 /// left it.
 pub(crate) fn enable(intid: usize, edge: bool) {
-    let gicd = gicd();
-    if let Some(config) = gicd.icfgr.get(intid / 16).filter(|_| intid >= 32) {
+    signalled(intid, edge);
+    set(&gicd().isenabler, intid / 32, 1 << (intid % 32));
+}
+
+fn signalled(intid: usize, edge: bool) {
+    if let Some(config) = gicd().icfgr.get(intid / 16).filter(|_| intid >= 32) {
         let bit = 2 << (intid % 16 * 2);
         config.set(if edge { config.get() | bit } else { config.get() & !bit });
     }
-    set(&gicd.isenabler, intid / 32, 1 << (intid % 32));
+}
+
+/// See [`gic::lead`]; the core is the one that [`init_core`] said this target of.
+pub(crate) fn lead(intid: usize, edge: bool, target: u64) {
+    signalled(intid, edge);
+    send_to(intid, target as u32 & 0xff);
+}
+
+/// See [`gic::is_active`].
+pub(crate) fn is_active(intid: usize) -> bool {
+    let word = gicd().isactiver.get(intid / 32);
+    word.is_some_and(|word| word.get() >> (intid % 32) & 1 != 0)
 }
 
 /// See [`gic::allow`].
@@ -212,10 +227,14 @@ pub(crate) fn pend(intid: usize) {
 
 /// The shared interrupt `intid` goes to this core.
 pub(crate) fn target_here(intid: usize) {
-    let gicd = gicd();
-    if let Some(targets) = gicd.itargetsr.get(intid / 4).filter(|_| intid >= 32) {
-        let mask = 0xff << (intid % 4 * 8);
-        targets.set(targets.get() & !mask | here(gicd) & mask);
+    send_to(intid, here(gicd()) & 0xff);
+}
+
+/// The shared interrupt `intid` goes to the cores in `targets`, as bits.
+fn send_to(intid: usize, targets: u32) {
+    if let Some(register) = gicd().itargetsr.get(intid / 4).filter(|_| intid >= 32) {
+        let shift = intid % 4 * 8;
+        register.set(register.get() & !(0xff << shift) | targets << shift);
     }
 }
 

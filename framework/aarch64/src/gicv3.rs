@@ -345,6 +345,16 @@ pub(crate) fn reset_guest() {
     write!("icc_sre_el1", 0b111);
 }
 
+/// ICC_SRE_EL1.
+pub(crate) fn guest_sre() -> u64 {
+    read!("icc_sre_el1")
+}
+
+/// See [`guest_sre`].
+pub(crate) fn set_guest_sre(value: u64) {
+    write!("icc_sre_el1", value);
+}
+
 /// Nothing for a guest yet: its interrupt controller sets this up with its first
 /// vCPU.
 fn init_virtual_interface() {
@@ -378,12 +388,42 @@ pub(crate) fn enable(intid: usize, edge: bool) {
         }
         return;
     }
-    let gicd = gicd();
-    if let Some(config) = gicd.icfgr.get(intid / 16) {
+    signalled(intid, edge);
+    set(&gicd().isenabler, intid / 32, bit);
+}
+
+/// Of a shared one.
+fn signalled(intid: usize, edge: bool) {
+    if let Some(config) = gicd().icfgr.get(intid / 16) {
         let bit = 2 << (intid % 16 * 2);
         config.set(if edge { config.get() | bit } else { config.get() & !bit });
     }
-    set(&gicd.isenabler, intid / 32, bit);
+}
+
+/// See [`gic::lead`]; the core is the one that [`init_core`] said this target of.
+pub(crate) fn lead(intid: usize, edge: bool, target: u64) {
+    signalled(intid, edge);
+    if let Some(route) = gicd().irouter.get(intid).filter(|_| intid >= 32) {
+        route.set(affinity_of(target));
+    }
+}
+
+/// What GICD_IROUTER takes, of a [`target`].
+const fn affinity_of(target: u64) -> u64 {
+    let aff0 = (target >> 44 & 0xf) << 4 | (target & 0xffff).trailing_zeros() as u64;
+    let (aff1, aff2, aff3) = (target >> 16 & 0xff, target >> 32 & 0xff, target >> 48 & 0xff);
+    aff3 << 32 | aff2 << 16 | aff1 << 8 | aff0
+}
+
+const _: () = {
+    // Aff3 to Aff0 are 4, 3, 2 and 0x51.
+    assert!(affinity_of(4 << 48 | 5 << 44 | 3 << 32 | 2 << 16 | 1 << 1) == 0x4_0003_0251);
+};
+
+/// See [`gic::is_active`].
+pub(crate) fn is_active(intid: usize) -> bool {
+    let word = gicd().isactiver.get(intid / 32);
+    word.is_some_and(|word| word.get() >> (intid % 32) & 1 != 0)
 }
 
 /// See [`gic::allow`].

@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod aside;
 mod backing;
 mod boot;
 pub mod cores;
@@ -30,6 +31,7 @@ mod inject;
 pub mod layout;
 pub mod maintenance;
 mod map;
+pub mod pages;
 pub mod passed;
 pub mod random;
 pub mod registers;

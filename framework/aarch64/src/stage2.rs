@@ -165,6 +165,11 @@ impl Root {
 }
 
 impl Root {
+    /// Where the first table is.
+    pub(crate) fn table(self) -> u64 {
+        self.0 & OUTPUT
+    }
+
     /// Makes them this core's; what is remembered stays. EL1 walks no tables meanwhile, and
     /// an ISB follows.
     #[inline(always)]

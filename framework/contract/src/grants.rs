@@ -134,6 +134,17 @@ impl LineState {
     /// controllers only.
     pub const PULSE_HERE: u64 = Self::Physical(0).encode() | 1 << 2;
 
+    /// As the value of a notification: the physical interrupts that the line was driven by
+    /// are another's from now on. Means something to interrupt controllers only, and there
+    /// is no physical interrupt 0.
+    ///
+    /// The controller lets go of one that is pending or active for its guest, which is told
+    /// no more of a pending one, and ends an active one by itself. It replies with the
+    /// value 1 if whoever tells it has to deactivate it, 0 if there was none; and
+    /// [`AGAIN`](crate::Reply::AGAIN) while a vCPU on another core has it: that was told, and
+    /// this is to be said again.
+    pub const RETIRE: u64 = Self::Physical(0).encode();
+
     /// The vCPU whose private line it is, where the notification says so: else it is that
     /// of the vCPU in the context.
     pub const fn vcpu(value: u64) -> Option<usize> {
@@ -207,6 +218,10 @@ pub enum VmEvent {
     Resume,
     /// It is to be off for good: nobody can start it any more.
     End,
+    /// What it is now is to be kept, in the place of what was kept before.
+    Checkpoint,
+    /// It is to be what was kept, and to go on from there.
+    RollBack,
 }
 
 impl VmEvent {
@@ -220,6 +235,8 @@ impl VmEvent {
             Self::Pause => 4,
             Self::Resume => 5,
             Self::End => 6,
+            Self::Checkpoint => 7,
+            Self::RollBack => 8,
         }
     }
 
@@ -233,6 +250,8 @@ impl VmEvent {
             4 => Some(Self::Pause),
             5 => Some(Self::Resume),
             6 => Some(Self::End),
+            7 => Some(Self::Checkpoint),
+            8 => Some(Self::RollBack),
             _ => None,
         }
     }
@@ -651,11 +670,12 @@ mod tests {
     #[test]
     fn vm_events_round_trip() {
         let changes = [VmEvent::Start, VmEvent::Pause, VmEvent::Resume, VmEvent::End];
+        let changes = changes.into_iter().chain([VmEvent::Checkpoint, VmEvent::RollBack]);
         for event in
             [VmEvent::Off, VmEvent::Reset, VmEvent::Verdict(255)].into_iter().chain(changes)
         {
             assert_eq!(VmEvent::decode(event.encode()), Some(event));
         }
-        assert_eq!(VmEvent::decode(7), None);
+        assert_eq!(VmEvent::decode(9), None);
     }
 }

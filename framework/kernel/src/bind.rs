@@ -2,26 +2,28 @@
 
 use crate::backed::Behind;
 use crate::channels::{BELLS, Bell, ChannelMemory, ChannelWindow, End, HeldEnd};
-use crate::grants::{Binder, Common, Owner, SharedLine, leak};
-use crate::handles;
+use crate::grants::{Binder, Common, Owner, SharedLine, Takeable, leak};
+use crate::handles::{self, DeviceBehind};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer;
 use crate::passed::{self, Passed};
+use crate::tenure;
 use crate::timers::Timers;
 use crate::vm::{Vm, VmObject};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evisor_contract::abi::function;
 use evisor_contract::{
-    BuildError, CallPort, Capability, ChannelEnd, Clock, Context, Effect, LineState, NotifyPort,
-    ObjectPort, Offer, Parts, Rights, SchedulerPort, Words, tag,
+    BlockDone, BuildError, CallPort, Capability, ChannelEnd, Clock, Context, Effect, LineState,
+    NotifyPort, ObjectPort, Offer, Parts, Rights, SchedulerPort, Words, tag,
 };
-use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, VmPlan};
+use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, Target, VmPlan};
 use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
+use spin::Mutex;
 
 /// A deployment, built.
 pub struct Bound {
@@ -59,7 +61,7 @@ pub struct BoundVm {
     pub vm: &'static Vm,
     /// What it holds.
     pub space: &'static Space,
-    /// Its objects, for reset.
+    /// Its objects, for reset; but devices that can be taken ([`Passed::reset`]).
     pub objects: Vec<&'static dyn ObjectPort>,
     /// Its windows onto real registers.
     pub direct: Vec<Direct>,
@@ -83,6 +85,12 @@ pub struct BoundVm {
     pub handles: Option<&'static HandlePort>,
     /// What its objects are to handles, if there are any.
     pub(crate) offered: Vec<Offered>,
+    /// Those of its objects that store blocks.
+    pub(crate) storing: Vec<&'static dyn NotifyPort>,
+    /// It was rolled back, and those have not been told.
+    pub(crate) rolled_back: AtomicBool,
+    /// Those of its devices that can be taken from it.
+    pub(crate) taken: Mutex<Vec<&'static DeviceBehind>>,
     /// All deadlines.
     pub timers: &'static dyn ObjectPort,
     /// What its vCPUs are told of the time that others had, if they are.
@@ -122,6 +130,7 @@ impl BoundVm {
 
     /// Their deadlines pass again: it is about to start anew.
     pub fn starts(&self, core: usize) {
+        self.rolled_back.store(false, Ordering::Relaxed);
         self.with_timers(&mut |timers| timers.release(self.vm.id, 0, core));
     }
 
@@ -135,8 +144,32 @@ impl BoundVm {
     pub fn start_time(&self, cx: &mut Context) -> u64 {
         let (stood, core) = (self.vm.start_time(), cx.core());
         self.with_timers(&mut |timers| timers.release(self.vm.id, stood, core));
+        if self.rolled_back.swap(false, Ordering::Relaxed) {
+            self.after_roll_back(cx);
+        }
         self.tell(cx);
         stood
+    }
+
+    /// What it had of others when it was kept, it has not now.
+    fn after_roll_back(&self, cx: &mut Context) {
+        for device in self.taken.lock().iter() {
+            device.stays_taken(cx);
+            let _ = deliver(cx);
+        }
+        for object in &self.storing {
+            // Nobody has what it had asked for then.
+            let _: Words = object.notify(tag::BLOCK_DONE, BlockDone::Failed.encode(), cx);
+            let _ = deliver(cx);
+        }
+    }
+
+    /// It is what it was at its checkpoint, and stands still: so its time goes on from there
+    /// when it does, or from where it is now if its manifest has so.
+    pub fn roll_time_back(&self, goes_on: bool) {
+        let more = if goes_on { 0 } else { self.vm.roll_time_back() };
+        self.with_timers(&mut |timers| timers.moved(self.vm.id, more));
+        self.rolled_back.store(true, Ordering::Relaxed);
     }
 
     fn tell(&self, cx: &mut Context) {
@@ -185,6 +218,9 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         overseers: Vec::new(),
         handles: deployment.vms.iter().any(|vm| vm.capabilities.is_some()).then(unfilled),
         shared: shared_cores(deployment),
+        takeable: takeable(deployment),
+        leases: Vec::new(),
+        tenures: Vec::new(),
     };
     let mut root = SpaceBuilder::default();
     let mut interrupts = Vec::new();
@@ -205,6 +241,9 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     for bound in &vms {
         bound.passed.route(&mut root)?;
     }
+    for (intid, port) in tenure::join(&common.leases, &common.tenures) {
+        passed::route(&mut root, intid, port, 0, "/")?;
+    }
     for channel in &common.channels {
         if let [Some(one), Some(other)] = channel.ends {
             one.join(other);
@@ -215,10 +254,28 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         .map(|plan| scheduler(&mut common, deployment, plan))
         .collect::<Result<_, _>>()?;
     let root = root.finish();
+    let space = |vm: u16| Some(vms.get(usize::from(vm))?.space);
+    tenure::connect(&common.leases, root, space);
     handles::tell(&mut common, deployment, &vms)?;
     overseer::tell(common.overseers, deployment, &vms, root);
     let Common { storage, handles, channels, .. } = common;
     Ok(Bound { root, interrupts, vms, storage, channels, schedulers, handles, timers: timers_port })
+}
+
+/// The nodes for devices of the board that handles lead to.
+fn takeable(deployment: &Deployment) -> Vec<Takeable> {
+    let plans = deployment.vms.iter().filter_map(|vm| vm.capabilities.as_ref());
+    let mut all = Vec::new();
+    for given in plans.flat_map(|plan| &plan.given) {
+        let Target::Object { vm, object } = given.target else { continue };
+        let plan = deployment.vms.get(vm).and_then(|vm| vm.objects.get(object));
+        let Some((plan, host)) = plan.and_then(|plan| Some((plan, plan.host.as_ref()?))) else {
+            continue;
+        };
+        let (path, device) = (plan.path.clone(), host.path.clone());
+        all.push(Takeable { path, device, withheld: given.withheld });
+    }
+    all
 }
 
 /// The cores that several vCPUs share.
@@ -324,6 +381,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         gates: Vec::new(),
         passed: Passed::default(),
         offered: Vec::new(),
+        storing: Vec::new(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
@@ -347,6 +405,9 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         waiting: under.waiting,
         handles,
         offered: under.offered,
+        storing: under.storing,
+        rolled_back: AtomicBool::new(false),
+        taken: Mutex::default(),
         timers: common.timers,
         stolen,
     })
@@ -367,10 +428,12 @@ struct Under {
     gates: Vec<SharedLine>,
     passed: Passed,
     offered: Vec<Offered>,
+    storing: Vec<&'static dyn NotifyPort>,
 }
 
 /// What an object is to handles.
 pub(crate) struct Offered {
+    pub object: &'static dyn ObjectPort,
     pub offer: Option<Offer>,
     pub lines: Vec<HeldLine>,
 }
@@ -391,7 +454,7 @@ impl Under {
         let waiting = connect(&mut binder, &parts)?;
         let hardware = hardware_lines(&binder)?;
         let direct = core::mem::take(&mut binder.direct);
-        let passed = passed::of(&binder, parts.object)
+        let passed = passed::of(&mut binder, parts.object)
             .map_err(|error| ManifestError::from_component(&plan.path, error))?;
         let mut shown = core::mem::take(&mut binder.passed.direct);
         if plan.declaration.needs.stolen_time {
@@ -409,7 +472,7 @@ impl Under {
         self.backed.append(&mut binder.backed);
         if binder.common.handles.is_some() {
             let (offer, lines) = (parts.invoke, core::mem::take(&mut binder.lines));
-            self.offered.push(Offered { offer, lines });
+            self.offered.push(Offered { object: parts.object, offer, lines });
         }
         for (intid, port, tag) in hardware {
             self.private_line(plan, intid, port, tag)?;
@@ -425,6 +488,7 @@ impl Under {
             self.controller = parts.notify;
         }
         self.waiting.extend(waiting);
+        self.storing.extend(parts.notify.filter(|_| plan.block.is_some()));
         self.built.push(parts);
         Ok(())
     }
@@ -445,10 +509,16 @@ impl Under {
         end.rung_by(Bell::Effect(effect));
     }
 
-    /// All of them, the gates of its lines too.
+    /// All of them, the gates of its lines too; but devices that can be taken.
     fn objects(&self) -> Vec<&'static dyn ObjectPort> {
         let gates = self.gates.iter().map(|shared| &shared.gate);
-        self.built.iter().chain(gates).map(|parts| parts.object).collect()
+        let all = self.built.iter().chain(gates).map(|parts| parts.object);
+        all.filter(|object| !self.can_be_taken(*object)).collect()
+    }
+
+    /// Whether it stands for a device that is reset only while its VM has it.
+    fn can_be_taken(&self, object: &'static dyn ObjectPort) -> bool {
+        self.passed.tenures.iter().any(|one| core::ptr::addr_eq(one.object, object))
     }
 
     fn private_line(

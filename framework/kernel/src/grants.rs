@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer::{Overseer, OverseerObject, Waiting};
 use crate::passed;
+use crate::tenure::{Lease, Tenure};
 use crate::timers::Timers;
 use crate::vm::Vm;
 use alloc::boxed::Box;
@@ -49,6 +50,19 @@ pub(crate) struct Common {
     pub handles: Option<&'static Handles>,
     /// The cores that several vCPUs share.
     pub shared: Vec<usize>,
+    /// The devices of the board that handles lead to.
+    pub takeable: Vec<Takeable>,
+    pub leases: Vec<&'static Lease>,
+    pub tenures: Vec<&'static Tenure>,
+}
+
+/// A VM's node for a device of the board that a handle leads to.
+pub(crate) struct Takeable {
+    /// Its path, and the device's in the board's tree.
+    pub path: String,
+    pub device: String,
+    /// Its VM does not have it at first.
+    pub withheld: bool,
 }
 
 /// The VM whose object is being built.

@@ -31,6 +31,27 @@ pub trait Host: Sync {
         let _ = sgi;
         self.kick(core);
     }
+    /// Shared interrupt `intid` does not come any more.
+    fn disable_interrupt(&self, intid: u32) {
+        let _ = intid;
+    }
+    /// It is neither pending nor active.
+    fn clear_interrupt(&self, intid: u32) {
+        let _ = intid;
+    }
+    /// Whether a core, or its guest, has it in hand.
+    fn is_interrupt_active(&self, intid: u32) -> bool {
+        let _ = intid;
+        false
+    }
+    /// It is signalled by edge, or by level, and goes to this core; it is off.
+    fn lead_interrupt(&self, intid: u32, edge: bool, core: usize) {
+        let _ = (intid, edge, core);
+    }
+    /// It may come again.
+    fn allow_interrupt(&self, intid: u32) {
+        let _ = intid;
+    }
     /// Whether core `core`, which several vCPUs share, is the one that asks.
     fn is_here(&self, core: usize) -> bool {
         let _ = core;

@@ -6,6 +6,7 @@
 //! interrupt stays active until the guest is done with it.
 
 use crate::grants::Binder;
+use crate::tenure::{Lease, Tenure};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -25,6 +26,8 @@ pub struct Passed {
     pub interrupts: Vec<PassedInterrupt>,
     /// The objects that stand for the devices: resetting one resets its device.
     pub objects: Vec<&'static dyn ObjectPort>,
+    /// Those of its devices that can be taken from it while it runs.
+    pub tenures: Vec<&'static Tenure>,
 }
 
 /// Registers that are a guest's; the pages that hold them are theirs alone.
@@ -51,32 +54,46 @@ pub struct PassedInterrupt {
     /// The path of the node that it belongs to.
     pub path: String,
     /// The interrupt controller, and the line's number there.
-    to: (&'static dyn NotifyPort, u32),
+    pub(crate) to: (&'static dyn NotifyPort, u32),
 }
 
 impl Passed {
-    /// Has its interrupts lead to its lines, in the root's space.
+    /// Has its interrupts lead to its lines, in the root's space; but for those of devices
+    /// that can be taken.
     ///
     /// # Errors
     /// One of them leads elsewhere already.
     #[cold]
     pub(crate) fn route(&self, root: &mut SpaceBuilder) -> Result<(), Box<ManifestError>> {
         for PassedInterrupt { intid, path, to: (port, line), .. } in &self.interrupts {
-            let capability = Capability::new(*port, Rights::INTERRUPT, 0);
-            let value = LineState::Physical(*intid as u16).encode();
-            let granted = root.interrupts.grant(*intid as usize, capability, *line, value);
-            granted.map_err(|_| {
-                let message = format!("interrupt {intid} of the device is eVisor's own");
-                Box::new(ManifestError {
-                    node: path.clone(),
-                    property: Some("interrupts".to_string()),
-                    message,
-                    remedy: "list none, or give the VM another device".to_string(),
-                })
-            })?;
+            if !self.tenures.iter().any(|tenure| tenure.path == *path) {
+                route(root, *intid, *port, *line, path)?;
+            }
         }
         Ok(())
     }
+}
+
+/// Has interrupt `intid` of the device of the node at `path` lead to a line.
+#[cold]
+pub(crate) fn route(
+    root: &mut SpaceBuilder,
+    intid: u32,
+    port: &'static dyn NotifyPort,
+    line: u32,
+    path: &str,
+) -> Result<(), Box<ManifestError>> {
+    let capability = Capability::new(port, Rights::INTERRUPT, 0);
+    let value = LineState::Physical(intid as u16).encode();
+    root.interrupts.grant(intid as usize, capability, line, value).map_err(|_| {
+        let message = format!("interrupt {intid} of the device is eVisor's own");
+        Box::new(ManifestError {
+            node: path.to_string(),
+            property: Some("interrupts".to_string()),
+            message,
+            remedy: "list none, or give the VM another device".to_string(),
+        })
+    })
 }
 
 /// What one object was granted of the board's device.
@@ -155,11 +172,15 @@ pub(crate) fn pins(binder: &mut Binder<'_>, pins: u64) -> Result<HostPins, Build
 
 /// What the object that was built gives its VM of the board.
 pub(crate) fn of(
-    binder: &Binder<'_>,
+    binder: &mut Binder<'_>,
     object: &'static dyn ObjectPort,
 ) -> Result<Passed, BuildError> {
     match &binder.plan.host {
-        Some(host) => of_device(binder, host, object),
+        Some(host) => {
+            let mut passed = of_device(binder, host, object)?;
+            passed.tenures.extend(tenure(binder, host, object, &passed.interrupts));
+            Ok(passed)
+        }
         None if binder.passed.pins => {
             Ok(Passed { objects: Vec::from([object]), ..Passed::default() })
         }
@@ -201,7 +222,33 @@ fn of_device(
         windows: direct.collect(),
         interrupts: lines.filter_map(interrupt).collect::<Result<_, _>>()?,
         objects: Vec::from([object]),
+        tenures: Vec::new(),
     })
+}
+
+/// The object as one of those that a device can be taken from and given to, if it can.
+fn tenure(
+    binder: &mut Binder<'_>,
+    host: &HostDevicePlan,
+    object: &'static dyn ObjectPort,
+    interrupts: &[PassedInterrupt],
+) -> Option<&'static Tenure> {
+    let (plan, vm) = (binder.plan, binder.owner.as_ref()?.vm);
+    let common = &mut *binder.common;
+    let takeable = &common.takeable;
+    if !takeable.iter().any(|one| one.device == host.path) {
+        return None;
+    }
+    let withheld = takeable.iter().any(|one| one.withheld && one.path == plan.path);
+    let known = common.leases.iter().find(|lease| lease.path == host.path).copied();
+    let lease = known.unwrap_or_else(|| {
+        let lease = Lease::new(common.host, host.path.clone());
+        common.leases.push(lease);
+        lease
+    });
+    let tenure = Tenure::new(lease, vm, object, (plan.path.clone(), withheld), interrupts);
+    common.tenures.push(tenure);
+    Some(tenure)
 }
 
 impl Passed {
@@ -210,5 +257,6 @@ impl Passed {
         self.windows.append(&mut other.windows);
         self.interrupts.append(&mut other.interrupts);
         self.objects.append(&mut other.objects);
+        self.tenures.append(&mut other.tenures);
     }
 }

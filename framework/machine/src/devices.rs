@@ -2,11 +2,13 @@
 //! runs.
 
 use crate::report::{Refused, refuse};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
-use evisor_aarch64::gic;
 use evisor_aarch64::stage2::Stage2;
+use evisor_aarch64::{gic, pages as stage2};
 use evisor_contract::Rights;
-use evisor_kernel::Passed;
+use evisor_kernel::{Pages, Passed, PassedInterrupt, PassedWindow};
 
 /// Those of one VM.
 pub(crate) struct Devices {
@@ -21,14 +23,19 @@ impl Devices {
         for window in &passed.windows {
             let can = |right| window.rights.intersects(right);
             let access = (can(Rights::READ), can(Rights::WRITE));
-            let (first, last) = (window.ipa / PAGE, (window.ipa + (window.size - 1)) / PAGE);
+            let (ipa, size) = pages(window);
             let physical = window.physical / PAGE * PAGE;
-            stage2.device(first * PAGE, physical, (last - first + 1) * PAGE, access).map_err(
-                |error| {
-                    let path = &window.path;
-                    refuse(format_args!("{path}: its registers cannot be mapped: {error}"))
-                },
-            )?;
+            stage2.device(ipa, physical, size, access).map_err(|error| {
+                let path = &window.path;
+                refuse(format_args!("{path}: its registers cannot be mapped: {error}"))
+            })?;
+        }
+        for tenure in &passed.tenures {
+            let its = passed.windows.iter().filter(|window| window.path == tenure.path);
+            let ranges: Vec<_> = its.map(pages).collect();
+            if !ranges.is_empty() {
+                tenure.shown_by(Box::leak(Box::new(Tenants(stage2.pages(&ranges)))));
+            }
         }
         Ok(Self { passed, fresh: AtomicBool::new(false) })
     }
@@ -36,23 +43,26 @@ impl Devices {
     /// The VM's vCPUs are parked, and it changes: nothing comes from its devices any
     /// more, and they are at rest.
     pub fn quiet(&self) {
+        self.each_had(|interrupt| gic::disable(interrupt.intid as usize));
+        self.passed.reset();
+        // Of a device that was taken from it too: it ends nothing any more.
         for interrupt in &self.passed.interrupts {
-            gic::disable(interrupt.intid as usize);
+            let clear = || gic::clear(interrupt.intid as usize);
+            self.passed.unless_anothers(&interrupt.path, clear);
         }
-        for object in &self.passed.objects {
-            object.with(&mut |object| object.reset());
-        }
+    }
+
+    /// Does `f` with the interrupts of the devices that the VM has.
+    fn each_had(&self, f: impl Fn(&PassedInterrupt)) {
         for interrupt in &self.passed.interrupts {
-            gic::clear(interrupt.intid as usize);
+            self.passed.while_had(&interrupt.path, || f(interrupt));
         }
     }
 
     /// The VM's vCPUs are parked, and it stands still: nothing comes from its devices
     /// until [`release`](Self::release). They go on.
     pub fn hold(&self) {
-        for interrupt in &self.passed.interrupts {
-            gic::disable(interrupt.intid as usize);
-        }
+        self.each_had(|interrupt| gic::disable(interrupt.intid as usize));
     }
 
     /// What came meanwhile comes now.
@@ -60,13 +70,13 @@ impl Devices {
         if self.fresh.load(Ordering::SeqCst) {
             return;
         }
-        for interrupt in &self.passed.interrupts {
-            gic::allow(interrupt.intid as usize);
-        }
+        self.each_had(|interrupt| gic::allow(interrupt.intid as usize));
     }
 
     /// The VM is about to start anew.
     pub fn starts(&self) {
+        // Those that cannot be taken were, with the VM's other objects.
+        self.passed.reset_had();
         self.fresh.store(true, Ordering::SeqCst);
     }
 
@@ -77,11 +87,30 @@ impl Devices {
         if !self.fresh.swap(false, Ordering::SeqCst) {
             return;
         }
-        for interrupt in &self.passed.interrupts {
+        self.each_had(|interrupt| {
             gic::clear(interrupt.intid as usize);
             gic::enable_here(interrupt.intid as usize, interrupt.edge);
-        }
+        });
     }
+}
+
+/// The pages of a device that can be taken from its VM.
+struct Tenants(stage2::Pages);
+
+impl Pages for Tenants {
+    fn hide(&self) {
+        self.0.hide();
+    }
+
+    fn show(&self) {
+        self.0.show();
+    }
+}
+
+/// The pages that hold a window: guest-physical address and size.
+fn pages(window: &PassedWindow) -> (u64, u64) {
+    let (first, last) = (window.ipa / PAGE, (window.ipa + (window.size - 1)) / PAGE);
+    (first * PAGE, (last - first + 1) * PAGE)
 }
 
 const PAGE: u64 = 4096;

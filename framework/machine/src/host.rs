@@ -125,6 +125,26 @@ impl Host for Machine {
         gic::signal(core, sgi);
     }
 
+    fn disable_interrupt(&self, intid: u32) {
+        gic::disable(intid as usize);
+    }
+
+    fn clear_interrupt(&self, intid: u32) {
+        gic::clear(intid as usize);
+    }
+
+    fn is_interrupt_active(&self, intid: u32) -> bool {
+        gic::is_active(intid as usize)
+    }
+
+    fn lead_interrupt(&self, intid: u32, edge: bool, core: usize) {
+        gic::lead(intid as usize, edge, core);
+    }
+
+    fn allow_interrupt(&self, intid: u32) {
+        gic::allow(intid as usize);
+    }
+
     fn is_here(&self, core: usize) -> bool {
         switch::is_here(core)
     }

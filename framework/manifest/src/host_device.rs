@@ -7,7 +7,7 @@
 
 use crate::error::Faults;
 use crate::objects::Found;
-use crate::plan::{ObjectPlan, VmPlan, WindowPlan};
+use crate::plan::{ObjectPlan, Target, VmPlan, WindowPlan};
 use crate::space::{PAGE, Space};
 use crate::surroundings::Surroundings;
 use crate::words;
@@ -395,18 +395,34 @@ pub(crate) fn pages(region: Region) -> Region {
 /// named.
 pub(crate) fn check_owners(faults: &Faults, root: Node<'_>, vms: &[VmPlan]) {
     let objects = vms.iter().flat_map(|vm| &vm.objects);
+    let withheld = withheld(vms);
+    let later = |object: &ObjectPlan| withheld.contains(&object.path.as_str());
     let given: Vec<_> =
         objects.filter_map(|object| Some((object, object.host.as_ref()?))).collect();
     for (at, (object, host)) in given.iter().enumerate() {
         let before = given.iter().take(at);
         let mut clash = before.filter_map(|(other, held)| {
-            clash(object, host, other, held).map(|what| format!("{what} {}", other.path))
+            // One after the other: whoever takes and gives it sees to that.
+            let by_turns = host.path == held.path && (later(object) || later(other));
+            let clash = if by_turns { None } else { clash(object, host, other, held) };
+            clash.map(|what| format!("{what} {}", other.path))
         });
         let node = root.descend(&object.path);
         if let Some((node, message)) = node.zip(clash.next()) {
             faults.property(node, DEVICE, message, "give it to one of the two");
         }
     }
+}
+
+/// The nodes for devices that their VMs do not have at first.
+fn withheld(vms: &[VmPlan]) -> Vec<&str> {
+    let plans = vms.iter().filter_map(|vm| vm.capabilities.as_ref());
+    let given = plans.flat_map(|plan| &plan.given).filter(|given| given.withheld);
+    let found = given.filter_map(|given| match given.target {
+        Target::Object { vm, object } => Some(vms.get(vm)?.objects.get(object)?.path.as_str()),
+        _ => None,
+    });
+    found.collect()
 }
 
 /// What two objects both have, and who has it.

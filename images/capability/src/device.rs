@@ -10,14 +10,14 @@ use evisor_guest::{gic, mmio, tree};
 use crate::guest::{comes, report};
 
 /// What the manifest calls them: the device of the one, and of the other.
-const USERS: u64 = 1;
-const HEIRS: u64 = 2;
+pub const USERS: u64 = 1;
+pub const HEIRS: u64 = 2;
 /// The keeper's bell, for the others.
-const BELL: u64 = 1;
+pub const BELL: u64 = 1;
 
 /// SPIs 40 and 41: the lines of that bell.
-const USER_INTID: u32 = 72;
-const HEIR_INTID: u32 = 73;
+pub const USER_INTID: u32 = 72;
+pub const HEIR_INTID: u32 = 73;
 
 /// RTCMR of a PL031 (DDI 0224B §3.3.2), which is 0 after a reset.
 const MATCH: usize = 0x0901_0004;
@@ -41,7 +41,7 @@ pub fn keep() -> u8 {
 }
 
 /// Each line has one who rings it, and is looked at in the distributor: it is not enabled.
-fn is_rung(intid: u32) -> bool {
+pub fn is_rung(intid: u32) -> bool {
     let rung = comes(|| gic::is_pending(intid));
     gic::clear_pending(intid);
     rung

@@ -3,7 +3,7 @@
 use evisor_guest::timer::wait_until;
 use evisor_guest::{println, tree};
 
-use crate::{device, nothing, pair, supervisor};
+use crate::{device, lent, nothing, pair, supervisor};
 
 evisor_guest::entry!(main);
 
@@ -17,6 +17,8 @@ fn main() -> u8 {
         Some(4) => nothing::run(),
         Some(5) => device::keep(),
         Some(6) => device::have(),
+        Some(7) => lent::lend(),
+        Some(8) => lent::borrow(),
         _ => 1,
     }
 }

@@ -3,7 +3,8 @@
 //! `role=N` in the boot arguments says what it does: 1 and 2 are a pair of VMs that hand
 //! capabilities to each other (`pair.rs`); 3 watches over a VM that crashes
 //! (`supervisor.rs`); 4 has nothing, and sees what it reaches (`nothing.rs`); 5 takes a
-//! device from one VM and gives it to another, which both are 6 (`device.rs`).
+//! device from one VM and gives it to another, which both are 6 (`device.rs`); 7 and 8 do the same
+//! with one of the board (`lent.rs`).
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -11,6 +12,8 @@
 mod device;
 #[cfg(target_os = "none")]
 mod guest;
+#[cfg(target_os = "none")]
+mod lent;
 #[cfg(target_os = "none")]
 mod nothing;
 #[cfg(target_os = "none")]

@@ -13,6 +13,7 @@ use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI, ON_BOTH};
 use crate::channel_cases;
+use crate::checkpoint_cases;
 use crate::console_cases;
 use crate::demo_cases;
 use crate::handle_cases;
@@ -142,7 +143,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
     let ours = [ON_BOTH, CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
     let others = [BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
-    let handles = [handle_cases::CASES, handle_cases::LINUX];
+    let handles = [handle_cases::CASES, handle_cases::LINUX, handle_cases::LENT];
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
@@ -153,6 +154,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
         let case = case.options(&["--gic", "3"]);
         plan.case(format!("{}, with a GICv3", case.name), move || case.run(Board::QemuVirt));
     }
+    checkpoint_cases::cases(plan, Board::QemuVirt);
     demo_cases::cases(plan, Board::QemuVirt);
     most::cases(plan, Board::QemuVirt, 2);
     most::cases(plan, Board::QemuVirt, 3);
@@ -172,6 +174,7 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
     for case in ours.into_iter().chain([handle_cases::CASES, channel_cases::CASES]).flatten() {
         plan.case(case.name, || case.run(Board::Raspi4));
     }
+    checkpoint_cases::cases(plan, Board::Raspi4);
     demo_cases::cases(plan, Board::Raspi4);
     most::cases(plan, Board::Raspi4, 2);
     console_cases::on_a_pi(plan);

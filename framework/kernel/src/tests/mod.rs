@@ -10,13 +10,14 @@ mod passed;
 mod pins;
 mod restarts;
 mod shared;
+mod tenure;
 mod timers;
 mod vm;
 
 use crate::host::Host;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evisor_contract::{
     Entropy, HostGpio, HostRegisters, HostSerial, Register, SystemInterface, VirtualInterface,
     Width,
@@ -33,6 +34,9 @@ pub struct Fake {
     pub kicked: Mutex<Vec<usize>>,
     /// Cores and the interrupts that they were sent.
     pub signalled: Mutex<Vec<(usize, u32)>>,
+    /// What was done to shared interrupts, and whether one is in hand.
+    pub interrupts: Mutex<Vec<(&'static str, u32)>>,
+    pub in_hand: AtomicBool,
     /// It has pins, of which all but 14 and 15 are free.
     pub has_pins: bool,
 }
@@ -80,6 +84,25 @@ impl Host for Fake {
     }
     fn unix_seconds(&self) -> u64 {
         0
+    }
+    fn disable_interrupt(&self, intid: u32) {
+        tenure::note("disabled");
+        self.interrupts.lock().push(("disabled", intid));
+    }
+    fn clear_interrupt(&self, intid: u32) {
+        self.interrupts.lock().push(("cleared", intid));
+    }
+    fn is_interrupt_active(&self, _: u32) -> bool {
+        self.in_hand.load(Ordering::Relaxed)
+    }
+    fn lead_interrupt(&self, intid: u32, edge: bool, core: usize) {
+        assert!(!edge);
+        tenure::note(if core == 0 { "led to core 0" } else { "led to core 1" });
+        self.interrupts.lock().push(("led", intid));
+    }
+    fn allow_interrupt(&self, intid: u32) {
+        tenure::note("allowed");
+        self.interrupts.lock().push(("allowed", intid));
     }
     fn set_timer(&self, count: u64) {
         self.timer.store(count, Ordering::Relaxed);
