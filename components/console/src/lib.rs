@@ -54,8 +54,6 @@ component! {
     describe: |_node, _guest| Ok(()),
 }
 
-/// How many ports there are.
-const PORTS: usize = 12;
 /// More bytes than this in the ring: whoever sends is told to stop. The effects
 /// that a sender has queued by then fit in above.
 const HIGH: usize = CAPACITY - 1024;
@@ -129,7 +127,8 @@ struct Console {
     ends: Ends,
     settings: Settings,
     ring: Ring,
-    holders: [Option<Holder>; PORTS],
+    /// By port.
+    holders: Vec<Option<Holder>>,
     /// How many of them were told to stop.
     stopped: usize,
     /// Whose the port is that is connected next.
@@ -158,7 +157,7 @@ impl Notify for Console {
         match tag {
             tag::HOST_INTERRUPT => return self.interrupt(cx),
             tag::DEADLINE => self.time_passed(cx),
-            port if (port as usize) < PORTS => self.output(port as usize, cx),
+            port if port < tag::FIRST => self.output(port as usize, cx),
             _ => return Reply::ABSENT,
         }
         Reply::DONE
@@ -197,7 +196,11 @@ impl Backend for Console {
 
     fn connect(&mut self, port: u32, holder: Effect) {
         let channel = self.next;
-        if let Some(slot) = self.holders.get_mut(port as usize) {
+        let port = port as usize;
+        if self.holders.len() <= port {
+            self.holders.resize_with(port + 1, || None);
+        }
+        if let Some(slot) = self.holders.get_mut(port) {
             *slot = Some(Holder { effect: holder, channel, full: false });
         }
     }
@@ -214,7 +217,7 @@ impl Console {
             ends,
             settings,
             ring: Ring::new(),
-            holders: core::array::from_fn(|_| None),
+            holders: Vec::new(),
             stopped: 0,
             next: 0,
             channels: Vec::new(),
@@ -367,7 +370,7 @@ impl Console {
         if self.stopped == 0 {
             return;
         }
-        for port in 0..PORTS {
+        for port in 0..self.holders.len() {
             let Some(Some(holder)) = self.holders.get(port) else { continue };
             let may = match self.view {
                 View::Plain => true,

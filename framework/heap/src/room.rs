@@ -10,9 +10,13 @@ pub const VCPU: usize = 5 * crate::PAGE;
 /// The state of a vCPU while it is not on the core that it shares.
 pub const SAVED: usize = 2048;
 /// A VM while it is put together.
-pub const PLACED: usize = 576;
+pub const PLACED: usize = 896;
 /// A VM that runs.
-pub const HELD: usize = 2304;
+pub const HELD: usize = 2560;
+/// The state of a vCPU in a checkpoint.
+pub const ASIDE: usize = 2048;
+/// What must be free for a checkpoint to be made.
+pub const CHECKPOINT: usize = 128 << 10;
 /// One of the vCPUs of a core that is shared.
 pub const MEMBER: usize = 128;
 /// The lists of what a VM has, each of up to eight parts.

@@ -14,6 +14,7 @@ use evisor_aarch64::aside::Aside;
 use evisor_aarch64::vcpu::VcpuBlock;
 use evisor_aarch64::{Ram, heap, maintenance, timer};
 use evisor_contract::{ObjectPort, Restore, RestoreError, Save, VmEvent, Words, tag};
+use evisor_heap::room;
 use evisor_kernel::{Attention, Place};
 use evisor_manifest::CheckpointPlan;
 use log::{error, info};
@@ -57,7 +58,9 @@ enum Stage {
 
 /// An object's state is built up on EL2's heap for a moment. With less than this left
 /// nothing is kept: many times what the largest takes.
-const HEAP: u64 = 128 << 10;
+const HEAP: u64 = room::CHECKPOINT as u64;
+
+const _: () = assert!(size_of::<Mutex<Aside>>() <= room::ASIDE);
 
 impl Reserve {
     /// Of a VM with so many vCPUs and objects. `take` gives memory of a size.

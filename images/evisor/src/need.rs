@@ -3,8 +3,8 @@
 //! The reader, the guests' trees and the binder run here as they do at boot, and types have
 //! the same sizes on both machines, which have 64 bits. So what they allocate is counted, in the
 //! blocks that the heap would give out ([`Tally`]). What only the machine allocates
-//! behind that is put together from the plan, at its largest ([`Need::machine`]). What comes
-//! before depends on the board alone: see [`base`].
+//! behind that is put together from the plan, at its largest ([`machine`]). What comes
+//! before depends on the board alone: see [`room::BASE`].
 
 use evisor_heap::{PAGE, Size, Tally, room};
 use evisor_image::Unpacking;
@@ -112,6 +112,9 @@ fn machine(tally: &mut Tally, deployment: &Deployment, bound: &Bound) {
     for (plan, bound) in deployment.vms.iter().zip(&bound.vms) {
         vm(tally, plan, bound);
     }
+    if deployment.vms.iter().any(|vm| vm.checkpoint.is_some()) {
+        take(tally, room::CHECKPOINT, 1);
+    }
     let cpus = deployment.vms.iter().flat_map(|vm| &vm.cpus);
     let cores: BTreeSet<usize> = cpus.clone().map(|cpu| cpu.core).collect();
     take(tally, room::CORE, cores.iter().filter(|core| **core != 0).count());
@@ -127,6 +130,9 @@ fn machine(tally: &mut Tally, deployment: &Deployment, bound: &Bound) {
 fn vm(tally: &mut Tally, plan: &VmPlan, bound: &BoundVm) {
     take(tally, PAGE, stage2s_tables(plan, bound) + usize::from(bound.stolen.is_some()));
     take(tally, room::VCPU, plan.cpus.len());
+    if plan.checkpoint.is_some() {
+        take(tally, room::ASIDE * plan.cpus.len(), 1);
+    }
     let parts = plan.cpus.len() + plan.memory.len() + plan.image.parts.len() + plan.files.len();
     take(tally, room::SMALL, 1 + (parts + bound.ends.len() + bound.backed.len()).div_ceil(8));
     take(tally, 8 * plan.lives.restart_limit.map_or(0, |limit| limit.restarts as usize), 1);

@@ -120,6 +120,18 @@ fn evisors_own_lines_are_whole_and_between_lines() {
     assert_eq!(shown(&mut rig), format!("{own}second| no end of this\r\n"));
 }
 
+/// As many VMs as a board has memory for.
+#[test]
+fn forty_ports_are_heard() {
+    let mut rig = Rig::new("evisor,console");
+    (0..40).for_each(|port| rig.connect_of(port, Some(&format!("vm{port}"))));
+    (0..40).for_each(|port| send(&mut rig, port, format!("this is {port}\n").as_bytes()));
+    let text = shown(&mut rig);
+    (0..40).for_each(|port| {
+        assert!(text.contains(&format!("vm{port}| this is {port}\r\n")), "{text}")
+    });
+}
+
 /// A command comes behind the line, not into it.
 #[test]
 fn a_command_does_not_cut_evisors_own_line() {
