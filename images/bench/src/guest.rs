@@ -5,6 +5,7 @@ use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, ti
 use smccc::psci::PSCI_VERSION;
 
 use crate::handles::{CALL_OWN, Given};
+use crate::port::Port;
 use crate::{access, channel, interrupt, switch};
 
 evisor_guest::entry!(main);
@@ -35,6 +36,8 @@ type EventLoop = fn(u64, u64, u64) -> u64;
 fn main() -> u8 {
     if let Some(end) = tree::boot_argument("end") {
         channel(end);
+    } else if tree::boot_argument("port") == Some(1) {
+        port();
     } else if tree::boot_argument("handles") == Some(1) {
         handles();
     } else if tree::boot_argument("shared") == Some(1) {
@@ -136,6 +139,16 @@ fn channel(end: u64) {
     report("doorbell", sum as i64 - (own * SGIS) as i64, 2 * SGIS, 0);
     if let Some(counts) = channel::stream(SGIS) {
         report("ring_kib", counts as i64, SGIS, 0);
+    }
+}
+
+/// What a stream costs by a virtio console.
+fn port() {
+    let Some(mut port) = Port::open() else { return };
+    for (name, counts) in [("port_kib_out", port.give(SGIS)), ("port_kib_in", port.take(SGIS))] {
+        if let Some(counts) = counts {
+            report(name, counts as i64, SGIS, 0);
+        }
     }
 }
 
