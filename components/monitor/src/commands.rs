@@ -3,7 +3,7 @@
 use crate::Monitor;
 use crate::answer::{Answer, What, name_of};
 use crate::editor::{Key, Line};
-use evisor_contract::{Level, VmEvent, VmState};
+use evisor_contract::{Level, VmCheckpoint, VmEvent, VmState};
 
 /// What stands behind a command's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ const fn changes(
     Command { name, operand, help, changes: true, run }
 }
 
-pub const COMMANDS: [Command; 14] = [
+pub const COMMANDS: [Command; 16] = [
     looks("help", Operand::Nothing, "this", |m, _| m.answer_with(What::Help, 0)),
     looks("vms", Operand::Nothing, "the VMs: state, vCPUs, memory, what was refused", |m, _| {
         m.look(0..m.vm_count());
@@ -71,6 +71,22 @@ pub const COMMANDS: [Command; 14] = [
     changes("reset", Operand::Vm, "what its manifest has for a reset", |m, vm| {
         m.change(vm, &RESET);
     }),
+    changes(
+        "checkpoint",
+        Operand::Vm,
+        "keeps it as it is now, in the place of the last",
+        |m, vm| {
+            m.keep(vm, &CHECKPOINT);
+        },
+    ),
+    changes(
+        "rollback",
+        Operand::Vm,
+        "it is what it was at its checkpoint, and goes on",
+        |m, vm| {
+            m.keep(vm, &ROLL_BACK);
+        },
+    ),
     changes("end", Operand::Nothing, "all VMs off for good: with the last, eVisor ends", |m, _| {
         m.wanted = Some((0..m.vm_count(), VmEvent::End));
         m.out.put("all are to stop for good").end();
@@ -102,6 +118,8 @@ const RESUME: Asked = Asked {
     not_when: &[VmState::On, VmState::Off, VmState::Crashed],
 };
 const RESET: Asked = Asked { event: VmEvent::Reset, to: "reset", not_when: OFF };
+const CHECKPOINT: Asked = Asked { event: VmEvent::Checkpoint, to: "be kept", not_when: OFF };
+const ROLL_BACK: Asked = Asked { event: VmEvent::RollBack, to: "be rolled back", not_when: &[] };
 
 const LEVELS: [(&str, Level); 3] =
     [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info)];
@@ -204,6 +222,17 @@ impl Monitor {
         }
         self.wanted = Some((vm..vm + 1, asked.event));
         self.out.put(" is to ").put(asked.to).end();
+    }
+
+    /// The same, if it has a checkpoint to be made, or to go back to.
+    fn keep(&mut self, vm: usize, asked: &Asked) {
+        let Some(facts) = self.ends.oversight.inspect.vm(vm) else { return };
+        let problem = match facts.checkpoint {
+            VmCheckpoint::Never => " has no evisor,checkpoints in its manifest",
+            VmCheckpoint::None if asked.event == VmEvent::RollBack => " has no checkpoint",
+            _ => return self.change(vm, asked),
+        };
+        self.out.put(facts.name).put(problem).end();
     }
 
     fn level(&mut self, command: &Command, word: Option<&str>) {

@@ -76,6 +76,8 @@ stop VM                     turns it off
 pause VM                    it stands still, and its time
 resume VM                   it goes on after a pause
 reset VM                    what its manifest has for a reset
+checkpoint VM               keeps it as it is now, in the place of the last
+rollback VM                 it is what it was at its checkpoint, and goes on
 end                         all VMs off for good: with the last, eVisor ends
 log [error|warning|info]    which of eVisor's own lines are written
 ",
@@ -159,6 +161,10 @@ store at 0xffff800008000002
         ("resume linux", "linux is on\n"),
         ("resume lab", "lab is off\n"),
         ("reset linux", "linux is to reset\n"),
+        ("checkpoint linux", "linux is to be kept\n"),
+        ("rollback linux", "linux is to be rolled back\n"),
+        ("checkpoint lab", "lab has no evisor,checkpoints in its manifest\n"),
+        ("rollback lab", "lab has no evisor,checkpoints in its manifest\n"),
         ("end", "all are to stop for good\n"),
         ("log", "info\n"),
         ("log error", "error\n"),
@@ -195,8 +201,12 @@ fn a_change_goes_to_the_vm_that_was_named_and_to_no_other() {
     assert_eq!(ask(&mut rig(), "stop linux").1, event(0, VmEvent::Off));
     assert_eq!(ask(&mut rig(), "reset linux").1, event(0, VmEvent::Reset));
     assert_eq!(ask(&mut rig(), "pause linux").1, event(0, VmEvent::Pause));
+    assert_eq!(ask(&mut rig(), "checkpoint linux").1, event(0, VmEvent::Checkpoint));
+    assert_eq!(ask(&mut rig(), "rollback linux").1, event(0, VmEvent::RollBack));
     assert_eq!(ask(&mut rig(), "start lab").1, event(1, VmEvent::Start));
-    for line in ["reset lab", "resume lab", "resume linux", "start linux"] {
+    for line in
+        ["reset lab", "checkpoint lab", "rollback lab", "resume lab", "resume linux", "start linux"]
+    {
         assert_eq!(ask(&mut rig(), line).1, [], "{line}");
     }
     let end = |vm| Event::Overseen { vm, event: VmEvent::End };

@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use tock_registers::interfaces::{Readable, Writeable};
 
 /// V0 to V31, FPCR and FPSR.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub(crate) struct FloatingPoint([u64; 66]);
 
@@ -74,6 +74,20 @@ pub(crate) fn take(vcpu: &Vcpu) {
         // SAFETY: 1. as above.
         unsafe { load(own) };
     }
+}
+
+/// What is in the registers, which are `vcpu`'s after this.
+pub(crate) fn read(vcpu: &Vcpu, to: &mut FloatingPoint) {
+    take(vcpu);
+    // SAFETY: 1. borrowed, and `take` opened the registers.
+    unsafe { save(to) };
+}
+
+/// Puts it into the registers, which are `vcpu`'s after this.
+pub(crate) fn write(vcpu: &Vcpu, from: &FloatingPoint) {
+    take(vcpu);
+    // SAFETY: 1. as above.
+    unsafe { load(from) };
 }
 
 /// # Safety

@@ -219,6 +219,21 @@ pub(crate) fn reset_guest() {
     }
 }
 
+/// ICC_SRE_EL1, as the guest on this core wrote it; of a GICv2, which has none, 0.
+pub(crate) fn guest_sre() -> u64 {
+    match version() {
+        Version::V2 => 0,
+        Version::V3 => gicv3::guest_sre(),
+    }
+}
+
+/// Sets it.
+pub(crate) fn set_guest_sre(value: u64) {
+    if version() == Version::V3 {
+        gicv3::set_guest_sre(value);
+    }
+}
+
 /// The guest's half, where it is memory-mapped: a GICv2's.
 pub fn virtual_interface() -> Option<VirtualInterface> {
     match version() {

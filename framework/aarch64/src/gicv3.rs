@@ -345,6 +345,16 @@ pub(crate) fn reset_guest() {
     write!("icc_sre_el1", 0b111);
 }
 
+/// ICC_SRE_EL1.
+pub(crate) fn guest_sre() -> u64 {
+    read!("icc_sre_el1")
+}
+
+/// See [`guest_sre`].
+pub(crate) fn set_guest_sre(value: u64) {
+    write!("icc_sre_el1", value);
+}
+
 /// Nothing for a guest yet: its interrupt controller sets this up with its first
 /// vCPU.
 fn init_virtual_interface() {

@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod aside;
 mod backing;
 mod boot;
 pub mod cores;

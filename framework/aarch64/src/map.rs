@@ -483,6 +483,54 @@ impl Ram {
         })
     }
 
+    /// Copies `bytes` from `other`, at `from` there, to `offset`. False: another core copies,
+    /// and nothing was done.
+    ///
+    /// What a guest wrote with its cache off, or by attributes that do not look into one,
+    /// is in memory behind the point of coherency: lines of EL2's that would hide it are
+    /// gone before it is read (DDI 0487, B2.8, Mismatched memory attributes).
+    ///
+    /// # Errors
+    /// One of the two does not have them, or EL2's tables say no.
+    pub fn copy(
+        &mut self,
+        offset: u64,
+        (other, from): (&Self, u64),
+        bytes: u64,
+    ) -> Result<bool, MapError> {
+        // Two windows at once: cores that each have one would wait for each other.
+        static COPIES: Mutex<()> = Mutex::new(());
+        let Some(_alone) = COPIES.try_lock() else { return Ok(false) };
+        let mut copied = Ok(());
+        each_slice(other, from, bytes, |source, done, size| {
+            maintenance::clean_and_invalidate(source as u64, size as u64);
+            let put = each_slice(self, offset + done, size as u64, |at, inside, size| {
+                let source = source.wrapping_add(inside as usize);
+                // SAFETY: 1. both are mapped for so much, and of two `Ram`s, which do not
+                // overlap; the guest that has one of them stands still.
+                unsafe { core::ptr::copy_nonoverlapping(source, at, size) };
+            });
+            if put.is_err() {
+                copied = put;
+            }
+        })?;
+        copied.map(|()| true)
+    }
+
+    /// Copies what is at `offset`.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), MapError> {
+        let size = to.len() as u64;
+        each_slice(self, offset, size, |at, done, size| {
+            if let Some(part) = to.get_mut(done as usize..done as usize + size) {
+                // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
+                unsafe { core::ptr::copy_nonoverlapping(at, part.as_mut_ptr(), part.len()) };
+            }
+        })
+    }
+
     /// Whether physical memory from `at` on for `bytes` is part of it.
     fn holds(&self, at: u64, bytes: u64) -> bool {
         at >= self.physical && at + bytes <= self.physical + self.size

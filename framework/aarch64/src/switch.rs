@@ -80,16 +80,17 @@ impl Saved {
 const VIRTUAL_TIMER: u32 = 27;
 
 /// TCR_EL1.EPD0 and EPD1.
-const NO_WALKS: u64 = 1 << 7 | 1 << 23;
+pub(crate) const NO_WALKS: u64 = 1 << 7 | 1 << 23;
 
+#[derive(Clone)]
 #[repr(C)]
-struct El1([u64; 22]);
+pub(crate) struct El1(pub [u64; 22]);
 
 macro_rules! el1 {
     ($($first:literal, $second:literal;)*) => {
         impl El1 {
             #[inline(always)]
-            fn save(&mut self) {
+            pub(crate) fn save(&mut self) {
                 // SAFETY: 1. reads registers that the list has twice as many words for as
                 // it has lines.
                 unsafe {
@@ -108,7 +109,7 @@ macro_rules! el1 {
             }
 
             #[inline(always)]
-            fn load(&self) {
+            pub(crate) fn load(&self) {
                 // SAFETY: 1. as for `save`; EL1 is not running, and EL2 uses none of them.
                 unsafe {
                     asm!(
@@ -177,13 +178,8 @@ impl Switch {
         HCR_EL2.set(HCR_EL2.get() | TWI | delay());
         registers::hide_later_extensions();
         vcpu::set_shared_vectors();
-        let has = |crm, op2, shift: u32| {
-            let value = identification(Register::new(3, 0, 0, crm, op2)).unwrap_or(0);
-            value >> shift & 0xf != 0
-        };
         TCR_EL1.set(NO_WALKS);
-        // ID_AA64PFR0_EL1.RAS, ID_AA64PFR1_EL1.SME.
-        let later = [has(4, 0, 28), has(4, 1, 24)];
+        let later = later();
         let (gic, floating_point) = (Switched::here()?, Guard::here(core)?);
         Some(Self { gic, floating_point, trapped: false, later })
     }
@@ -245,22 +241,11 @@ impl Switch {
     }
 
     fn save_later(&self, to: &mut [u64; 2]) {
-        let [vdisr, tpidr2] = to;
-        if self.later[0] {
-            *vdisr = registers::vdisr();
-        }
-        if self.later[1] {
-            *tpidr2 = registers::tpidr2();
-        }
+        save_later(self.later, to);
     }
 
     fn load_later(&self, from: &[u64; 2]) {
-        if self.later[0] {
-            registers::set_vdisr(from[0]);
-        }
-        if self.later[1] {
-            registers::set_tpidr2(from[1]);
-        }
+        load_later(self.later, from);
     }
 
     /// The vCPU that is on this core starts anew: as [`vcpu::reset_el1`], and what is
@@ -269,6 +254,37 @@ impl Switch {
         floating::take(block.vcpu());
         vcpu::reset_el1(offset);
         self.load_later(&[0; 2]);
+    }
+}
+
+/// Whether VDISR_EL2 and TPIDR2_EL0 are there.
+pub(crate) fn later() -> [bool; 2] {
+    let has = |crm, op2, shift: u32| {
+        let value = identification(Register::new(3, 0, 0, crm, op2)).unwrap_or(0);
+        value >> shift & 0xf != 0
+    };
+    // ID_AA64PFR0_EL1.RAS, ID_AA64PFR1_EL1.SME.
+    [has(4, 0, 28), has(4, 1, 24)]
+}
+
+#[inline(always)]
+pub(crate) fn save_later([ras, sme]: [bool; 2], to: &mut [u64; 2]) {
+    let [vdisr, tpidr2] = to;
+    if ras {
+        *vdisr = registers::vdisr();
+    }
+    if sme {
+        *tpidr2 = registers::tpidr2();
+    }
+}
+
+#[inline(always)]
+pub(crate) fn load_later([ras, sme]: [bool; 2], [vdisr, tpidr2]: &[u64; 2]) {
+    if ras {
+        registers::set_vdisr(*vdisr);
+    }
+    if sme {
+        registers::set_tpidr2(*tpidr2);
     }
 }
 
@@ -292,7 +308,7 @@ fn delay() -> u64 {
 /// VMID in common, and each its own ASIDs and, for an instruction cache that is tagged by
 /// them, addresses (DDI 0487, TLB maintenance instructions and the VMID; I-cache
 /// types). The same core alone: no other one has what this one remembers.
-fn forget_this_vm() {
+pub(crate) fn forget_this_vm() {
     // SAFETY: 1. forgets only.
     unsafe {
         asm!("tlbi vmalle1", "ic iallu", "dsb nsh", "isb", options(nostack, nomem));

@@ -231,6 +231,18 @@ impl VcpuBlock {
         }
     }
 
+    /// CNTV_CTL_EL0, as it was when it began to stand still.
+    pub(crate) fn resting(&self) -> Option<u64> {
+        self.resting
+    }
+
+    /// It stands still from now on, and this was its CNTV_CTL_EL0.
+    pub(crate) fn rest_as(&mut self, control: u64) {
+        CNTV_CTL_EL0.set(0);
+        gic::hold_guest();
+        self.resting = Some(control);
+    }
+
     /// The same core has it again, and it is about to go on; its VM's count lags `offset`
     /// behind the host's by now.
     pub fn wake(&mut self, offset: u64) {
@@ -255,6 +267,12 @@ impl VcpuBlock {
     pub fn look(&mut self) {
         self.quiet();
         exit::take_interrupt(self.vcpu());
+    }
+
+    /// As [`look`](Self::look), of a vCPU that goes on later.
+    pub fn look_resting(&mut self) {
+        self.rest();
+        exit::take_interrupt_only(self.vcpu());
     }
 
     fn quiet(&self) {

@@ -13,7 +13,7 @@ pub use client::{Capabilities, Conduit, Described, Held, Narrow};
 
 /// The version of all of this: the major number in the upper half, the minor one, which
 /// counts what was added, in the lower.
-pub const VERSION: u64 = 0x1_0000;
+pub const VERSION: u64 = 0x1_0001;
 
 /// Function ids: vendor-specific hypervisor service calls (DEN 0028 §6.1), SMC64.
 pub mod function {
@@ -175,6 +175,12 @@ pub mod vm {
 
     /// `CONTROL`: it goes off, and cannot be started any more.
     pub const END: u32 = 8;
+    /// `CONTROL`: what it is now is kept, in the place of what was kept before.
+    /// [`NotSupported`](crate::Error::NotSupported): its manifest sets nothing aside for that.
+    pub const CHECKPOINT: u32 = 9;
+    /// `CONTROL`: it is what was kept, and goes on from there, off or not.
+    /// [`WrongState`](crate::Error::WrongState): it was never asked for a checkpoint.
+    pub const ROLL_BACK: u32 = 10;
 
     /// Where a VM is in its life.
     pub mod state {

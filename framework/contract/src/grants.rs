@@ -218,6 +218,10 @@ pub enum VmEvent {
     Resume,
     /// It is to be off for good: nobody can start it any more.
     End,
+    /// What it is now is to be kept, in the place of what was kept before.
+    Checkpoint,
+    /// It is to be what was kept, and to go on from there.
+    RollBack,
 }
 
 impl VmEvent {
@@ -231,6 +235,8 @@ impl VmEvent {
             Self::Pause => 4,
             Self::Resume => 5,
             Self::End => 6,
+            Self::Checkpoint => 7,
+            Self::RollBack => 8,
         }
     }
 
@@ -244,6 +250,8 @@ impl VmEvent {
             4 => Some(Self::Pause),
             5 => Some(Self::Resume),
             6 => Some(Self::End),
+            7 => Some(Self::Checkpoint),
+            8 => Some(Self::RollBack),
             _ => None,
         }
     }
@@ -662,11 +670,12 @@ mod tests {
     #[test]
     fn vm_events_round_trip() {
         let changes = [VmEvent::Start, VmEvent::Pause, VmEvent::Resume, VmEvent::End];
+        let changes = changes.into_iter().chain([VmEvent::Checkpoint, VmEvent::RollBack]);
         for event in
             [VmEvent::Off, VmEvent::Reset, VmEvent::Verdict(255)].into_iter().chain(changes)
         {
             assert_eq!(VmEvent::decode(event.encode()), Some(event));
         }
-        assert_eq!(VmEvent::decode(7), None);
+        assert_eq!(VmEvent::decode(9), None);
     }
 }

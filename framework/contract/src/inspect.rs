@@ -43,6 +43,19 @@ pub struct VmFacts {
     pub vcpus: usize,
     /// How it said that its work ended; 0 if it said nothing.
     pub verdict: u8,
+    /// Whether it can be rolled back.
+    pub checkpoint: VmCheckpoint,
+}
+
+/// Whether there is a checkpoint of a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VmCheckpoint {
+    /// Nothing is set aside for one.
+    Never,
+    /// It was not asked for one.
+    None,
+    /// It was.
+    Asked,
 }
 
 /// What there is to know of a vCPU.

@@ -64,7 +64,7 @@ pub use host_device::{
 };
 pub use inspect::{
     CoreFacts, CrashFacts, ExitCounts, ExitFacts, Inspect, LastCrash, MemoryFacts, Names,
-    Oversight, RouteFacts, VcpuFacts, VmFacts, VmState,
+    Oversight, RouteFacts, VcpuFacts, VmCheckpoint, VmFacts, VmState,
 };
 pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};

@@ -28,7 +28,7 @@ pub trait Object: Downcast + Send {
         let _ = to;
     }
 
-    /// Takes back what [`save`](Self::save) wrote. The VM's time and the levels of
+    /// Takes back what [`save`](Self::save) wrote; the object was just reset. The VM's time and the levels of
     /// its lines are restored too; a deadline is not, so an object that was granted
     /// one is notified of [`tag::DEADLINE`](crate::tag::DEADLINE) afterwards.
     ///

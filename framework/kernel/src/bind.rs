@@ -3,7 +3,7 @@
 use crate::backed::Behind;
 use crate::channels::{BELLS, Bell, ChannelMemory, ChannelWindow, End, HeldEnd};
 use crate::grants::{Binder, Common, Owner, SharedLine, Takeable, leak};
-use crate::handles;
+use crate::handles::{self, DeviceBehind};
 use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer;
@@ -15,14 +15,15 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evisor_contract::abi::function;
 use evisor_contract::{
-    BuildError, CallPort, Capability, ChannelEnd, Clock, Context, Effect, LineState, NotifyPort,
-    ObjectPort, Offer, Parts, Rights, SchedulerPort, Words, tag,
+    BlockDone, BuildError, CallPort, Capability, ChannelEnd, Clock, Context, Effect, LineState,
+    NotifyPort, ObjectPort, Offer, Parts, Rights, SchedulerPort, Words, tag,
 };
 use evisor_manifest::{Deployment, ManifestError, ObjectPlan, SchedulerPlan, Target, VmPlan};
 use evisor_router::{HandlePort, Handles, HeldLine, Space, SpaceBuilder, deliver, unfilled};
+use spin::Mutex;
 
 /// A deployment, built.
 pub struct Bound {
@@ -84,6 +85,12 @@ pub struct BoundVm {
     pub handles: Option<&'static HandlePort>,
     /// What its objects are to handles, if there are any.
     pub(crate) offered: Vec<Offered>,
+    /// Those of its objects that store blocks.
+    pub(crate) storing: Vec<&'static dyn NotifyPort>,
+    /// It was rolled back, and those have not been told.
+    pub(crate) rolled_back: AtomicBool,
+    /// Those of its devices that can be taken from it.
+    pub(crate) taken: Mutex<Vec<&'static DeviceBehind>>,
     /// All deadlines.
     pub timers: &'static dyn ObjectPort,
     /// What its vCPUs are told of the time that others had, if they are.
@@ -123,6 +130,7 @@ impl BoundVm {
 
     /// Their deadlines pass again: it is about to start anew.
     pub fn starts(&self, core: usize) {
+        self.rolled_back.store(false, Ordering::Relaxed);
         self.with_timers(&mut |timers| timers.release(self.vm.id, 0, core));
     }
 
@@ -136,8 +144,32 @@ impl BoundVm {
     pub fn start_time(&self, cx: &mut Context) -> u64 {
         let (stood, core) = (self.vm.start_time(), cx.core());
         self.with_timers(&mut |timers| timers.release(self.vm.id, stood, core));
+        if self.rolled_back.swap(false, Ordering::Relaxed) {
+            self.after_roll_back(cx);
+        }
         self.tell(cx);
         stood
+    }
+
+    /// What it had of others when it was kept, it has not now.
+    fn after_roll_back(&self, cx: &mut Context) {
+        for device in self.taken.lock().iter() {
+            device.stays_taken(cx);
+            let _ = deliver(cx);
+        }
+        for object in &self.storing {
+            // Nobody has what it had asked for then.
+            let _: Words = object.notify(tag::BLOCK_DONE, BlockDone::Failed.encode(), cx);
+            let _ = deliver(cx);
+        }
+    }
+
+    /// It is what it was at its checkpoint, and stands still: so its time goes on from there
+    /// when it does, or from where it is now if its manifest has so.
+    pub fn roll_time_back(&self, goes_on: bool) {
+        let more = if goes_on { 0 } else { self.vm.roll_time_back() };
+        self.with_timers(&mut |timers| timers.moved(self.vm.id, more));
+        self.rolled_back.store(true, Ordering::Relaxed);
     }
 
     fn tell(&self, cx: &mut Context) {
@@ -349,6 +381,7 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         gates: Vec::new(),
         passed: Passed::default(),
         offered: Vec::new(),
+        storing: Vec::new(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
@@ -372,6 +405,9 @@ fn bind_vm(common: &mut Common, id: u16, plan: &VmPlan) -> Result<BoundVm, Box<M
         waiting: under.waiting,
         handles,
         offered: under.offered,
+        storing: under.storing,
+        rolled_back: AtomicBool::new(false),
+        taken: Mutex::default(),
         timers: common.timers,
         stolen,
     })
@@ -392,6 +428,7 @@ struct Under {
     gates: Vec<SharedLine>,
     passed: Passed,
     offered: Vec<Offered>,
+    storing: Vec<&'static dyn NotifyPort>,
 }
 
 /// What an object is to handles.
@@ -451,6 +488,7 @@ impl Under {
             self.controller = parts.notify;
         }
         self.waiting.extend(waiting);
+        self.storing.extend(parts.notify.filter(|_| plan.block.is_some()));
         self.built.push(parts);
         Ok(())
     }

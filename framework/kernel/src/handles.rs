@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use evisor_contract::abi::{Error, Kind, device, vm};
 use evisor_contract::{
     Capability, Clock, Context, Deadline, Effect, InvokePort, NotifyPort, ObjectPort, Offer, Power,
-    Reply, Rights, Through, VcpuControl, VmEvent, VmState, Words,
+    Reply, Rights, Through, VcpuControl, VmCheckpoint, VmEvent, VmState, Words,
 };
 use evisor_manifest::{Deployment, GivenPlan, ManifestError, ObjectPlan, Target, VmPlan};
 use evisor_router::{Allowance, Behind, Given, Handles, Holding, Sweeping, nobody};
@@ -138,7 +138,9 @@ fn found(
             if given.withheld {
                 device.withhold();
             }
-            let offer = Offer { kind: Kind::Device, units: 1, port: Box::leak(Box::new(device)) };
+            let device: &'static DeviceBehind = Box::leak(Box::new(device));
+            vm.taken.lock().push(device);
+            let offer = Offer { kind: Kind::Device, units: 1, port: device };
             let behind = Behind::new(offer, None).standing_for(port);
             Some(Found { behind, first: 0, count: 1, rights, label })
         }
@@ -186,6 +188,8 @@ impl InvokePort for VmBehind {
             vm::PAUSE => self.ask(VmEvent::Pause),
             vm::RESUME => self.ask(VmEvent::Resume),
             vm::END => self.ask(VmEvent::End),
+            vm::CHECKPOINT => self.ask(VmEvent::Checkpoint),
+            vm::ROLL_BACK => self.ask(VmEvent::RollBack),
             _ => Err(Error::NotSupported),
         });
         Reply::value(done.err().map_or(0, Error::code)).into()
@@ -234,9 +238,13 @@ impl VmBehind {
     }
 
     fn ask(&self, event: VmEvent) -> Result<(), Error> {
+        let keeps = matches!(event, VmEvent::Checkpoint | VmEvent::RollBack);
+        if keeps && self.0.checkpoint() == VmCheckpoint::Never {
+            return Err(Error::NotSupported);
+        }
         let fits = match (self.0.state(), event) {
             // What it comes to is not known: it is as it is then.
-            (VmState::Changing, _) | (_, VmEvent::End) => true,
+            (VmState::Changing, _) | (_, VmEvent::End | VmEvent::RollBack) => true,
             (VmState::Off | VmState::Crashed, event) => event == VmEvent::Start,
             (VmState::Paused, event) => !matches!(event, VmEvent::Start | VmEvent::Pause),
             (VmState::On, event) => !matches!(event, VmEvent::Start | VmEvent::Resume),
@@ -247,7 +255,7 @@ impl VmBehind {
 
 /// A device that was made for one VM, for those who may take it from that. Those whose memory
 /// the guest is shown are not: to unmap something takes more.
-struct DeviceBehind {
+pub(crate) struct DeviceBehind {
     holding: Holding,
     object: &'static dyn ObjectPort,
     /// Whether its VM has it. Held while that changes: the object's lock comes after it.
@@ -283,6 +291,14 @@ impl DeviceBehind {
         self.object.with(&mut |object| object.reset());
         self.holding.lower(cx);
         Ok(())
+    }
+
+    /// Its VM may be what it was before this was taken from it, and stays without it.
+    pub(crate) fn stays_taken(&self, cx: &mut Context) {
+        if !*self.given.lock() {
+            self.object.with(&mut |object| object.reset());
+            self.holding.lower(cx);
+        }
     }
 
     fn give(&self) -> Result<(), Error> {

@@ -20,6 +20,7 @@ mod backed;
 mod bind;
 mod bundle;
 mod channels;
+mod checkpoint;
 mod extents;
 mod grants;
 mod handles;

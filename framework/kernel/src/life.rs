@@ -26,6 +26,10 @@ pub enum Change {
     Pause,
     /// It goes on.
     Resume,
+    /// It stands still, and is kept as it is.
+    Checkpoint,
+    /// It becomes what was kept, and stands still.
+    RollBack,
 }
 
 /// Where a VM is between two changes.
@@ -73,6 +77,12 @@ const CRASH: u32 = 1 << 10;
 const RESET: u32 = 1 << 11;
 /// On its way it stands still.
 const VISIT: u32 = 1 << 12;
+/// On its way it is kept as it is then.
+const KEEP: u32 = 1 << 13;
+/// On its way, after that, it becomes what was kept.
+const BACK: u32 = 1 << 14;
+/// What is asked for on its way.
+const ASKED: u32 = STOP | CRASH | RESET | VISIT | KEEP | BACK;
 
 /// The word.
 #[derive(Clone, Copy)]
@@ -111,12 +121,15 @@ impl Word {
     fn ask(self, event: VmEvent) -> Self {
         let asked = match (event, self.goal()) {
             (_, Place::Gone) => self,
-            (VmEvent::End, _) => self.without(STOP | CRASH | RESET | VISIT).to(Place::Gone),
+            (VmEvent::End, _) => self.without(ASKED).to(Place::Gone),
             (VmEvent::Off, _) => self.off(),
             (VmEvent::Start, Place::Off) => self.to(Place::On),
             (VmEvent::Reset, Place::On | Place::Paused) => self.reset().to(Place::On),
             (VmEvent::Pause, Place::On) => self.to(Place::Paused),
             (VmEvent::Resume, Place::Paused) => self.to(Place::On),
+            // What it would be kept as is what it is to become.
+            (VmEvent::Checkpoint, Place::On | Place::Paused) if !self.has(BACK) => self.with(KEEP),
+            (VmEvent::RollBack, _) => self.back(),
             _ => self,
         };
         // Nothing is taken back: somebody may be about to do it.
@@ -124,7 +137,7 @@ impl Word {
     }
 
     fn off(self) -> Self {
-        let off = self.without(CRASH | RESET | VISIT).to(Place::Off);
+        let off = self.without(ASKED & !STOP).to(Place::Off);
         // What follows a crash is not said yet while that is in hand.
         let may_start =
             !self.place().is_off() || self.place() == Place::Crashed && self.has(CHANGING);
@@ -134,14 +147,23 @@ impl Word {
     /// Unless it starts anew as it is.
     fn reset(self) -> Self {
         let anew = self.has(FRESH | STOP | CRASH) || self.place().is_off();
-        if anew { self.without(VISIT) } else { self.without(VISIT).with(RESET) }
+        let reset = self.without(VISIT | BACK);
+        if anew { reset } else { reset.with(RESET) }
+    }
+
+    /// Whatever would have come of what was asked for before is undone with the rest; but
+    /// what is to be kept is.
+    fn back(self) -> Self {
+        let back = self.without(ASKED & !KEEP).with(BACK);
+        if self.goal().is_off() { back.to(Place::On) } else { back }
     }
 
     /// Its own objects or vCPUs ask, for [`Change::Off`], [`Change::Crash`] or
     /// [`Change::Reset`]. What they say while it changes is of the life that ends there;
     /// and of what others asked for it undoes nothing.
     fn ask_itself(self, change: Change) -> Self {
-        let over = self.place().is_off() || self.goal().is_off() || self.has(CHANGING | STOP);
+        let over =
+            self.place().is_off() || self.goal().is_off() || self.has(CHANGING | STOP | BACK);
         match change {
             _ if over || self.has(CRASH) => self,
             Change::Crash => self.without(RESET).with(CRASH),
@@ -160,6 +182,9 @@ impl Word {
             _ if self.has(STOP) => Some(Change::Off),
             _ if self.has(CRASH) => Some(Change::Crash),
             _ if self.has(RESET) => Some(Change::Reset),
+            (Place::On, _) if self.has(KEEP | BACK) => Some(Change::Pause),
+            (Place::Paused, _) if self.has(KEEP) => Some(Change::Checkpoint),
+            _ if self.has(BACK) => Some(Change::RollBack),
             (Place::Off | Place::Crashed, Place::On | Place::Paused) => Some(Change::Start),
             (Place::On, Place::Paused) => Some(Change::Pause),
             (Place::On, Place::On) if self.has(VISIT) => Some(Change::Pause),
@@ -176,11 +201,13 @@ impl Word {
             Change::Off => self.without(STOP).at(Place::Off),
             Change::Crash => {
                 let stood = if self.goal() == Place::Paused { STOOD } else { 0 };
-                self.without(CRASH).with(stood).at(Place::Crashed).to(Place::Off)
+                self.without(CRASH | KEEP).with(stood).at(Place::Crashed).to(Place::Off)
             }
             Change::Reset | Change::Start => self.without(RESET).with(FRESH).at(Place::On),
             Change::Pause => self.without(VISIT).at(Place::Paused),
             Change::Resume => self.at(Place::On),
+            Change::Checkpoint => self.without(KEEP),
+            Change::RollBack => self.without(BACK).at(Place::Paused),
         };
         Some((change, taken.with(CHANGING)))
     }
@@ -192,7 +219,7 @@ impl Word {
             Place::On if asked_meanwhile => self.at(Place::On).with(FRESH),
             Place::On if self.has(STOOD) => self.at(Place::On).with(FRESH).to(Place::Paused),
             Place::On => self.at(Place::On).with(FRESH).to(Place::On),
-            _ if self.goal() == Place::Gone => self.at(place),
+            _ if self.goal() == Place::Gone || self.has(BACK) => self.at(place),
             _ => self.at(place).to(Place::Off),
         }
     }
@@ -200,7 +227,11 @@ impl Word {
     /// The change in hand was made.
     fn settle(self) -> Self {
         let settled = self.without(CHANGING | FRESH | STOOD);
-        if self.place().is_off() { settled.without(STOP | CRASH | RESET | VISIT) } else { settled }
+        match self.place().is_off() {
+            true if self.goal().is_off() => settled.without(ASKED),
+            true => settled.without(STOP | CRASH | RESET | VISIT),
+            false => settled,
+        }
     }
 }
 
@@ -257,6 +288,11 @@ impl Life {
     /// cannot start.
     pub fn becomes(&self, place: Place) {
         self.update(|word| word.becomes(place));
+    }
+
+    /// It is off for good, or is to be.
+    pub fn is_over(&self) -> bool {
+        self.now().goal() == Place::Gone
     }
 
     /// Where the change in hand brings it.

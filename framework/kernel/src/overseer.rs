@@ -123,6 +123,7 @@ impl Inspect for Overseer {
             state: vm.state(),
             vcpus: vm.vcpus(),
             verdict: vm.verdict(),
+            checkpoint: vm.checkpoint(),
         })
     }
 

@@ -105,6 +105,15 @@ impl Timers {
         }
     }
 
+    /// The count of VM `vm`, whose deadlines are held, lags so much `more` behind the
+    /// host's: none of them is as it was set.
+    pub fn moved(&mut self, vm: u16, more: u64) {
+        for (slot, belongs) in self.of(vm).filter(|(_, belongs)| belongs.held) {
+            slot.offset = slot.offset.wrapping_add(more);
+            (slot.deadline, belongs.kept) = (u64::MAX, u64::MAX);
+        }
+    }
+
     /// Sets the timer of `core`, which is this one.
     #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
     fn arm(&mut self, core: usize, deadline: u64) {

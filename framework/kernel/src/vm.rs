@@ -13,7 +13,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use evisor_contract::{
-    Clock, Context, LastCrash, Notify, Object, Power, Reply, VcpuControl, VmEvent, VmState,
+    Clock, Context, LastCrash, Notify, Object, Power, Reply, VcpuControl, VmCheckpoint, VmEvent,
+    VmState,
 };
 use spin::Once;
 
@@ -33,17 +34,20 @@ impl Attention {
 }
 
 /// A vCPU as its VM knows it. It is pinned to a core.
-struct Slot {
+pub(crate) struct Slot {
     affinity: u64,
     core: usize,
-    power: AtomicU8,
+    pub(crate) power: AtomicU8,
     in_guest: AtomicBool,
     /// Where it starts and with what in x0, while it is [`PENDING`].
-    entry: AtomicU64,
-    argument: AtomicU64,
+    pub(crate) entry: AtomicU64,
+    pub(crate) argument: AtomicU64,
     attention: Once<&'static AtomicU32>,
     /// If it shares its core.
     shared: Once<&'static SharedCore>,
+    /// What its core is to do with its state: one of [`NOTHING`] and those behind it.
+    pub(crate) duty: AtomicU8,
+    pub(crate) kept: Kept,
     /// How long it ran, and how long it could have and did not, in counts.
     ran: AtomicU64,
     stolen: AtomicU64,
@@ -60,12 +64,25 @@ struct Seen {
     refused: AtomicU64,
 }
 
+/// How a vCPU was at its VM's checkpoint.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub power: AtomicU8,
+    pub entry: AtomicU64,
+    pub argument: AtomicU64,
+}
+
+/// [`Slot::duty`]: none; to save the vCPU's state; to restore it.
+pub(crate) const NOTHING: u8 = 0;
+pub(crate) const SAVE: u8 = 1;
+pub(crate) const RESTORE: u8 = 2;
+
 /// [`Slot::power`]: off; being told where to start; told; on; on, and paused.
-const STOPPED: u8 = 0;
+pub(crate) const STOPPED: u8 = 0;
 const CLAIMED: u8 = 1;
-const PENDING: u8 = 2;
+pub(crate) const PENDING: u8 = 2;
 const RUNNING: u8 = 3;
-const RESTING: u8 = 4;
+pub(crate) const RESTING: u8 = 4;
 
 /// How a vCPU starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +103,11 @@ pub enum Next {
     /// It was paused with its VM, and is about to go on: its timer and its interrupts
     /// too. Then ask again.
     Resume,
+    /// Its state is to be put aside, for its VM's checkpoint; then [`Vm::served`], and ask
+    /// again.
+    Save,
+    /// Its state is to be the one that was put aside; then [`Vm::served`], and ask again.
+    Restore,
     /// Nothing, until an interrupt comes: it is off, or another core has a change
     /// to make.
     Wait,
@@ -94,25 +116,34 @@ pub enum Next {
     Change(Change),
 }
 
+/// [`Vm::checkpoint`]: there is no room for one; there is; and it was asked for one.
+pub(crate) const NEVER: u8 = 0;
+pub(crate) const NONE: u8 = 1;
+pub(crate) const ASKED: u8 = 2;
+
 /// A VM.
 pub struct Vm {
     /// Its number, from 0.
     pub id: u16,
     /// Its name.
     pub name: String,
-    host: &'static dyn Host,
-    slots: Vec<Slot>,
+    pub(crate) host: &'static dyn Host,
+    pub(crate) slots: Vec<Slot>,
     life: Life,
     /// One core has the change in hand, or looks whether it can.
     in_hand: AtomicBool,
-    verdict: AtomicU8,
+    pub(crate) verdict: AtomicU8,
     /// Somebody may start it when it is off.
     kept: AtomicBool,
     kept_for_vms: AtomicBool,
     /// What its count lags behind the host's.
-    offset: AtomicU64,
+    pub(crate) offset: AtomicU64,
     /// The host's count when it was paused.
-    paused_at: AtomicU64,
+    pub(crate) paused_at: AtomicU64,
+    /// Its count and its verdict at its checkpoint.
+    pub(crate) kept_count: AtomicU64,
+    pub(crate) kept_verdict: AtomicU8,
+    pub(crate) checkpoint: AtomicU8,
     last_crash: Once<&'static dyn LastCrash>,
 }
 
@@ -135,6 +166,8 @@ impl Vm {
                 argument: AtomicU64::new(0),
                 attention: Once::new(),
                 shared: Once::new(),
+                duty: AtomicU8::new(NOTHING),
+                kept: Kept::default(),
                 ran: AtomicU64::new(0),
                 stolen: AtomicU64::new(0),
                 seen: Seen::default(),
@@ -152,6 +185,9 @@ impl Vm {
             kept_for_vms: AtomicBool::new(false),
             offset: AtomicU64::new(offset),
             paused_at: AtomicU64::new(0),
+            kept_count: AtomicU64::new(0),
+            kept_verdict: AtomicU8::new(0),
+            checkpoint: AtomicU8::new(NEVER),
             last_crash: Once::new(),
         }
     }
@@ -255,10 +291,18 @@ impl Vm {
 
     /// Somebody who has power over it asks for a change. It is made when those are that
     /// were asked for before, whatever the VM does meanwhile. False: it cannot be asked
-    /// for that.
+    /// for that: not for a checkpoint, if its manifest sets nothing aside for one, and not to
+    /// be rolled back, if it was never asked for one.
     pub fn order(&self, event: VmEvent) -> bool {
-        if let VmEvent::Verdict(_) = event {
-            return false;
+        let checkpoint = self.checkpoint();
+        match event {
+            VmEvent::Verdict(_) => return false,
+            VmEvent::Checkpoint if checkpoint == VmCheckpoint::Never => return false,
+            VmEvent::RollBack if checkpoint != VmCheckpoint::Asked || self.life.is_over() => {
+                return false;
+            }
+            VmEvent::Checkpoint => self.checkpoint.store(ASKED, Ordering::SeqCst),
+            _ => {}
         }
         if self.life.ask(event) {
             self.leave();
@@ -274,7 +318,7 @@ impl Vm {
         }
     }
 
-    fn get_attention(&self, index: usize, what: u32) {
+    pub(crate) fn get_attention(&self, index: usize, what: u32) {
         let Some(slot) = self.slots.get(index) else { return };
         if let Some(attention) = slot.attention.get() {
             attention.fetch_or(what, Ordering::SeqCst);
@@ -287,7 +331,7 @@ impl Vm {
     }
 
     /// The core of vCPU `index`, which is not in its guest, is to ask what is next.
-    fn ask_core(&self, index: usize) {
+    pub(crate) fn ask_core(&self, index: usize) {
         match self.slots.get(index).and_then(|slot| slot.shared.get()) {
             Some(shared) => shared.rouse(self.host),
             None => self.host.kick(self.core_of(index)),
@@ -378,7 +422,14 @@ impl Vm {
         }
         slot.in_guest.store(false, Ordering::SeqCst);
         // What was asked for meanwhile waited for this vCPU.
-        if self.life.goes_on() { Next::Wait } else { self.change() }
+        if self.life.goes_on() {
+            return Next::Wait;
+        }
+        match slot.duty.load(Ordering::SeqCst) {
+            NOTHING => self.change(),
+            SAVE => Next::Save,
+            _ => Next::Restore,
+        }
     }
 
     /// Whether [`next`](Self::next) may say something new of vCPU `index`, of which it
@@ -430,7 +481,7 @@ impl Vm {
     /// Who is started from here on starts with the VM; who is on stays so only if it goes
     /// on.
     fn begin(&self, change: Change) {
-        if !matches!(change, Change::Pause | Change::Resume) {
+        if !matches!(change, Change::Pause | Change::Resume | Change::Checkpoint) {
             self.slots.iter().for_each(|slot| slot.power.store(STOPPED, Ordering::SeqCst));
         }
     }
@@ -464,6 +515,11 @@ impl Vm {
             let order = Ordering::SeqCst;
             let _ = slot.power.compare_exchange(RUNNING, RESTING, order, order);
         }
+        self.settle();
+    }
+
+    /// The change was made: it stands still, as it did before, or off as it was.
+    pub fn stands(&self) {
         self.settle();
     }
 

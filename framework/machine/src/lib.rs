@@ -13,6 +13,7 @@ pub mod binding;
 mod board;
 mod card;
 mod channels;
+mod checkpoint;
 mod crash;
 mod devices;
 mod fill;

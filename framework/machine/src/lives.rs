@@ -73,6 +73,9 @@ impl Held {
     /// Does a slice of the change that was begun on core `core`, which is this one, of at
     /// most `bytes` of memory.
     pub fn go_on(&self, running: &Running, bytes: u64, core: usize) -> Progress {
+        if let Some(progress) = self.go_on_with_checkpoint(bytes) {
+            return progress;
+        }
         let mut slot = self.lives.refit.lock();
         let Some(Refit { job, holds, then }) = &mut *slot else { return Progress::Done };
         let then = *then;
@@ -134,6 +137,8 @@ impl Held {
             Change::Pause => self.pause(cx),
             Change::Resume => self.resume(cx),
             Change::Start => self.start(running),
+            Change::Checkpoint => self.keep(),
+            Change::RollBack => self.roll_back(),
             change => {
                 self.bound.settle(cx);
                 self.devices.quiet();

@@ -1,6 +1,7 @@
 //! Placing VMs in memory, and filling their memory.
 
 use crate::channels::SharedRam;
+use crate::checkpoint::Reserve;
 use crate::devices::Devices;
 use crate::report::{Refused, refuse, refuse_for};
 use crate::run::Placed;
@@ -147,7 +148,27 @@ fn place_vm(
         bound.vm.connect(index, vcpu.attention());
     }
     let tree = tree.leak();
-    Ok((bound, PlacedVm { plan, memory, stage2, tree, shared, used: false }, devices, vcpus))
+    let reserve = reserve(plan, &bound, free)?;
+    Ok((
+        bound,
+        PlacedVm { plan, memory, stage2, tree, shared, used: false },
+        devices,
+        vcpus,
+        reserve,
+    ))
+}
+
+/// Sets memory aside for a checkpoint of the VM, if its manifest has so.
+fn reserve(
+    plan: &VmPlan,
+    bound: &BoundVm,
+    free: &mut Vec<Ram>,
+) -> Result<Option<Reserve>, Refused> {
+    let Some(checkpoint) = plan.checkpoint else { return Ok(None) };
+    bound.vm.may_keep();
+    let regions = plan.memory.iter().filter(|region| region.writable).map(|region| region.size);
+    let counts = (plan.cpus.len(), bound.objects.len());
+    Reserve::new(checkpoint, regions, counts, |size| take(free, &plan.path, size)).map(Some)
 }
 
 /// Takes `size` bytes for the node at `path` out of the first range that has

@@ -1,5 +1,6 @@
 //! Running VMs on the cores, and carrying out what they ask for.
 
+use crate::checkpoint::Reserve;
 use crate::crash::CrashRecord;
 use crate::devices::Devices;
 use crate::fill::{ALONE, Progress};
@@ -64,6 +65,8 @@ pub(crate) struct Held {
     pub lives: Lives,
     /// Its last crash: for the monitor.
     pub last_crash: Mutex<Option<CrashRecord>>,
+    /// Where its checkpoint is kept, if it has one.
+    pub reserve: Option<Reserve>,
 }
 
 static RUNNING: Once<Running> = Once::new();
@@ -168,7 +171,7 @@ impl Running {
 }
 
 /// A VM that was put together: what it is, where it is, what runs it.
-pub(crate) type Placed = (BoundVm, PlacedVm, Devices, Vec<VcpuBlock>);
+pub(crate) type Placed = (BoundVm, PlacedVm, Devices, Vec<VcpuBlock>, Option<Reserve>);
 
 /// What does not belong to one VM.
 pub(crate) struct Around {
@@ -196,7 +199,7 @@ pub(crate) struct Around {
 pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() -> bool) -> ! {
     let Around { root, bundle, lost, serial, free, handles, .. } = around;
     let Around { schedulers, timers, interrupts, serves, .. } = around;
-    let held = |(bound, placed, devices, vcpus): Placed| Held {
+    let held = |(bound, placed, devices, vcpus, reserve): Placed| Held {
         bound,
         devices,
         plan: placed.plan,
@@ -206,6 +209,7 @@ pub(crate) fn run(around: Around, vms: Vec<Placed>, start_others: impl FnOnce() 
         vcpus: vcpus.into_iter().map(|vcpu| Mutex::new(Some(vcpu))).collect(),
         ended: Mutex::new(None),
         last_crash: Mutex::new(None),
+        reserve,
     };
     let vms: Vec<Held> = vms.into_iter().map(held).collect();
     let left = AtomicUsize::new(vms.len());
@@ -285,16 +289,30 @@ pub(crate) fn run_core(core: usize) -> ! {
                 block.start(entry.pc, entry.x0, Attention::START);
                 saw(vm, index, &mut block);
             }
+            Next::Save => held.save_vcpu(index, &mut block),
+            Next::Restore => held.restore_vcpu(index, &mut block),
             Next::Wait if vm.power(index) == Power::On => block.idle_resting(),
             Next::Wait => block.idle(),
             Next::Change(change) => {
                 held.change(running, change, &mut block.vcpu().context);
                 // What others wait for may come to this core: the consoles' line does.
                 while held.go_on(running, ALONE, core) == Progress::More {
-                    block.look();
+                    look(held, index, &mut block);
                 }
             }
         }
+    }
+}
+
+/// Deals with an interrupt that came to the core of vCPU `index`, which makes a change of
+/// its VM, and with what it is to do for that itself.
+fn look(held: &Held, index: usize, block: &mut VcpuBlock) {
+    let vm = held.bound.vm;
+    match vm.next(index) {
+        Next::Save => held.save_vcpu(index, block),
+        Next::Restore => held.restore_vcpu(index, block),
+        _ if vm.power(index) == Power::On => block.look_resting(),
+        _ => block.look(),
     }
 }
 

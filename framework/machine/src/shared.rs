@@ -96,6 +96,8 @@ struct Member<'a> {
     told: Option<&'static AtomicU64>,
     /// The counts that were when it started.
     before: u64,
+    /// What it was told of them at its VM's checkpoint.
+    told_before: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,10 +115,22 @@ impl<'a> Member<'a> {
         let (mut block, seat) = held.take(index).zip(held.bound.vm.seat(index))?;
         let private = held.bound.private.iter().fold(0, |all, intid| all | 1 << (intid & 31));
         block.share(held.stage2, private);
-        let (deadline, since, before) = (u64::MAX, 0, 0);
+        let (deadline, since, before, told_before) = (u64::MAX, 0, 0, 0);
         let told = held.bound.stolen.and_then(|stolen| stolen.of(index));
         let state = State::Parked;
-        Some(Self { held, index, seat, last, block, state, deadline, since, told, before })
+        Some(Self {
+            held,
+            index,
+            seat,
+            last,
+            block,
+            state,
+            deadline,
+            since,
+            told,
+            before,
+            told_before,
+        })
     }
 
     /// Whether it is to be woken, as far as it is not its being here that tells.
@@ -322,6 +336,14 @@ impl Core<'_> {
                 Next::Run => return member.seat.came_out(),
                 Next::Start(entry) => member.start(&self.switch, entry),
                 Next::Resume => member.block.wake(vm.offset()),
+                Next::Save => {
+                    member.told_before = member.stolen(now);
+                    member.held.save_vcpu(index, &mut member.block);
+                }
+                Next::Restore => {
+                    member.before = member.seat.stolen().wrapping_sub(member.told_before);
+                    member.held.restore_vcpu(index, &mut member.block);
+                }
                 Next::Wait if vm.has_left(index) => {}
                 Next::Wait => {
                     member.rest();

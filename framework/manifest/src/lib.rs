@@ -14,6 +14,7 @@ mod board_tree;
 mod capabilities;
 mod card;
 mod channels;
+mod checkpoints;
 mod chosen;
 mod cores;
 mod cpus;
@@ -38,13 +39,14 @@ mod words;
 
 pub use board_tree::BoardTree;
 pub use card::{CARD, CardFile, card_files};
+pub use checkpoints::STATE;
 pub use error::ManifestError;
 pub use guest_tree::guest_tree;
 pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
-    BlockPlan, CapabilitiesPlan, ChannelPlan, CpuPlan, Deployment, FilePlan, GivenPlan, ImagePlan,
-    LinePlan, LivesPlan, MemoryPlan, ObjectPlan, Outcome, PartPlan, RestartLimit, SchedulerPlan,
-    Target, TreePlan, VmPlan, WindowPlan,
+    BlockPlan, CapabilitiesPlan, ChannelPlan, CheckpointPlan, CpuPlan, Deployment, FilePlan,
+    GivenPlan, ImagePlan, LinePlan, LivesPlan, MemoryPlan, ObjectPlan, Outcome, PartPlan,
+    RestartLimit, SchedulerPlan, Target, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};

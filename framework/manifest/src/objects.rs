@@ -148,6 +148,9 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     if declaration.needs.block {
         known.extend([words::BLOCK, words::READ_ONLY]);
     }
+    if declaration.needs.block || declaration.needs.backing {
+        known.push(words::NOT_ROLLED_BACK);
+    }
     if declaration.needs.host_device {
         known.extend(host_device::WORDS);
     }

@@ -60,6 +60,18 @@ pub struct VmPlan {
     pub objects: Vec<ObjectPlan>,
     /// What it holds by handles, if it has any.
     pub capabilities: Option<CapabilitiesPlan>,
+    /// What is set aside for a checkpoint of it, if anything is.
+    pub checkpoint: Option<CheckpointPlan>,
+}
+
+/// A VM's checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointPlan {
+    /// How much memory is set aside for it: what of the VM's can be written, and
+    /// [`STATE`](crate::STATE) for its objects' state.
+    pub reserve: u64,
+    /// Its time goes on when it is rolled back; else it is what it was.
+    pub time_goes_on: bool,
 }
 
 /// What a VM holds by handles.

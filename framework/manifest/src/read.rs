@@ -144,8 +144,9 @@ fn check_total(
     let memory = vms.iter().flat_map(|vm| &vm.memory).map(|memory| memory.size);
     let backed = vms.iter().flat_map(|vm| &vm.objects).filter(|o| o.declaration.needs.backing);
     let backed = backed.flat_map(|object| &object.windows).map(|window| window.size);
+    let kept = vms.iter().filter_map(|vm| vm.checkpoint).map(|plan| plan.reserve);
     let own = root_objects.iter().filter_map(|object| object.storage);
-    let asked = memory.chain(backed).chain(own).fold(0, u64::saturating_add);
+    let asked = memory.chain(backed).chain(own).chain(kept).fold(0, u64::saturating_add);
     let board = around.board;
     let given = board.memory.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size));
     if asked > given {

@@ -7,7 +7,7 @@ use crate::objects::{self, Contents, Found};
 use crate::plan::{ObjectPlan, VmPlan};
 use crate::space::{self, Space};
 use crate::surroundings::Surroundings;
-use crate::{capabilities, chosen, cpus, host_device, image, lives, words};
+use crate::{capabilities, checkpoints, chosen, cpus, host_device, image, lives, words};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use evisor_fdt::Node;
 /// What a console's node is compatible with.
 const CONSOLE: &str = "evisor,console";
 
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 17] = [
     words::IMAGE,
     words::LOAD_ADDRESS,
     words::ENTRY_ADDRESS,
@@ -28,6 +28,8 @@ const WORDS: [&str; 15] = [
     words::ON_RESET,
     words::ON_REFUSED,
     words::RESTART_LIMIT,
+    words::CHECKPOINTS,
+    words::ROLLBACK_TIME,
     words::CORES,
     words::PRIORITY,
     words::BUDGET,
@@ -55,6 +57,7 @@ pub(crate) fn read<'t>(
     space.check_overlaps(faults);
     let boot = image::place(faults, around.files, vm, &memory, &nodes, &objects);
     let lives = lives::read(faults, vm);
+    let checkpoint = checkpoints::read(faults, vm, &memory, &objects);
     VmPlan {
         name: vm.name().to_string(),
         path: vm.path(),
@@ -68,6 +71,7 @@ pub(crate) fn read<'t>(
         lives,
         objects,
         capabilities,
+        checkpoint,
     }
 }
 

@@ -14,8 +14,8 @@ mod support;
 use evisor_contract::Rights;
 use evisor_fdt::{Aligned, Tree};
 use evisor_manifest::{
-    Deployment, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan, LivesPlan,
-    ManifestError, Outcome, Surroundings, Target, guest_tree, read,
+    CheckpointPlan, Deployment, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan,
+    LivesPlan, ManifestError, Outcome, Surroundings, Target, guest_tree, read,
 };
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -196,6 +196,16 @@ fn defaults_are_these() {
     assert_eq!(vm.lives, lives);
     let rights = Rights::all().difference(Rights::GRANT);
     assert!(vm.objects.iter().all(|object| object.rights == rights));
+}
+
+#[test]
+fn a_checkpoint_takes_as_much_as_can_be_written() {
+    let deployment = deployment(&compiled(&tests().join("sound/kept.dts")));
+    let vm = &deployment.vms[0];
+    let written: u64 = vm.memory.iter().filter(|m| m.writable).map(|m| m.size).sum();
+    assert!(vm.memory.iter().any(|region| !region.writable));
+    let reserve = written + evisor_manifest::STATE;
+    assert_eq!(vm.checkpoint, Some(CheckpointPlan { reserve, time_goes_on: false }));
 }
 
 #[test]

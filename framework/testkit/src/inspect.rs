@@ -3,7 +3,7 @@
 use crate::fake::{Event, lock};
 use evisor_contract::{
     CoreFacts, CrashFacts, ExitCounts, ExitFacts, Inspect, LastCrash, MemoryFacts, Names, Power,
-    Register, Rights, RouteFacts, Share, VcpuFacts, VmFacts, VmState,
+    Register, Rights, RouteFacts, Share, VcpuFacts, VmCheckpoint, VmFacts, VmState,
 };
 use std::sync::{Arc, Mutex};
 
@@ -71,8 +71,20 @@ impl LastCrash for CrashOfLab {
 impl Inspect for FakeInspect {
     fn vm(&self, vm: usize) -> Option<VmFacts> {
         match vm {
-            0 => Some(VmFacts { name: "linux", state: VmState::On, vcpus: 2, verdict: 0 }),
-            1 => Some(VmFacts { name: "lab", state: VmState::Crashed, vcpus: 1, verdict: 3 }),
+            0 => Some(VmFacts {
+                name: "linux",
+                state: VmState::On,
+                vcpus: 2,
+                verdict: 0,
+                checkpoint: VmCheckpoint::Asked,
+            }),
+            1 => Some(VmFacts {
+                name: "lab",
+                state: VmState::Crashed,
+                vcpus: 1,
+                verdict: 3,
+                checkpoint: VmCheckpoint::Never,
+            }),
             _ => None,
         }
     }

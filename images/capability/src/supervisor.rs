@@ -1,5 +1,5 @@
 //! Watches over a VM: reads what it crashed of, and starts it again. With `may=1` it may
-//! only look; with `may=2` it has no capabilities at all.
+//! only look; with `may=2` it has no capabilities at all. With `may=3` it rolls it back.
 
 use evisor_abi::vm::{self, crash, state};
 use evisor_abi::{Error, Kind};
@@ -14,7 +14,8 @@ const WATCHED: u64 = 1;
 /// How often it crashes before it is left alone.
 const CRASHES: u64 = 3;
 
-const CHANGES: [u32; 6] = [vm::STOP, vm::RESET, vm::START, vm::PAUSE, vm::RESUME, vm::END];
+const CHANGES: [u32; 8] =
+    [vm::STOP, vm::RESET, vm::START, vm::PAUSE, vm::RESUME, vm::END, vm::CHECKPOINT, vm::ROLL_BACK];
 
 pub fn run() -> u8 {
     if tree::boot_argument("may") == Some(2) {
@@ -30,6 +31,7 @@ pub fn run() -> u8 {
     let watched = watched.handle;
     match tree::boot_argument("may") {
         Some(1) => look(watched),
+        Some(3) => roll_back(watched),
         _ => restart(watched),
     }
 }
@@ -61,8 +63,27 @@ fn read(watched: u64) -> bool {
     vcpu == 0 && beyond == Err(Error::Outside)
 }
 
+/// It crashes again and again, some time after its checkpoint.
+fn roll_back(watched: u64) -> u8 {
+    let never = ask(watched, vm::ROLL_BACK) == Err(Error::WrongState);
+    let mut failed = report("without a checkpoint there is no way back", never);
+    failed |= report("it is kept", ask(watched, vm::CHECKPOINT).is_ok());
+    for number in 1..=CRASHES {
+        failed |= report("it crashed", crashes(watched, number));
+        failed |= report("one that is off is not kept", {
+            ask(watched, vm::CHECKPOINT) == Err(Error::WrongState)
+        });
+        failed |= report("it is rolled back", ask(watched, vm::ROLL_BACK).is_ok());
+    }
+    failed |= report("it crashed once more", crashes(watched, CRASHES + 1));
+    failed |= report("it is off for good", ask(watched, vm::END).is_ok());
+    let gone = comes(|| ask(watched, vm::ROLL_BACK) == Err(Error::WrongState));
+    failed | report("from there is no way back", gone)
+}
+
 fn restart(watched: u64) -> u8 {
-    let mut failed = 0;
+    let kept = [vm::CHECKPOINT, vm::ROLL_BACK].map(|what| ask(watched, what));
+    let mut failed = report("nothing is set aside", kept == [Err(Error::NotSupported); 2]);
     for number in 1..=CRASHES {
         failed |= report("it crashed", crashes(watched, number));
         failed |= report("its record is there", read(watched));

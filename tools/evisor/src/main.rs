@@ -21,6 +21,7 @@ mod case;
 mod cases;
 mod channel_cases;
 mod check;
+mod checkpoint_cases;
 mod console;
 mod console_cases;
 mod consoles;

@@ -13,6 +13,7 @@ use crate::budget::Budgets;
 use crate::card_bench;
 use crate::cases::{CASES, ON_A_PI, ON_BOTH};
 use crate::channel_cases;
+use crate::checkpoint_cases;
 use crate::console_cases;
 use crate::demo_cases;
 use crate::handle_cases;
@@ -152,6 +153,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
         let case = case.options(&["--gic", "3"]);
         plan.case(format!("{}, with a GICv3", case.name), move || case.run(Board::QemuVirt));
     }
+    checkpoint_cases::cases(plan, Board::QemuVirt);
     demo_cases::cases(plan, Board::QemuVirt);
     console_cases::cases(plan);
     authority_cases::cases(plan);
@@ -169,6 +171,7 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
     for case in ours.into_iter().chain([handle_cases::CASES, channel_cases::CASES]).flatten() {
         plan.case(case.name, || case.run(Board::Raspi4));
     }
+    checkpoint_cases::cases(plan, Board::Raspi4);
     demo_cases::cases(plan, Board::Raspi4);
     console_cases::on_a_pi(plan);
     authority_cases::on_a_pi(plan);

@@ -277,6 +277,13 @@ impl Object for Word {
     fn reset(&mut self) {
         self.word = 0;
     }
+    fn restore(
+        &mut self,
+        from: &mut evisor_contract::Restore<'_>,
+    ) -> Result<(), evisor_contract::RestoreError> {
+        self.word = from.word()?.into();
+        Ok(())
+    }
 }
 
 impl Mmio for Word {
@@ -364,6 +371,31 @@ fn a_device_is_taken_from_one_vm_and_given_to_another() {
     assert_eq!(store(&bound, 1, 1), Status::Done);
     assert_eq!(told(), [(40, 1)]);
     assert_eq!(ask(seconds, 99).1[0], Error::NotSupported.code());
+}
+
+/// Its VM is what it was when it had the device, and raised the line.
+#[test]
+fn a_device_that_was_taken_stays_so_when_its_vm_is_rolled_back() {
+    let bound = with_devices();
+    let (vm, seconds) = (&bound.vms[1], handles(&bound, 0)[0]);
+    assert_eq!(store(&bound, 1, 7), Status::Done);
+    vm.stop_time();
+    let take = [seconds, device::TAKE.into()];
+    assert_eq!(done(&bound, 0, function::INVOKE, &take)[0], 0);
+    let mut cx = Context::new(1);
+    vm.objects[1].with(&mut |word| {
+        let mut state = evisor_contract::Save::default();
+        state.word(7);
+        let bytes = state.into_bytes();
+        word.restore(&mut evisor_contract::Restore::new(&bytes)).expect("it is sound");
+    });
+    LINES.lock().clear();
+    vm.roll_time_back(true);
+    vm.start_time(&mut cx);
+    assert_eq!(*LINES.lock(), [(40, 0)], "its line is down");
+    assert_eq!(load(&bound, 1).0, Status::Absent);
+    assert_eq!(call(&bound, 0, function::INVOKE, &[seconds, device::GIVE.into()]).1[0], 0);
+    assert_eq!(load(&bound, 1), (Status::Done, 0), "and it is as after power-on");
 }
 
 #[test]

@@ -44,9 +44,31 @@ fn make(vm: &Vm, change: Change) {
             vm.start_time();
             vm.resumed();
         }
+        Change::Checkpoint => {
+            vm.keep_vcpus();
+            serve(vm, Next::Save);
+            vm.stands();
+        }
+        Change::RollBack => {
+            vm.bring_vcpus_back();
+            serve(vm, Next::Restore);
+            vm.stands();
+        }
         Change::Start | Change::Reset => vm.changed(Some(FIRST)),
         Change::Off | Change::Crash | Change::End => vm.changed(None),
     }
+}
+
+/// What the cores of its vCPUs do with their state meanwhile.
+fn serve(vm: &Vm, duty: Next) {
+    for vcpu in 0..vm.vcpus() {
+        if vm.next(vcpu) == duty {
+            assert!(!vm.all_served());
+            vm.served(vcpu);
+        }
+        assert_eq!(vm.next(vcpu), Next::Wait, "it does it once, and the change is in hand");
+    }
+    assert!(vm.all_served());
 }
 
 #[test]
@@ -153,6 +175,122 @@ fn a_reset_by_the_guest_does_not_end_a_pause() {
     assert_eq!(vm.next(0), Next::Start(FIRST), "where the pause found it");
 }
 
+/// A VM with three vCPUs, of which two are on and one is about to be, kept as it is.
+fn kept() -> (&'static Fake, &'static Vm) {
+    let host = Fake::new();
+    host.now.store(1000, Ordering::Relaxed);
+    let (vm, _) = vm(host, 3);
+    vm.may_keep();
+    vm.changed(Some(FIRST));
+    VcpuControl::start(vm, 1, 0x1000, 1);
+    for vcpu in 0..2 {
+        assert!(matches!(vm.next(vcpu), Next::Start(_)));
+        assert_eq!(vm.next(vcpu), Next::Run);
+    }
+    VcpuControl::start(vm, 2, 0x2000, 2);
+    vm.order(VmEvent::Checkpoint);
+    assert_eq!(vm.next(0), Next::Wait, "another one is in its guest");
+    for change in [Change::Pause, Change::Checkpoint, Change::Resume] {
+        assert_eq!(vm.next(1), Next::Change(change));
+        make(vm, change);
+    }
+    let wanted = [Next::Resume, Next::Resume, Next::Start(Entry { pc: 0x2000, x0: 2 })];
+    assert_eq!([0, 1, 2].map(|vcpu| vm.next(vcpu)), wanted, "it goes on where it was");
+    assert_eq!([0, 1, 2].map(|vcpu| vm.next(vcpu)), [Next::Run; 3]);
+    (host, vm)
+}
+
+/// Brings it back, whose vCPUs are all out, and sees that each is what it was.
+fn goes_back(vm: &Vm, changes: &[Change]) {
+    assert!(vm.order(VmEvent::RollBack));
+    for change in changes.iter().chain(&[Change::RollBack, Change::Resume]) {
+        let made = (0..3).map(|vcpu| vm.next(vcpu)).find(|next| *next != Next::Wait);
+        assert_eq!(made, Some(Next::Change(*change)));
+        make(vm, *change);
+    }
+    let wanted = [Next::Resume, Next::Resume, Next::Start(Entry { pc: 0x2000, x0: 2 })];
+    assert_eq!([0, 1, 2].map(|vcpu| vm.next(vcpu)), wanted);
+    assert_eq!(vm.state(), VmState::On);
+}
+
+#[test]
+fn a_vm_that_runs_is_what_it_was() {
+    let (_, vm) = kept();
+    vm.stop_caller(&mut evisor_contract::Context::of_vm(3, 1));
+    assert_eq!(vm.power(1), Power::Off);
+    vm.order(VmEvent::RollBack);
+    assert_eq!([0, 1].map(|vcpu| vm.next(vcpu)), [Next::Wait; 2], "one is in its guest");
+    goes_back(vm, &[Change::Pause]);
+}
+
+#[test]
+fn one_that_is_off_or_crashed_is_what_it_was() {
+    for (end, crashed) in [(Change::Off, false), (Change::Crash, true)] {
+        let (_, vm) = kept();
+        vm.keep();
+        vm.request(VmEvent::Verdict(9));
+        if crashed {
+            vm.crashed();
+        } else {
+            vm.order(VmEvent::Off);
+        }
+        assert_eq!([0, 1].map(|vcpu| vm.next(vcpu)), [Next::Wait; 2]);
+        assert_eq!(vm.next(2), Next::Change(end));
+        make(vm, end);
+        assert_eq!([0, 1, 2].map(|vcpu| vm.next(vcpu)), [Next::Wait; 3]);
+        goes_back(vm, &[]);
+        assert_eq!(vm.verdict(), 0, "it said nothing then");
+    }
+}
+
+#[test]
+fn its_count_is_what_it_was() {
+    let (host, vm) = kept();
+    let count = vm.kept_count();
+    host.now.fetch_add(5_000, Ordering::Relaxed);
+    assert!(vm.now() > count + 4_000);
+    vm.stop_time();
+    host.now.fetch_add(700, Ordering::Relaxed);
+    vm.roll_time_back();
+    host.now.fetch_add(60, Ordering::Relaxed);
+    vm.start_time();
+    assert_eq!(vm.now(), count);
+}
+
+#[test]
+fn what_is_not_there_cannot_be_asked_for() {
+    let (_, vm) = running(1);
+    assert!(!vm.order(VmEvent::Checkpoint), "nothing is set aside");
+    assert!(!vm.order(VmEvent::RollBack));
+    vm.may_keep();
+    assert!(!vm.order(VmEvent::RollBack), "it was never kept");
+    assert_eq!(vm.next(0), Next::Run);
+    assert!(vm.order(VmEvent::Checkpoint) && vm.order(VmEvent::RollBack));
+}
+
+#[test]
+fn one_that_is_gone_does_not_come_back() {
+    let (_, vm) = kept();
+    vm.order(VmEvent::End);
+    assert_eq!([0, 1].map(|vcpu| vm.next(vcpu)), [Next::Wait; 2]);
+    assert_eq!(vm.next(2), Next::Change(Change::End));
+    make(vm, Change::End);
+    assert!(!vm.order(VmEvent::RollBack));
+    assert_eq!([0, 1, 2].map(|vcpu| vm.next(vcpu)), [Next::Wait; 3]);
+}
+
+#[test]
+fn a_crash_leaves_what_was_kept_before() {
+    let (_, vm) = kept();
+    vm.crashed();
+    vm.order(VmEvent::Checkpoint);
+    assert_eq!([0, 1].map(|vcpu| vm.next(vcpu)), [Next::Wait; 2]);
+    assert_eq!(vm.next(2), Next::Change(Change::Crash));
+    vm.becomes(Place::On);
+    vm.changed(Some(FIRST));
+    assert_eq!([0, 0].map(|vcpu| vm.next(vcpu)), [Next::Start(FIRST), Next::Run]);
+}
+
 /// Where the VM ends up, by who asks: each sees what was asked before as done.
 fn follow(state: VmState, event: VmEvent) -> VmState {
     match (state, event) {
@@ -160,6 +298,7 @@ fn follow(state: VmState, event: VmEvent) -> VmState {
         (VmState::Off, VmEvent::Start) | (VmState::Paused, VmEvent::Resume) => VmState::On,
         (VmState::On, VmEvent::Pause) => VmState::Paused,
         (VmState::Paused, VmEvent::Reset) => VmState::On,
+        (VmState::Off, VmEvent::RollBack) => VmState::On,
         _ => state,
     }
 }
@@ -180,6 +319,8 @@ fn step() -> impl Strategy<Value = Step> {
         Just(VmEvent::Pause),
         Just(VmEvent::Resume),
         Just(VmEvent::Reset),
+        Just(VmEvent::Checkpoint),
+        Just(VmEvent::RollBack),
     ];
     prop_oneof![
         event.prop_map(Step::Ask),
@@ -207,6 +348,7 @@ impl Cores {
                 assert_eq!((self.inside, self.in_hand), ([false; 3], None), "{change:?}");
                 self.in_hand = Some(change);
             }
+            Next::Save | Next::Restore => unreachable!("`make` has them served"),
             Next::Wait => {}
         }
         assert!(self.in_hand.is_none() || self.inside == [false; 3]);
@@ -231,6 +373,13 @@ proptest! {
         let (vm, _) = vm(Fake::new(), 3);
         let in_hand = Some(Change::Start);
         let mut cores = Cores { vm, inside: [false; 3], in_hand, owed: true };
+        vm.may_keep();
+        vm.order(VmEvent::Checkpoint);
+        for vcpu in (0..3).cycle().take(30) {
+            cores.make();
+            cores.leave(vcpu);
+        }
+        prop_assert_eq!((vm.state(), cores.inside), (VmState::On, [true; 3]));
         let mut wanted = VmState::On;
         for step in steps {
             match step {
@@ -240,7 +389,8 @@ proptest! {
                         VmEvent::Reset => wanted != VmState::Off,
                         _ => false,
                     };
-                    cores.owed = (cores.owed || anew) && event != VmEvent::Off;
+                    let undone = matches!(event, VmEvent::Off | VmEvent::RollBack);
+                    cores.owed = (cores.owed || anew) && !undone;
                     wanted = follow(wanted, event);
                     vm.order(event);
                 }
@@ -290,7 +440,7 @@ fn cores_that_park_at_once_leave_one_to_make_the_change() {
                     }
                     Next::Wait if vm.is_gone() && vm.state() == VmState::Off => return,
                     Next::Wait => thread::yield_now(),
-                    Next::Start(_) | Next::Resume => {}
+                    Next::Start(_) | Next::Resume | Next::Save | Next::Restore => {}
                 }
             }
         })

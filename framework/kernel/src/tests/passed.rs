@@ -132,6 +132,7 @@ pub fn vm(name: &str, objects: Vec<ObjectPlan>) -> VmPlan {
         },
         objects,
         capabilities: None,
+        checkpoint: None,
     }
 }
 

@@ -1,0 +1,121 @@
+//! System tests of checkpoints: a VM goes on, and is what it was again.
+
+use crate::case::Case;
+use crate::machine::Board;
+use crate::plan::Plan;
+
+const LINUX: &str = "manifests/checkpoint.dts";
+const SHARED: &str = "tools/evisor/tests/guests/kept-shared.dts";
+
+/// A shell's variable and a file; and by how many seconds the clock is behind the board's
+/// calendar. What is typed shows none of what is printed.
+const BEGIN: &str = "linux. ~ # =a=one; echo one > /tmp/f; \
+    lag() { echo $(($(cat /sys/class/rtc/rtc0/since_epoch) - $(date +%s))); }; l=$(lag); \
+    echo rea'dy'";
+const KEEP: &str = "ready=\x14mcheckpoint linux";
+const CHANGE: &str = "linux: its checkpoint(.|\n)*linux: goes on=\x141a=two; \
+    echo two > /tmp/f; sleep 20; echo slept-$a-$(cat /tmp/f)";
+const BACK: &str = "slept-two-two=\x14mrollback linux";
+/// After as many rolls back as it says, its number goes up: what is asked is new each time.
+const SEE: &str = "linux: is what it was(.|\n)*linux: goes on=\x141\
+    echo now-$a-$(cat /tmp/f) cpus-$(nproc) lag-$((($(lag) - l) / 15))";
+const END: &str = "now-one-one cpus-2 lag-\\d=\x14mend";
+
+pub const CASES: &[Case] = &[
+    Case::new("Linux is rolled back, and its clock", LINUX)
+        .seconds(200)
+        .sends(&[BEGIN, KEEP, CHANGE, BACK, SEE, END])
+        .shows(&["now-one-one cpus-2 lag-1", "evisor: all VMs stopped, status 0"]),
+    Case::new("Linux is rolled back, a vCPU on a shared core, and its clock goes on", SHARED)
+        .seconds(300)
+        .sends(&[BEGIN, KEEP, CHANGE, BACK, SEE, END])
+        .shows(&["now-one-one cpus-2 lag-0", "evisor: all VMs stopped, status 0"]),
+    Case::new(
+        "a VM that crashed is rolled back to before",
+        "tools/evisor/tests/guests/kept-victim.dts",
+    )
+    .seconds(90)
+    .status(102)
+    .sends(&[
+        "^evisor: victim: starts=\x14mcheckpoint victim",
+        "victim: its checkpoint(.|\n)*victim: goes on=checkpoint serial",
+        "no evisor,checkpoints=rollback serial",
+        "no evisor,checkpoints(.|\n)*victim: off, verdict 102=checkpoint victim",
+        "victim is off=rollback victim",
+        "victim: is what it was(.|\n)*victim: off, verdict 102=crash victim",
+        "x30 (.|\n)*> =start victim",
+        "^evisor: victim: starts=rollback victim",
+        "victim: is what it was(.|\n)*victim: off, verdict 102=end",
+    ])
+    .shows(&["serial has no evisor,checkpoints in its manifest", "victim is to be rolled back"]),
+    Case::new(
+        "a supervisor rolls a VM back that crashes",
+        "tools/evisor/tests/guests/supervisor-rolls-back.dts",
+    )
+    .seconds(60)
+    .status(102)
+    .shows(&[
+        "PASS without a checkpoint there is no way back",
+        "PASS it is rolled back",
+        "PASS it crashed once more",
+        "PASS from there is no way back",
+        "evisor: supervisor: off, verdict 0",
+    ]),
+];
+
+/// Four vCPUs that wait in a spin table at first, and a card that stays as it is.
+const PI: Case =
+    Case::new("a virtual Pi with a card is rolled back", "tools/evisor/tests/guests/kept-pi.dts")
+        .seconds(200)
+        .sends(&[
+            "~ # =a=one; echo one > /tmp/f; echo rea'dy'",
+            "ready=\x14mcheckpoint pi",
+            "pi: its checkpoint(.|\n)*pi: goes on=\x141a=two; echo two > /tmp/f; echo then-$a-$(cat /tmp/f)",
+            "then-two-two=\x14mrollback pi",
+            "pi: is what it was(.|\n)*pi: goes on=\x141echo now-$a-$(cat /tmp/f) cpus-$(nproc) \
+             card-$(dd if=/dev/mmcblk0 bs=1M count=1 skip=20 2>/dev/null | wc -c)",
+            "now-one-one cpus-4 card-\\d+=\x14mend",
+        ])
+        .shows(&["now-one-one cpus-4 card-1048576", "evisor: all VMs stopped, status 0"]);
+
+/// How often the long case rolls back.
+const TIMES: usize = 100;
+
+pub fn cases(plan: &mut Plan, board: Board) {
+    for case in CASES {
+        plan.case(case.name, move || case.run(board));
+    }
+    if board == Board::QemuVirt {
+        plan.case(PI.name, move || PI.run(board));
+        for case in CASES.iter().take(2) {
+            let case = case.options(&["--gic", "3"]);
+            plan.case(format!("{}, with a GICv3", case.name), move || case.run(board));
+        }
+    }
+    // Minutes: when the step is named.
+    if plan.named {
+        plan.case(format!("Linux is rolled back {TIMES} times"), move || often().run(board)).long();
+    }
+}
+
+/// Each time the shell is where it was, and changes what it has; and at the end its clock is
+/// behind by all that.
+fn often() -> Case {
+    let mut sends = vec![BEGIN.to_owned(), KEEP.to_owned()];
+    let mut after = "linux: its checkpoint(.|\n)*linux: goes on".to_owned();
+    for n in 0..TIMES {
+        sends.push(format!(
+            "{after}=\x141echo no$(({n}))-$a-$(cat /tmp/f)-$(nproc) up $(cut -d. -f1 /proc/uptime); \
+             a=two; echo two > /tmp/f"
+        ));
+        sends.push(format!("no{n}-one-one-2 up=\x14mrollback linux"));
+        "linux: is what it was(.|\n)*linux: goes on".clone_into(&mut after);
+    }
+    sends.push(format!("{after}=\x141echo at-the-end-$a $(lag) behind"));
+    sends.push("at-the-end-one=\x14mend".to_owned());
+    let sends: Vec<&'static str> = sends.into_iter().map(|send| &*send.leak()).collect();
+    Case::new("", LINUX)
+        .seconds(900)
+        .sends(sends.leak())
+        .shows(&["at-the-end-one", "evisor: all VMs stopped, status 0"])
+}
