@@ -43,14 +43,20 @@ struct Queue {
     buffer: [AtomicU32; KIB / 4],
 }
 
-const ZERO: AtomicU32 = AtomicU32::new(0);
-static QUEUES: [Queue; 2] = [const {
-    Queue { descriptors: [ZERO; 256], available: [ZERO; 256], used: [ZERO; 256], buffer: [ZERO; _] }
-}; 2];
+static QUEUES: [Queue; 2] = [const { Queue::new() }; 2];
 /// Where a store goes that does not trap.
 static NOTHING: AtomicU32 = AtomicU32::new(0);
 
 impl Queue {
+    const fn new() -> Self {
+        Self {
+            descriptors: [const { AtomicU32::new(0) }; _],
+            available: [const { AtomicU32::new(0) }; _],
+            used: [const { AtomicU32::new(0) }; _],
+            buffer: [const { AtomicU32::new(0) }; _],
+        }
+    }
+
     /// Tells the device where it is, and has descriptor 0 say where the buffer is.
     fn set_up(&self, number: usize) {
         mmio::store32(QUEUE_SEL, number as u32);
