@@ -15,7 +15,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-use evisor_contract::ring::{Stream, Want};
+use evisor_contract::ring::{Moved, Stream, Want};
 use evisor_contract::{
     ChannelEnd, Clock, Context, Deadline, Line, Memory, Mmio, Needs, Notify, Object, Parts, Reply,
     Restore, RestoreError, Rights, Save, Width, WindowNeed, component, tag,
@@ -36,9 +36,10 @@ component! {
         channel: true,
         ..Needs::NONE
     },
-    properties: [],
-    build: |_node, grants| {
+    properties: ["evisor,console-port"],
+    build: |node, grants| {
         let console = Console {
+            is_named_console: node.flag("evisor,console-port"),
             transport: Transport::new(IDENTITY),
             line: grants.line(0)?,
             memory: grants.guest_memory()?,
@@ -75,8 +76,11 @@ const HEARD: usize = 4;
 /// What the driver is still to be told.
 const ADD: u32 = 1;
 const OPEN: u32 = 2;
+const CONSOLE: u32 = 4;
 
 struct Console {
+    /// The driver is told that the port is for a console.
+    is_named_console: bool,
     transport: Transport<QUEUES>,
     line: Line,
     memory: &'static dyn Memory,
@@ -166,13 +170,19 @@ impl Console {
     }
 
     fn can_move(&mut self, link: &Stream<Shared>) -> Result<bool, Broken> {
-        let (memory, takes) = (self.memory, self.takes());
+        let (memory, takes, drops) = (self.memory, self.takes(), self.is_console());
         let mut has = |index| match self.transport.queue(index) {
             Some(queue) => queue.next(memory).map(|chain| chain.is_some()),
             None => Ok(false),
         };
         let some = |bytes: Result<usize, _>| bytes.is_ok_and(|bytes| bytes > 0);
-        Ok(takes && some(link.waiting()) && has(RECEIVE)? || some(link.space()) && has(TRANSMIT)?)
+        let sends = drops || some(link.space());
+        Ok(takes && some(link.waiting()) && has(RECEIVE)? || sends && has(TRANSMIT)?)
+    }
+
+    /// Whether the driver has a console at the port: what has no several ports is one (§5.3.4).
+    fn is_console(&self) -> bool {
+        self.is_named_console || !self.transport.has(MULTIPORT)
     }
 
     /// Whether the guest takes what comes.
@@ -180,23 +190,27 @@ impl Console {
         self.is_used || !self.transport.has(MULTIPORT)
     }
 
-    /// From the guest to the channel.
+    /// From the guest to the channel. A console's output that finds no room is lost: Linux
+    /// waits for its buffer with interrupts off, which nobody else is to make longer.
     fn transmit(&mut self, link: &mut Stream<Shared>, done: &mut Done) -> Result<usize, Broken> {
-        let mut moved = 0;
+        let (mut moved, is_console) = (0, self.is_console());
         while moved < MOST {
             let Some(queue) = self.transport.queue(TRANSMIT) else { break };
             let Some(chain) = queue.next(self.memory)? else { break };
             let mut piece = [0; PIECE];
             // Not more than can be sent: nothing of it is kept here.
-            let Ok(space) = link.space() else { break };
-            let room = piece.get_mut(..space.min(PIECE)).unwrap_or_default();
+            let space = link.space();
+            if space.is_err() && !is_console {
+                break;
+            }
+            let room = piece.get_mut(..space.unwrap_or(0).min(PIECE)).unwrap_or_default();
             let count = chain.read(self.memory, self.sent, room)?;
             let sent = link.send(piece.get(..count).unwrap_or_default());
-            let Ok(sent) = sent else { break };
+            let sent = sent.unwrap_or(Moved { bytes: 0, ring: false });
             done.ring |= sent.ring;
             moved += sent.bytes;
             self.sent += sent.bytes as u64;
-            if self.sent >= chain.bytes(false) {
+            if self.sent >= chain.bytes(false) || is_console && sent.bytes == 0 {
                 self.sent = 0;
                 if queue.give_back(self.memory, &chain, 0)? {
                     self.transport.used_buffer();
@@ -252,6 +266,7 @@ impl Console {
             let mine = count == MESSAGE && u32::from_le_bytes(id) == 0;
             match u16::from_le_bytes(event) {
                 event::DEVICE_READY => self.owed |= ADD,
+                event::PORT_READY if mine && self.is_named_console => self.owed |= OPEN | CONSOLE,
                 event::PORT_READY if mine => self.owed |= OPEN,
                 event::PORT_OPEN if mine => self.is_used = value != 0,
                 _ => {}
@@ -263,7 +278,11 @@ impl Console {
     /// Tells the driver what it is owed, as far as it has given room.
     fn tell(&mut self) -> Result<(), Broken> {
         let open = u16::from(self.is_open);
-        for (what, event, value) in [(ADD, event::DEVICE_ADD, 1), (OPEN, event::PORT_OPEN, open)] {
+        for (what, event, value) in [
+            (ADD, event::DEVICE_ADD, 1),
+            (CONSOLE, event::CONSOLE_PORT, 1),
+            (OPEN, event::PORT_OPEN, open),
+        ] {
             if self.owed & what == 0 {
                 continue;
             }
@@ -358,7 +377,8 @@ impl Object for Console {
         }
         let (size, number) = (self.end.size() as usize, self.end.number() as usize);
         self.link = Stream::resume(self.shared, size, number, state);
-        if flags > 3 || self.owed > ADD | OPEN || self.link.is_none() != (state == [0; 4]) {
+        if flags > 3 || self.owed > ADD | OPEN | CONSOLE || self.link.is_none() != (state == [0; 4])
+        {
             return Err(RestoreError::Impossible);
         }
         (self.is_open, self.is_used) = (flags & 1 != 0, flags & 2 != 0);

@@ -25,6 +25,8 @@ pub mod event {
     pub const DEVICE_ADD: u16 = 1;
     /// From the driver: it can use the port.
     pub const PORT_READY: u16 = 3;
+    /// From the device: the port is for a console.
+    pub const CONSOLE_PORT: u16 = 4;
     /// From either: its side is open, or closed.
     pub const PORT_OPEN: u16 = 6;
 }

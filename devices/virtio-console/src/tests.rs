@@ -22,6 +22,11 @@ fn setup() -> Setup {
     Setup { window: SIZE, ..Setup::default() }
 }
 
+/// One whose port is a console's.
+fn console() -> Setup {
+    Setup { properties: vec![("evisor,console-port", Vec::new())], ..setup() }
+}
+
 fn area(queue: usize, part: u64) -> u64 {
     AT + queue as u64 * 0x1_0000 + part * 0x1000
 }
@@ -41,7 +46,11 @@ struct Driver {
 
 impl Driver {
     fn start() -> Self {
-        let mut rig = Rig::with(CONSOLE, &setup());
+        Self::with(&setup())
+    }
+
+    fn with(setup: &Setup) -> Self {
+        let mut rig = Rig::with(CONSOLE, setup);
         rig.reset();
         for (offset, value) in
             [(STATUS, 3), (0x24, 1), (0x20, 1), (0x24, 0), (0x20, 2), (STATUS, 11)]
@@ -158,6 +167,39 @@ fn the_driver_is_told_of_the_port_and_when_it_opens() {
     assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::PORT_OPEN, 0)]);
 }
 
+/// Virtio §5.3.6.2: nominated once the driver is ready for it; it answers with PORT_OPEN.
+#[test]
+fn a_port_that_is_a_console_is_said_to_be_one() {
+    let mut driver = Driver::with(&console());
+    for _ in 0..3 {
+        driver.offer(CONTROL_RECEIVE, 8, true);
+    }
+    driver.control(event::DEVICE_READY, 1);
+    assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::DEVICE_ADD, 1)]);
+    driver.control(event::PORT_READY, 1);
+    let told = [message(event::CONSOLE_PORT, 1), message(event::PORT_OPEN, 0)];
+    assert_eq!(driver.used(CONTROL_RECEIVE), told);
+}
+
+#[test]
+fn a_console_s_output_that_finds_no_room_is_lost_and_does_not_wait() {
+    let mut driver = Driver::with(&console());
+    driver.give(TRANSMIT, b"to nobody");
+    driver.settle();
+    assert_eq!(driver.used(TRANSMIT).len(), 1);
+    let mut other = driver.other();
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert!(other.meet());
+    let room = other.capacity();
+    for _ in 0..3 {
+        driver.give(TRANSMIT, &[7; 0x800]);
+        driver.settle();
+    }
+    assert_eq!(driver.used(TRANSMIT).len(), 3);
+    assert!(room < 3 * 0x800);
+    assert_eq!(other.waiting(), Ok(room));
+}
+
 fn connected() -> (Driver, Stream<Shared>) {
     let mut driver = Driver::start();
     let mut other = driver.other();
@@ -264,6 +306,7 @@ fn the_other_end_sees_each_start_of_the_driver() {
 #[test]
 fn goes_on_after_a_restore() {
     evisor_testkit::save_and_restore(CONSOLE, &setup());
+    evisor_testkit::save_and_restore(CONSOLE, &console());
     evisor_testkit::refuses_foreign_state(CONSOLE, &setup());
 }
 

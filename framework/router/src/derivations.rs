@@ -633,7 +633,8 @@ impl Derivations {
     }
 }
 
-/// How many nodes are swept at once: for each a walk of [`DEPTH`] at most.
-pub const SLICE: usize = 32;
+/// How many nodes are swept at once: for each a walk of [`DEPTH`] at most, which makes some
+/// 600 instructions each.
+pub const SLICE: usize = 8;
 /// How many beside something else.
 const BESIDES: usize = 4;

@@ -50,6 +50,9 @@ event_loops! {
     hvc: "hvc #0";
     /// A call by SMC; the operand is the function.
     smc: ".inst 0xd4000003";
+    /// A call by HVC with two more arguments: the operand is the function, the value a handle
+    /// (`framework/abi`), the operation 0.
+    invoke: "mov x1, x22\nmov x2, #0\nmov x3, #0\nhvc #0";
     /// A 32-bit load from the operand.
     load: "ldr w0, [x20]";
     /// A pair of them, whose syndrome does not say so.

@@ -12,6 +12,8 @@ const RING: u64 = map::CHANNEL as u64 + 0x20;
 const READY: usize = 256;
 /// How long it may take to get there, in microseconds.
 const PATIENCE: u64 = 1_000_000;
+/// How long to wait until all that ends, in microseconds: it takes less than half of it.
+const SCRUBBED: u64 = 60_000;
 const KIB: usize = 1024;
 
 fn open() -> Option<(Channel, Memory)> {
@@ -41,9 +43,10 @@ pub fn answer(number: u64) {
 /// Both ends in this guest: the counts of so many KiB that are sent and received.
 pub fn stream(number: u64) -> Option<u64> {
     let (channel, memory) = open()?;
-    // What eVisor does for the other end's VM is not to be counted.
+    // What eVisor does for the other end's VM is not to be counted: it scrubs its memory when
+    // it is off.
     timer::wait_until(PATIENCE, || !channel.other_is_up());
-    timer::wait_until(10_000, || false);
+    timer::wait_until(SCRUBBED, || false);
     let open = |end| Stream::open(memory, channel.size(), end, 1 + end as u32);
     let (mut out, mut into) = (open(0)?, open(1)?);
     let met = out.meet() && into.meet();

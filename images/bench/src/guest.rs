@@ -4,6 +4,8 @@ use evisor_guest::call::{NOT_SUPPORTED, hvc};
 use evisor_guest::{count_at_entry, exception, gic, map, mmio, pl031, println, timer, tree};
 use smccc::psci::PSCI_VERSION;
 
+use crate::handles::{CALL_OWN, Given};
+use crate::port::Port;
 use crate::{access, channel, interrupt, switch};
 
 evisor_guest::entry!(main);
@@ -34,6 +36,10 @@ type EventLoop = fn(u64, u64, u64) -> u64;
 fn main() -> u8 {
     if let Some(end) = tree::boot_argument("end") {
         channel(end);
+    } else if tree::boot_argument("port") == Some(1) {
+        port();
+    } else if tree::boot_argument("handles") == Some(1) {
+        handles();
     } else if tree::boot_argument("shared") == Some(1) {
         switches();
     } else {
@@ -133,6 +139,33 @@ fn channel(end: u64) {
     report("doorbell", sum as i64 - (own * SGIS) as i64, 2 * SGIS, 0);
     if let Some(counts) = channel::stream(SGIS) {
         report("ring_kib", counts as i64, SGIS, 0);
+    }
+}
+
+/// What a stream costs by a virtio console.
+fn port() {
+    let Some(mut port) = Port::open() else { return };
+    for (name, counts) in [("port_kib_out", port.give(SGIS)), ("port_kib_in", port.take(SGIS))] {
+        if let Some(counts) = counts {
+            report(name, counts as i64, SGIS, 0);
+        }
+    }
+}
+
+/// What calls by handles cost.
+fn handles() {
+    gic::enable();
+    let Some(given) = Given::find() else { return };
+    report("invoke", given.look(EVENTS) as i64, EVENTS, CALL_OWN);
+    report("invoke_no_handle", given.miss(EVENTS) as i64, EVENTS, CALL_OWN);
+    let own = interrupt::SGI_OWN + interrupt::BELL_MORE;
+    report("ring", given.ring(SGIS) as i64, SGIS, own);
+    if let Some(sum) = given.ring_other(SGIS) {
+        report("ring_other", sum as i64, SGIS, interrupt::OTHER_OWN + interrupt::BELL_MORE);
+    }
+    if let Some([nothing, slice]) = given.revoke() {
+        report("revoke_nothing", nothing as i64, 1, CALL_OWN);
+        report("revoke_slice", slice as i64, 1, CALL_OWN);
     }
 }
 

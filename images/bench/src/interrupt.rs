@@ -228,6 +228,7 @@ macro_rules! loops {
                     in("x9") map::GICC + GICC_IAR,
                     out("x10") _, out("x11") _, out("x12") _, out("x13") _,
                     inout("x14") 0_u64 => left, out("x15") _,
+                    out("x0") _, out("x1") _, out("x2") _, out("x3") _,
                 );
             }
             (elapsed, left)
@@ -256,6 +257,7 @@ macro_rules! loops {
                     in("x17") map::GICD + GICD_SGIR,
                     in("x9") HANDLED_AT.as_ptr(),
                     out("x10") _, out("x15") _,
+                    out("x0") _, out("x1") _, out("x2") _, out("x3") _,
                 );
             }
             sum
@@ -265,6 +267,14 @@ macro_rules! loops {
 
 loops!(to_self_v2, to_other_v2, "str w16, [x17]");
 loops!(to_self_v3, to_other_v3, "msr S3_0_C12_C11_5, x16");
+// INVOKE of the handle x16, RING of line 0 (framework/abi).
+loops!(
+    bell_to_self_loop,
+    bell_to_other_loop,
+    "movz w0, #0x0104\nmovk w0, #0xc600, lsl #16\nmov x1, x16\nmov x2, #0\nmov x3, #0\nhvc #0"
+);
+/// What those execute more than the one that sends an SGI.
+pub const BELL_MORE: u64 = 5;
 
 /// When the other core handled an SGI; 0 until it did.
 static HANDLED_AT: AtomicU64 = AtomicU64::new(0);
@@ -297,11 +307,12 @@ fn has_other() -> bool {
 /// sending takes, and gets it back by the other's: so what elapses is what the
 /// hypervisor executes on both, and nothing is counted twice or runs beside it.
 pub fn sgi_to_other(number: u64) -> Option<[u64; 2]> {
-    has_other().then(|| [RUNS, WAITS].map(|how| to_other(number, how)))
+    let parts = parts();
+    let send = |number| (parts.loops.to_other)(number, parts.to_other);
+    has_other().then(|| [RUNS, WAITS].map(|how| to_other(number, how, send)))
 }
 
-fn to_other(number: u64, how: u64) -> u64 {
-    let parts = parts();
+fn to_other(number: u64, how: u64, send: impl Fn(u64) -> u64) -> u64 {
     READY.store(0, Ordering::SeqCst);
     OVER.store(0, Ordering::SeqCst);
     let is_ready = || READY.load(Ordering::SeqCst) != 0;
@@ -309,21 +320,40 @@ fn to_other(number: u64, how: u64) -> u64 {
         return 0;
     }
     // The first may find it on its way to waiting.
-    let _ = (parts.loops.to_other)(1, parts.to_other);
-    let sum = (parts.loops.to_other)(number, parts.to_other);
+    let _ = send(1);
+    let sum = send(number);
     OVER.store(1, Ordering::SeqCst);
-    let _ = (parts.loops.to_other)(1, parts.to_other);
+    let _ = send(1);
     if cores::finish(OTHER).is_some() { sum } else { 0 }
+}
+
+/// The doorbell: SPI 40.
+const BELL_INTID: u32 = 72;
+
+/// Rings this core by a handle and handles each; returns the counts elapsed.
+pub fn bell_to_self(number: u64, bell: u64) -> u64 {
+    gic::set_edge(BELL_INTID, true);
+    gic::enable_interrupt(BELL_INTID);
+    let (elapsed, _) = with_vectors(parts().sgi, || bell_to_self_loop(number, bell));
+    gic::disable_interrupt(BELL_INTID);
+    elapsed
+}
+
+/// Rings another core by a handle. As [`sgi_to_other`] to one that runs.
+pub fn bell_to_other(number: u64, bell: u64) -> Option<u64> {
+    has_other().then(|| to_other(number, RUNS, |number| bell_to_other_loop(number, bell)))
 }
 
 /// What the other core does: wait, and handle what comes.
 fn handle_there(how: u64) -> u64 {
     gic::enable_core();
     gic::enable_interrupt(0);
+    gic::enable_interrupt(BELL_INTID);
     with_vectors(parts().other, || {
         READY.store(1, Ordering::SeqCst);
         wait_there(how);
     });
+    gic::disable_interrupt(BELL_INTID);
     gic::disable_interrupt(0);
     0
 }

@@ -13,6 +13,10 @@
 //! With `end=0` and `end=1` it has an end of a channel, in two VMs: what a doorbell costs,
 //! and 1 KiB through the stream.
 //!
+//! With `port=1` it has a virtio console too: what 1 KiB through that costs.
+//!
+//! With `handles=1` it has capabilities: what calls by their handles cost.
+//!
 //! It prints one line an event, `bench: NAME VALUE`, and ends with verdict 0.
 //! An event that the VM does not offer is left out.
 
@@ -25,7 +29,11 @@ mod channel;
 #[cfg(target_os = "none")]
 mod guest;
 #[cfg(target_os = "none")]
+mod handles;
+#[cfg(target_os = "none")]
 mod interrupt;
+#[cfg(target_os = "none")]
+mod port;
 #[cfg(target_os = "none")]
 mod switch;
 

@@ -7,6 +7,7 @@ use evisor_guest::tree::boot_argument;
 use evisor_guest::{gic, map, mmio, println, timer};
 
 use crate::cksum::Cksum;
+use crate::talk;
 
 evisor_guest::entry!(main);
 
@@ -42,6 +43,9 @@ fn main() -> u8 {
         println!("channel: what is shared cannot be used");
         return 1;
     };
+    if boot_argument("talks") == Some(1) {
+        return talk::run(channel, stream);
+    }
     let argument = |name, otherwise| boot_argument(name).unwrap_or(otherwise);
     let (number, life) = (channel.number(), channel.starts());
     println!("channel: end {number} of {} bytes, life {life}", channel.size());

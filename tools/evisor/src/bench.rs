@@ -30,6 +30,10 @@ use crate::workspace;
 pub const MANIFEST: &str = "manifests/bench.dts";
 /// The one that rings another VM.
 pub const CHANNEL: &str = "manifests/bench-channel.dts";
+/// The one with a virtio console.
+pub const PORT: &str = "manifests/bench-port.dts";
+/// The one that calls by handles.
+pub const HANDLES: &str = "manifests/bench-handles.dts";
 /// The one whose vCPUs share a core.
 pub const SHARED: &str = "manifests/bench-shared.dts";
 const LIMIT: Duration = Duration::from_secs(300);

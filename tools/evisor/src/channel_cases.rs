@@ -33,6 +33,7 @@ pub const CASES: &[Case] = &[
     .seconds(120)
     .shows(SMALL),
     linux_exchanges("Linux exchanges 64 MiB by a virtio console"),
+    linux_hvc("Linux has a shell at a virtio console"),
     Case::new("an end crashes and comes back", "tools/evisor/tests/guests/channel-restarts.dts")
         .seconds(120)
         .shows(&[
@@ -54,6 +55,19 @@ const fn linux_exchanges(name: &'static str) -> Case {
     ])
 }
 
+/// Its standard streams are the console, whose other end types and reads.
+const fn linux_hvc(name: &'static str) -> Case {
+    Case::new(name, "tools/evisor/tests/guests/linux-hvc.dts")
+        .sends(&["~ # =sh </dev/hvc0 >/dev/hvc0 2>&1; echo left $((40+4))", "left 44=poweroff"])
+        .seconds(300)
+        .shows(&[
+            "PASS 42-Linux",
+            "PASS /dev/hvc0",
+            "peer: off, verdict 0",
+            "linux: off, verdict 0",
+        ])
+}
+
 /// Where the interrupt controller is a GICv3.
 pub const ON_A_GICV3: &[Case] = &[
     Case::new("two guests exchange 64 MiB, GICv3", "manifests/channel.dts")
@@ -61,4 +75,5 @@ pub const ON_A_GICV3: &[Case] = &[
         .seconds(180)
         .shows(LARGE),
     linux_exchanges("Linux exchanges 64 MiB by a virtio console, GICv3").options(&["--gic", "3"]),
+    linux_hvc("Linux has a shell at a virtio console, GICv3").options(&["--gic", "3"]),
 ];

@@ -188,7 +188,7 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
 /// makes it, and the deployment.
 type Benched = (&'static str, &'static str, fn() -> Machine, &'static str);
 
-const BENCHES: [Benched; 7] = [
+const BENCHES: [Benched; 11] = [
     ("gic2", "a GICv2", || Machine::for_bench(2), bench::MANIFEST),
     ("gic3", "a GICv3", || Machine::for_bench(3), bench::MANIFEST),
     ("raspi4", "a Raspberry Pi 4", Machine::raspi4_for_bench, bench::MANIFEST),
@@ -196,6 +196,10 @@ const BENCHES: [Benched; 7] = [
     ("shared_gic3", "a shared core, GICv3", || Machine::for_bench(3), bench::SHARED),
     ("channel_gic2", "a channel, GICv2", || Machine::for_bench(2), bench::CHANNEL),
     ("channel_gic3", "a channel, GICv3", || Machine::for_bench(3), bench::CHANNEL),
+    ("port_gic2", "a virtio console, GICv2", || Machine::for_bench(2), bench::PORT),
+    ("port_gic3", "a virtio console, GICv3", || Machine::for_bench(3), bench::PORT),
+    ("handles_gic2", "handles, GICv2", || Machine::for_bench(2), bench::HANDLES),
+    ("handles_gic3", "handles, GICv3", || Machine::for_bench(3), bench::HANDLES),
 ];
 
 /// The bench, the image's sizes and Linux's instructions, against their budgets.
