@@ -125,10 +125,9 @@ impl Holder<'_> {
 
     /// The path of its object behind `capability`; `None` for one of eVisor's own.
     fn path<P: ?Sized>(&self, capability: &Capability<P>) -> Option<&str> {
-        let objects = self.built.objects.iter().zip(&self.plan.objects);
-        let mut found =
-            objects.filter(|(object, _)| core::ptr::addr_eq(**object, capability.port()));
-        found.next().map(|(_, plan)| plan.path.as_str())
+        let mut objects = self.built.named(self.plan);
+        let found = objects.find(|(object, _)| core::ptr::addr_eq(*object, capability.port()));
+        found.map(|(_, path)| path)
     }
 
     /// What it reaches outside of its VM.
