@@ -62,6 +62,7 @@ mod pins_cases;
 mod plan;
 mod pool;
 mod process;
+mod register_row;
 mod root_file_system;
 mod run;
 mod script;
