@@ -74,6 +74,7 @@ mod sources;
 mod steps;
 mod struck;
 mod struck_ways;
+mod taken_cases;
 mod test;
 mod toolchain;
 mod torture;

@@ -215,12 +215,15 @@ fn each_object_goes_by_its_own_name() {
 fn it_is_out_of_reach_before_it_is_quieted_and_reset() {
     let (bound, host, _alone) = bound();
     assert_eq!((reaches(&bound, 0), reaches(&bound, 1), leads(&bound)), (true, false, Some(40)));
+    assert!(!bound.vms[0].passed.lacks("/first/device"));
     assert_eq!(ask(&bound, 0, device::TAKE), Ok(0));
     assert_eq!(noted(), ["hidden", "disabled", "reset", "told to let go"]);
     assert_eq!(*host.interrupts.lock(), [("disabled", INTID)], "its guest had none in hand");
     assert_eq!((reaches(&bound, 0), reaches(&bound, 1), leads(&bound)), (false, false, None));
     assert_eq!(ask(&bound, 0, device::TAKE), Err(Error::WrongState));
     assert_eq!(ask(&bound, 0, device::STATE), Ok(0));
+    let passed = &bound.vms[0].passed;
+    assert!(passed.lacks("/first/device") && !passed.lacks("/first/last"));
 }
 
 #[test]
