@@ -1,7 +1,12 @@
 //! Devices of the board that are taken from VMs which run: system tests of who has them, and
 //! of who does not.
 
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
 use crate::case::Case;
+use crate::kills::Played;
 use crate::machine::Board;
 use crate::plan::Plan;
 
@@ -48,12 +53,39 @@ const fn come_and_go(name: &'static str, manifest: &'static str) -> Case {
 
 const CRASHED: u8 = 102;
 
+const BESIDE: &str = "tools/evisor/tests/guests/taken-beside.dts";
+/// How many numbers are counted there.
+const NUMBERS: usize = 4000;
+
 pub fn cases(plan: &mut Plan) {
     for case in ON_VIRT {
         plan.case(case.name, || case.run(Board::QemuVirt));
+    }
+    for gic in ["2", "3"] {
+        let name =
+            format!("who shares a core with those who lose a device notices nothing, GICv{gic}");
+        plan.case(name, || beside(gic));
     }
 }
 
 pub fn on_a_pi(plan: &mut Plan) {
     plan.case(FORWARDED.name, || FORWARDED.run(Board::Raspi4));
+}
+
+/// The counter loses no byte while the others lose the device again and again.
+fn beside(gic: &str) -> Result<()> {
+    let options = ["--gic", gic, "--timeout", "360"].map(str::to_owned);
+    let played = Played::of(&format!("taken-beside-{gic}"), Path::new(BESIDE), &options)?;
+    went_on(&played).with_context(|| format!("eVisor said:\n{}", played.console))
+}
+
+fn went_on(played: &Played) -> Result<()> {
+    ensure!(played.status == Some(0), "the status is {:?}", played.status);
+    ensure!(played.log("keeper")?.contains("PASS it came and went"), "it did not come and go");
+    let counted = played.counted()?;
+    ensure!(counted == NUMBERS, "{counted} numbers were counted");
+    let off = |vm: &str| played.console.find(&format!("evisor: {vm}: off, verdict 0"));
+    let after = off("keeper").zip(off("counter")).is_some_and(|(keeper, last)| keeper < last);
+    ensure!(after, "the counter was done before the keeper was");
+    Ok(())
 }
