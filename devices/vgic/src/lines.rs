@@ -120,6 +120,8 @@ impl<I: Interface> Vgic<I> {
                 (true, false) => had |= !told,
                 (true, true) if self.vcpus.is_here(vcpu, cx) => self.flush(vcpu),
                 (true, true) => {
+                    // What came again since it was ended there is had, whatever is found.
+                    self.state.word_mut(slot.word()).retired |= if had { bit } else { 0 };
                     self.tell(1 << vcpu);
                     return Reply::AGAIN;
                 }

@@ -97,6 +97,20 @@ pub struct BoundVm {
     pub stolen: Option<Stolen>,
 }
 
+impl BoundVm {
+    /// Its objects, those that can be taken too, each with its node's path.
+    pub fn named<'a>(
+        &'a self,
+        plan: &'a VmPlan,
+    ) -> impl Iterator<Item = (&'static dyn ObjectPort, &'a str)> {
+        let tenures = &self.passed.tenures;
+        let stays = |path: &&str| !tenures.iter().any(|tenure| tenure.path == *path);
+        let paths = plan.objects.iter().map(|object| object.path.as_str()).filter(stays);
+        let taken = tenures.iter().map(|tenure| (tenure.object, tenure.path.as_str()));
+        self.objects.iter().copied().zip(paths).chain(taken)
+    }
+}
+
 /// The page that tells what was stolen from a VM's vCPUs.
 #[derive(Clone, Copy, Debug)]
 pub struct Stolen {

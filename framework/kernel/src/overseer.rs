@@ -75,8 +75,7 @@ pub(crate) fn tell(
                 size: region.size,
                 writable: region.writable,
             });
-            let objects = bound.objects.iter().copied();
-            let objects = objects.zip(plan.objects.iter().map(|object| path(&object.path)));
+            let objects = bound.named(plan).map(|(object, of)| (object, path(of)));
             let shared = bound.passed.interrupts.iter().map(|interrupt| interrupt.intid);
             let private = bound.private.iter().copied();
             let mut interrupts: Vec<_> =

@@ -229,6 +229,11 @@ impl Passed {
         }
     }
 
+    /// Whether the device of the node at `path` can be taken, and its VM does not have it.
+    pub fn lacks(&self, path: &str) -> bool {
+        self.tenure(path).is_some_and(|tenure| !tenure.has())
+    }
+
     fn tenure(&self, path: &str) -> Option<&'static Tenure> {
         self.tenures.iter().find(|tenure| tenure.path == path).copied()
     }

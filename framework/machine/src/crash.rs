@@ -8,7 +8,6 @@ use evisor_aarch64::vcpu::Vcpu;
 use evisor_aarch64::{Crash, Trap, timer};
 use evisor_contract::abi::vm::crash::WORDS;
 use evisor_contract::{Clock, CrashFacts, ExitFacts, LastCrash};
-use evisor_manifest::VmPlan;
 use evisor_router::Uses;
 use log::error;
 
@@ -78,17 +77,21 @@ impl CrashRecord {
     }
 }
 
-/// The object of a VM whose registers are at `ipa`; for a VM's people to read.
-struct Owner<'a>(&'a VmPlan, Option<u64>);
+/// The object of a VM whose registers are at an address; for a VM's people to read.
+struct Owner<'a>(&'a Held, Option<u64>);
 
 impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(ipa) = self.1 else { return Ok(()) };
-        let windows = self.0.objects.iter().flat_map(|o| o.windows.iter().map(move |w| (o, w)));
+        let windows =
+            self.0.plan.objects.iter().flat_map(|o| o.windows.iter().map(move |w| (o, w)));
         let found = windows.into_iter().find(|(_, window)| {
             ipa.checked_sub(window.ipa).is_some_and(|offset| offset < window.size)
         });
         match found {
+            Some((object, _)) if self.0.devices.lacks(&object.path) => {
+                write!(f, ", as {} is withheld from it", object.path)
+            }
             Some((object, window)) => {
                 write!(f, " by {}, which it may {:?}", object.path, window.access)
             }
@@ -113,7 +116,7 @@ impl Held {
         let CrashRecord { vcpu, why, trap, refused, uses, time, .. } = record;
         let Trap { elr, spsr, esr, far, hpfar } = trap;
         let ipa = if let Crash::Access { ipa } = why { *ipa } else { None };
-        let owner = Owner(self.plan, ipa);
+        let owner = Owner(self, ipa);
         error!("{name}: vCPU {vcpu} crashed: {why}{owner}");
         error!("{name}:   at {elr:#x}, PSTATE {spsr:#x}, {time} ns of its time");
         error!("{name}:   ESR {esr:#x}, FAR {far:#x}, HPFAR {hpfar:#x}");

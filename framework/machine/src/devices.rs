@@ -40,6 +40,11 @@ impl Devices {
         Ok(Self { passed, fresh: AtomicBool::new(false) })
     }
 
+    /// Whether the device of the node at `path` can be taken, and its VM does not have it.
+    pub fn lacks(&self, path: &str) -> bool {
+        self.passed.lacks(path)
+    }
+
     /// The VM's vCPUs are parked, and it changes: nothing comes from its devices any
     /// more, and they are at rest.
     pub fn quiet(&self) {

@@ -288,6 +288,18 @@ fn devices_are_described() {
     assert!(text.contains("clock-frequency = <0xf4240>;"), "{text}");
 }
 
+/// Two that are not withheld are refused: `broken/device-given-in-turn-to-two.dts`.
+#[test]
+fn two_have_one_device_in_turn() {
+    let deployment = deployment(&compiled(&tests().join("sound/taken.dts")));
+    let hosts = deployment.vms.iter().flat_map(|vm| &vm.objects).filter_map(|o| o.host.as_ref());
+    let hosts: Vec<_> = hosts.map(|host| (host.path.as_str(), host.interrupts.len())).collect();
+    assert_eq!(hosts, [("/gpio@9030000", 1), ("/gpio@9030000", 1)]);
+    let given = &deployment.vms[0].capabilities.as_ref().unwrap().given;
+    let withheld: Vec<_> = given.iter().map(|given| given.withheld).collect();
+    assert_eq!(withheld, [false, true]);
+}
+
 #[test]
 fn handles_lead_to_vms_and_to_what_serves_them() {
     let bytes = compiled(&tests().join("sound/handles.dts"));

@@ -1,9 +1,11 @@
 //! A device of the board that is taken from one VM while its vCPUs use it, given to another,
 //! and given back, many times.
 //!
-//! `role=7` takes and gives; `role=8` has it, or with `heir=1` comes to have it. It is a PL061
-//! whose registers its VM reaches without a trap, and which makes its own interrupts: an
-//! input that is low, where a low level is waited for (DDI 0190B §3.3). QEMU's inputs are.
+//! `role=7` takes and gives, or with `dead=1` takes it from one that does not outlive that;
+//! `role=8` has it, or with `heir=1` comes to have it. It makes its own interrupts. It is a
+//! PL061, by an input that is low, where a low level is waited for (DDI 0190B §3.3), as
+//! QEMU's inputs are; or with `uart=1` a PL011, by a character that was sent (DDI 0183G
+//! §3.3).
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,14 +18,32 @@ use evisor_guest::{cores, gic, map, mmio, println, tree};
 use crate::device::{BELL, HEIR_INTID, HEIRS, USER_INTID, USERS, is_rung};
 use crate::guest::{comes, report};
 
-const GPIODIR: usize = map::GPIO + 0x400;
-const GPIOIS: usize = map::GPIO + 0x404;
-const GPIOIEV: usize = map::GPIO + 0x40c;
-const GPIOIE: usize = map::GPIO + 0x410;
+/// What is used of a device: registers by offset.
+struct Registers {
+    /// Reads as it was written.
+    enable: usize,
+    /// Can be read all the time.
+    state: usize,
+    /// What has its line go up; the last enables it.
+    raise: &'static [(usize, u32)],
+}
 
-/// The input that is used; nothing else is on it.
-const INPUT: u32 = 1 << 6;
-/// How often it comes and goes at least, for either.
+/// GPIODIR, GPIOIS, GPIOIEV and GPIOIE, of an input that nothing else is on.
+const PL061: Registers = Registers {
+    enable: 0x410,
+    state: 0x400,
+    raise: &[(0x404, 1 << 6), (0x40c, 0), (0x410, 1 << 6)],
+};
+
+/// UARTFR, UARTCR with UARTEN and TXE, UARTDR, UARTIMSC with TXIM.
+const PL011: Registers =
+    Registers { enable: 0x38, state: 0x18, raise: &[(0x30, 1 << 8 | 1), (0, 0), (0x38, 1 << 5)] };
+
+fn registers() -> &'static Registers {
+    if tree::boot_argument("uart") == Some(1) { &PL011 } else { &PL061 }
+}
+
+/// How often it comes and goes at least, for either, if `times=` does not say it.
 const TIMES: u64 = 10;
 
 pub fn lend() -> u8 {
@@ -37,7 +57,8 @@ pub fn lend() -> u8 {
     let early = ask(heir, device::GIVE) == Err(Error::WrongState);
     failed |= report("two cannot have it", early && state(user) == Ok(1));
     let taken = ask(user, device::TAKE).is_ok() && state(user) == Ok(0);
-    failed |= report("it is taken", taken && is_rung(USER_INTID));
+    let dies = tree::boot_argument("dead") == Some(1);
+    failed |= report("it is taken", taken && (dies || is_rung(USER_INTID)));
     failed |= report("but once", ask(user, device::TAKE) == Err(Error::WrongState));
     let mut busy = 0;
     // What a core or a guest still has in hand of it goes first.
@@ -51,6 +72,10 @@ pub fn lend() -> u8 {
         })
     };
     failed |= report("it is given to another", give(heir) && is_rung(HEIR_INTID));
+    if dies {
+        let gone = ask(heir, device::TAKE).is_ok() && is_rung(HEIR_INTID);
+        return failed | report("the dead can have it", gone && give(user) && state(user) == Ok(1));
+    }
     let (mut rounds, mut left) = (0, [USER_INTID, HEIR_INTID].map(Some));
     let all = comes(|| {
         let [back, again] = [(heir, user), (user, heir)]
@@ -75,13 +100,13 @@ fn stays() -> bool {
 static LOADS: AtomicU64 = AtomicU64::new(0);
 
 fn is_there() -> bool {
-    attempt(|| mmio::load32(GPIOIE)).is_ok()
+    attempt(|| mmio::load32(map::GPIO + registers().enable)).is_ok()
 }
 
 /// The line goes up, if it is there.
 fn raise() -> bool {
-    let registers = [(GPIOIS, INPUT), (GPIOIEV, 0), (GPIOIE, INPUT)];
-    registers.iter().all(|(register, value)| attempt(|| mmio::store32(*register, *value)).is_ok())
+    let mut all = registers().raise.iter();
+    all.all(|(register, value)| attempt(|| mmio::store32(map::GPIO + register, *value)).is_ok())
 }
 
 /// Whether an interrupt of it comes while it is there; it is ended.
@@ -104,8 +129,9 @@ fn interrupts(times: u32) -> bool {
 
 /// Loads from it all the time, there or not.
 fn load(until: u64) -> u64 {
+    let state = map::GPIO + registers().state;
     while LOADS.load(Ordering::Relaxed) < until {
-        let there = attempt(|| mmio::load32(GPIODIR)).is_ok();
+        let there = attempt(|| mmio::load32(state)).is_ok();
         LOADS.fetch_add(u64::from(there), Ordering::Relaxed);
     }
     0
@@ -137,6 +163,7 @@ pub fn borrow() -> u8 {
 /// It comes and goes, and interrupts meanwhile.
 fn lives(ring: impl Fn() -> bool) -> u8 {
     let (mut times, mut interrupted) = (0, 0);
+    let enough = tree::boot_argument("times").unwrap_or(TIMES);
     let mut rung = tree::boot_argument("heir") != Some(1);
     let done = comes(|| {
         if !comes(is_there) {
@@ -146,11 +173,11 @@ fn lives(ring: impl Fn() -> bool) -> u8 {
         let comes = raise() && interrupts(1);
         interrupted += u64::from(comes);
         rung = rung || comes && ring();
-        let _ = attempt(|| mmio::store32(GPIOIE, 0));
+        let _ = attempt(|| mmio::store32(map::GPIO + registers().enable, 0));
         times += u64::from(crate::guest::comes(|| !is_there()));
-        times >= TIMES && interrupted >= TIMES
+        times >= enough && interrupted >= enough
     });
     println!("{times} times, {interrupted} with its interrupt");
-    let enough = times >= TIMES && interrupted >= TIMES;
-    report("it interrupts whoever has it", done && enough && ring())
+    let all = times >= enough && interrupted >= enough;
+    report("it interrupts whoever has it", done && all && ring())
 }

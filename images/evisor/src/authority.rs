@@ -1,10 +1,10 @@
 //! What each VM of a deployment can reach, and through which object: read from the
 //! spaces that were built, as the router will.
 
-use evisor_contract::{Capability, Register, Rights};
+use evisor_contract::{Capability, Context, Register, RegisterPort, Rights, Status};
 use evisor_kernel::{Bound, BoundVm};
 use evisor_manifest::{Deployment, HostDevicePlan, ObjectPlan, VmPlan};
-use evisor_router::Table;
+use evisor_router::{Route, Table};
 use serde_json::{Value, json};
 
 /// A VM each, in the order of the manifest.
@@ -74,22 +74,46 @@ impl Holder<'_> {
         all
     }
 
+    /// Those that answer: between a component's registers, in the ranges that lead to it,
+    /// are names that it refuses, and many are for reading or for writing alone.
     fn registers(&self) -> Value {
-        let routes = self.built.space.registers.granted().map(|route| {
-            let (first, last) = route.names();
-            let mut entry = self.entry((first, last), route.capability());
-            let name = |key: u64| {
-                let (op0, op1, crn, crm, op2) = Register::from_syndrome(key as u32).fields();
-                format!("S{op0}_{op1}_C{crn}_C{crm}_{op2}")
-            };
-            let name = match first == last {
-                true => name(first),
-                false => format!("{}-{}", name(first), name(last)),
-            };
-            put(&mut entry, "name", name);
+        let routes = self.built.space.registers.granted();
+        routes.flat_map(|route| self.answering(route)).collect()
+    }
+
+    /// Runs of the route's registers that are alike.
+    fn answering(&self, route: &Route<dyn RegisterPort>) -> Vec<Value> {
+        let mut runs: Vec<(Register, Register, Rights)> = Vec::new();
+        let mut before = None;
+        for register in registers(route.names()) {
+            let rights = self.answers(route.capability(), register);
+            match runs.last_mut() {
+                Some((_, last, alike)) if before == Some(*last) && *alike == rights => {
+                    *last = register;
+                }
+                _ if rights.is_empty() => {}
+                _ => runs.push((register, register, rights)),
+            }
+            before = Some(register);
+        }
+        let entry = |(first, last, rights): (Register, Register, Rights)| {
+            let names = (u64::from(first.key()), u64::from(last.key()));
+            let mut entry = self.entry(names, route.capability());
+            put(&mut entry, "rights", self::names(rights));
+            put(&mut entry, "name", name(first, last));
             entry
-        });
-        routes.collect()
+        };
+        runs.into_iter().map(entry).collect()
+    }
+
+    /// What its object does not refuse. What is asked changes it: nothing runs here.
+    fn answers(&self, capability: &Capability<dyn RegisterPort>, register: Register) -> Rights {
+        let (port, mut cx) = (capability.port(), Context::of_vm(self.built.vm.id, 0));
+        let read = port.read_register(register, &mut cx);
+        let write = port.write_register(register, 0, &mut cx);
+        let asked = [(read, Rights::READ64), (write, Rights::WRITE64)];
+        let done = asked.into_iter().filter(|(words, _)| words.status() == Status::Done);
+        done.map(|(_, right)| right & capability.rights()).collect()
     }
 
     fn table<P: ?Sized>(&self, table: &Table<P>) -> Value {
@@ -125,10 +149,9 @@ impl Holder<'_> {
 
     /// The path of its object behind `capability`; `None` for one of eVisor's own.
     fn path<P: ?Sized>(&self, capability: &Capability<P>) -> Option<&str> {
-        let objects = self.built.objects.iter().zip(&self.plan.objects);
-        let mut found =
-            objects.filter(|(object, _)| core::ptr::addr_eq(**object, capability.port()));
-        found.next().map(|(_, plan)| plan.path.as_str())
+        let mut objects = self.built.named(self.plan);
+        let found = objects.find(|(object, _)| core::ptr::addr_eq(*object, capability.port()));
+        found.map(|(_, path)| path)
     }
 
     /// What it reaches outside of its VM.
@@ -195,6 +218,24 @@ fn direct_range(ipa: u64, size: u64, rights: Rights, object: &str) -> Value {
 fn put(object: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(object) = object.as_object_mut() {
         object.insert(key.to_string(), value.into());
+    }
+}
+
+/// All of the names of a route that name a register.
+fn registers((first, last): (u64, u64)) -> impl Iterator<Item = Register> {
+    let names = (first..=last).map(|name| (name as u32, Register::from_syndrome(name as u32)));
+    names.filter(|(name, register)| *name == register.key()).map(|(_, register)| register)
+}
+
+/// As in `S3_0_C0_C4_0`, or two such.
+fn name(first: Register, last: Register) -> String {
+    let name = |register: Register| {
+        let (op0, op1, crn, crm, op2) = register.fields();
+        format!("S{op0}_{op1}_C{crn}_C{crm}_{op2}")
+    };
+    match first == last {
+        true => name(first),
+        false => format!("{}-{}", name(first), name(last)),
     }
 }
 

@@ -5,6 +5,8 @@ use evisor_guest::call::{NOT_SUPPORTED, hvc};
 use evisor_guest::exception::attempt;
 use evisor_guest::{mmio, print, println};
 
+use crate::registers;
+
 evisor_guest::entry!(main, mmu = false);
 
 /// Where the file is.
@@ -13,6 +15,7 @@ const FILE: usize = 0x4300_0000;
 const LINE: u64 = 32;
 
 fn main() -> u8 {
+    registers::open();
     for number in 0..mmio::load64(FILE) {
         let (reads, writes) = of(mmio::load64(FILE + 8 + 8 * number as usize));
         print!("{reads:x}{writes:x}");
@@ -30,8 +33,15 @@ fn of(word: u64) -> (u8, u8) {
     match word >> 62 {
         0 => accesses(name as usize, true),
         1 => accesses(name as usize, false),
-        _ => (0, u8::from(hvc(name as u32, [0; 3])[0] != NOT_SUPPORTED)),
+        2 => (0, u8::from(hvc(name as u32, [0; 3])[0] != NOT_SUPPORTED)),
+        _ => of_registers(name as u32),
     }
+}
+
+fn of_registers(word: u32) -> (u8, u8) {
+    let (name, written) = (word & 0xfff8, (word >> 24) as u8);
+    let all = if written == 0 { registers::reads(name) } else { registers::writes(name, written) };
+    (all >> 4, all & 0xf)
 }
 
 fn accesses(at: usize, stores: bool) -> (u8, u8) {

@@ -1,4 +1,5 @@
-//! A guest that tries addresses and functions, and says which of them answer.
+//! A guest that tries addresses, functions and system registers, and says which of them
+//! answer.
 //!
 //! What it tries is a file in its memory, which its manifest names: 64-bit
 //! little-endian words, of which the first says how many follow. Bits 47 to 0 are an
@@ -10,6 +11,9 @@
 //!   was loaded.
 //! - 1: loads alone; the second digit is 0.
 //! - 2: a call, with zeros as arguments: 01 if it is supported, 00 if not.
+//! - 3: system registers. Bits 15 to 3 are Op0, Op1, CRn and CRm of eight of them, bits 31
+//!   to 24 say which to write, by Op2; none is to read them all. The digits are a byte with
+//!   a bit for each that was not undefined. What is written is what was read.
 //!
 //! `tools/evisor/src/authority_cases.rs` makes the file, and compares.
 
@@ -17,6 +21,8 @@
 
 #[cfg(target_os = "none")]
 mod guest;
+#[cfg(target_os = "none")]
+mod registers;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}

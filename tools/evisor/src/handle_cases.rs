@@ -66,25 +66,6 @@ pub const CASES: &[Case] = &[
     .shows(&["nothing:   x20: 6e6f7468696e6700"]),
 ];
 
-/// A device of the board that QEMU's `virt` machine has.
-pub const LENT: &[Case] = &[
-    lent("a device of the board goes from one VM to another while two vCPUs use it"),
-    lent("a device of the board goes from one VM to another, with a GICv3")
-        .options(&["--gic", "3"]),
-];
-
-const fn lent(name: &'static str) -> Case {
-    Case::new(name, "tools/evisor/tests/guests/taken-board-device.dts").seconds(120).shows(&[
-        "user| PASS it went while it was used",
-        "heir| PASS it interrupts whoever has it",
-        "user| PASS it interrupts whoever has it",
-        "keeper| PASS it came and went",
-        "evisor: keeper: off, verdict 0",
-        "evisor: user: off, verdict 0",
-        "evisor: heir: off, verdict 0",
-    ])
-}
-
 /// The watched VM's verdict.
 const CRASHED: u8 = 102;
 

@@ -34,6 +34,7 @@ use crate::plan::{Plan, Shared};
 use crate::process::{say, show};
 use crate::shared_cores::{BY_PRIORITY, ON_SHARED_CORES, STOLEN_TIME};
 use crate::shared_lines::SHARED_LINES;
+use crate::taken_cases;
 use crate::toolchain::Toolchain;
 use crate::virtual_pi::VIRTUAL_PI;
 use crate::workspace::{self, Crate};
@@ -143,7 +144,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
     let ours = [ON_BOTH, CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
     let others = [BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
-    let handles = [handle_cases::CASES, handle_cases::LINUX, handle_cases::LENT];
+    let handles = [handle_cases::CASES, handle_cases::LINUX];
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
@@ -160,6 +161,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
     most::cases(plan, Board::QemuVirt, 3);
     console_cases::cases(plan);
     authority_cases::cases(plan);
+    taken_cases::cases(plan);
     native::cases(plan);
     passed::cases(plan);
     minimal::cases(plan);
@@ -179,6 +181,7 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
     most::cases(plan, Board::Raspi4, 2);
     console_cases::on_a_pi(plan);
     authority_cases::on_a_pi(plan);
+    taken_cases::on_a_pi(plan);
     pi_cases::cases(plan);
     kernel8::cases(plan);
     Ok(())

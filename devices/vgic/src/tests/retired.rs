@@ -18,6 +18,7 @@ super::both! {
     one_that_was_ended_is_left,
     another_core_is_told,
     what_was_ended_before_another_core_looks_is_not_had,
+    what_came_while_another_core_had_one_that_was_ended_is_had,
     a_vcpu_that_left_is_not_waited_for,
     it_can_be_the_guests_again,
 }
@@ -93,6 +94,19 @@ fn what_was_ended_before_another_core_looks_is_not_had<G: Controller>() {
     rig.switch(0);
     rig.switch(1);
     assert_eq!(retire(&mut rig), NONE);
+}
+
+fn what_came_while_another_core_had_one_that_was_ended_is_had<G: Controller>() {
+    let mut rig = started::<G>(2);
+    assert_eq!(rig.line(UART, DEVICE), Reply::HELD);
+    assert_eq!(rig.take(), Some(33));
+    rig.switch(1);
+    assert_eq!(rig.line(UART, DEVICE), Reply::HELD);
+    assert_eq!((retire(&mut rig), retire(&mut rig)), (Reply::AGAIN, Reply::AGAIN));
+    rig.switch(0);
+    assert_eq!(rig.acknowledge(), None);
+    rig.switch(1);
+    assert_eq!((retire(&mut rig), retire(&mut rig)), (HAD, NONE));
 }
 
 fn a_vcpu_that_left_is_not_waited_for<G: Controller>() {

@@ -92,6 +92,15 @@ static DEVICE: Declaration = Declaration {
     describe: |_, _| Ok(()),
 };
 
+static LAST: Declaration = Declaration {
+    name: "last",
+    compatible: &["example,last"],
+    needs: Needs::NONE,
+    properties: &[],
+    build: |_, _| Ok(Parts::new(Device).mmio().done()),
+    describe: |_, _| Ok(()),
+};
+
 struct Shown;
 
 impl Pages for Shown {
@@ -124,7 +133,8 @@ fn tenant(name: &str, core: usize, line: u32) -> VmPlan {
         ..object("device", &DEVICE)
     };
     let cpu = CpuPlan { affinity: 0, path: name.into(), core, share: Default::default() };
-    let objects = Vec::from([object("controller", &CONTROLLER), device]);
+    let objects = [object("controller", &CONTROLLER), device, object("last", &LAST)];
+    let objects = Vec::from(objects);
     VmPlan { cpus: Vec::from([cpu]), ..vm(name, objects) }
 }
 
@@ -185,16 +195,35 @@ fn leads(bound: &Bound) -> Option<u32> {
     Some(line)
 }
 
+/// It is no object that its VM's reset resets, and those behind it in the manifest are.
+#[test]
+fn each_object_goes_by_its_own_name() {
+    let (bound, _, _alone) = bound();
+    let first = &bound.vms[0];
+    let plan = tenant("first", 0, 40);
+    let is = |path: &str, object| {
+        let found = first.named(&plan).find(|(_, name)| *name == path);
+        found.is_some_and(|(found, _)| core::ptr::addr_eq(found, object))
+    };
+    assert_eq!(first.named(&plan).count(), 3);
+    assert!(is(&plan.objects[0].path, first.objects[0]));
+    assert!(is("/first/device", first.passed.tenures[0].object));
+    assert!(is(&plan.objects[2].path, first.objects[1]));
+}
+
 #[test]
 fn it_is_out_of_reach_before_it_is_quieted_and_reset() {
     let (bound, host, _alone) = bound();
     assert_eq!((reaches(&bound, 0), reaches(&bound, 1), leads(&bound)), (true, false, Some(40)));
+    assert!(!bound.vms[0].passed.lacks("/first/device"));
     assert_eq!(ask(&bound, 0, device::TAKE), Ok(0));
     assert_eq!(noted(), ["hidden", "disabled", "reset", "told to let go"]);
     assert_eq!(*host.interrupts.lock(), [("disabled", INTID)], "its guest had none in hand");
     assert_eq!((reaches(&bound, 0), reaches(&bound, 1), leads(&bound)), (false, false, None));
     assert_eq!(ask(&bound, 0, device::TAKE), Err(Error::WrongState));
     assert_eq!(ask(&bound, 0, device::STATE), Ok(0));
+    let passed = &bound.vms[0].passed;
+    assert!(passed.lacks("/first/device") && !passed.lacks("/first/last"));
 }
 
 #[test]
