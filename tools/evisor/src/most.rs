@@ -100,7 +100,7 @@ fn most(board: Board, gic: u8) -> Result<()> {
     let (workers, path, heap) = largest(&folder, board, gic)?;
     let mut run = myself("run");
     run.arg(&path).args(["--board", board.name(), "--gic", &gic.to_string()]);
-    run.args(["--timeout", SECONDS, "--until", r"small: restarted 1 times.*; now: heap \d+"])
+    run.args(["--timeout", SECONDS, "--until", r"small: restarted 1 times.*; now: heap \d+,"])
         .current_dir(workspace::root());
     let output = run.output().context("cannot start a run")?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
