@@ -3,7 +3,7 @@
 
 use crate::bind::{BoundVm, Offered};
 use crate::grants::{Common, leak};
-use crate::tenure::{Tenure, TenureBehind};
+use crate::tenure::Tenure;
 use crate::timers::Timers;
 use crate::vm::Vm;
 use alloc::boxed::Box;
@@ -128,20 +128,20 @@ fn found(
                 return whole(offer, Some(vm.vm.id));
             }
             if let Some(tenure) = tenure_of(plan.objects.get(object)?, vm) {
-                let port = Box::leak(Box::new(TenureBehind(tenure)));
+                let port = Box::leak(Box::new(RemovableBehind(tenure)));
                 let offer = Offer { kind: Kind::Device, units: 1, port };
                 let behind = Behind::new(offer, None).standing_for(tenure.object);
                 return Some(Found { behind, first: 0, count: 1, rights, label });
             }
-            let port = offered.object;
-            let device = DeviceBehind::of(plan.objects.get(object)?, vm, offered, port)?;
+            let device = DeviceBehind::of(plan.objects.get(object)?, vm, offered)?;
             if given.withheld {
                 device.withhold();
             }
             let device: &'static DeviceBehind = Box::leak(Box::new(device));
             vm.taken.lock().push(device);
-            let offer = Offer { kind: Kind::Device, units: 1, port: device };
-            let behind = Behind::new(offer, None).standing_for(port);
+            let port = Box::leak(Box::new(RemovableBehind(device)));
+            let offer = Offer { kind: Kind::Device, units: 1, port };
+            let behind = Behind::new(offer, None).standing_for(offered.object);
             Some(Found { behind, first: 0, count: 1, rights, label })
         }
     }
@@ -263,12 +263,8 @@ pub(crate) struct DeviceBehind {
 }
 
 impl DeviceBehind {
-    fn of(
-        plan: &ObjectPlan,
-        vm: &BoundVm,
-        offered: &Offered,
-        object: &'static dyn ObjectPort,
-    ) -> Option<Self> {
+    fn of(plan: &ObjectPlan, vm: &BoundVm, offered: &Offered) -> Option<Self> {
+        let object = offered.object;
         let needs = &plan.declaration.needs;
         let mapped = needs.host_device || needs.backing || needs.interrupt_controller;
         let port = core::ptr::from_ref(object).cast();
@@ -282,6 +278,20 @@ impl DeviceBehind {
         self.holding.take();
     }
 
+    /// Its VM may be what it was before this was taken from it, and stays without it.
+    pub(crate) fn stays_taken(&self, cx: &mut Context) {
+        if !*self.given.lock() {
+            self.object.with(&mut |object| object.reset());
+            self.holding.lower(cx);
+        }
+    }
+}
+
+impl Removable for DeviceBehind {
+    fn has(&self) -> bool {
+        *self.given.lock()
+    }
+
     fn take(&self, cx: &mut Context) -> Result<(), Error> {
         let mut given = self.given.lock();
         if !core::mem::replace(&mut *given, false) {
@@ -293,15 +303,7 @@ impl DeviceBehind {
         Ok(())
     }
 
-    /// Its VM may be what it was before this was taken from it, and stays without it.
-    pub(crate) fn stays_taken(&self, cx: &mut Context) {
-        if !*self.given.lock() {
-            self.object.with(&mut |object| object.reset());
-            self.holding.lower(cx);
-        }
-    }
-
-    fn give(&self) -> Result<(), Error> {
+    fn give(&self, _cx: &mut Context) -> Result<(), Error> {
         let mut given = self.given.lock();
         if core::mem::replace(&mut *given, true) {
             return Err(Error::WrongState);
@@ -313,7 +315,18 @@ impl DeviceBehind {
     }
 }
 
-impl InvokePort for DeviceBehind {
+/// A device that can be taken from its VM, and given to it again.
+pub(crate) trait Removable: Sync {
+    /// Whether its VM has it.
+    fn has(&self) -> bool;
+    fn take(&self, cx: &mut Context) -> Result<(), Error>;
+    fn give(&self, cx: &mut Context) -> Result<(), Error>;
+}
+
+/// Such a device, for those who hold it by a handle.
+struct RemovableBehind(&'static dyn Removable);
+
+impl InvokePort for RemovableBehind {
     fn invoke(
         &self,
         operation: u32,
@@ -324,11 +337,11 @@ impl InvokePort for DeviceBehind {
         let right = if operation == device::STATE { Rights::READ } else { Rights::CONTROL };
         let done = through.takes(right).and_then(|()| match operation {
             device::STATE => {
-                *words = [u64::from(*self.given.lock()), 0, 0, 0, 0];
+                *words = [u64::from(self.0.has()), 0, 0, 0, 0];
                 Ok(())
             }
-            device::TAKE => self.take(cx),
-            device::GIVE => self.give(),
+            device::TAKE => self.0.take(cx),
+            device::GIVE => self.0.give(cx),
             _ => Err(Error::NotSupported),
         });
         Reply::value(done.err().map_or(0, Error::code)).into()

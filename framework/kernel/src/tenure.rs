@@ -8,6 +8,7 @@
 //! may take a vCPU on another core to look. Nobody waits for that here: until then, and while
 //! a core is on its way with one, the device cannot be given.
 
+use crate::handles::Removable;
 use crate::host::Host;
 use crate::passed::{Passed, PassedInterrupt};
 use crate::vm::Vm;
@@ -15,10 +16,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use evisor_contract::abi::{Error, device};
+use evisor_contract::abi::Error;
 use evisor_contract::{
-    Capability, Context, InvokePort, LineState, NotifyPort, ObjectPort, Reply, Rights, Status,
-    Through, VmState, Words,
+    Capability, Context, LineState, NotifyPort, ObjectPort, Rights, Status, VmState, Words,
 };
 use evisor_router::{Holding, Space};
 use spin::{Mutex, Once};
@@ -141,7 +141,20 @@ impl Tenure {
         holder.is_some() && holder == self.number.get().copied()
     }
 
-    /// Whether its VM has the device.
+    /// Names lead to it, or not: addresses that trap, and its interrupts.
+    fn routed(&self, on: bool) {
+        let routes = self.lease.routes.get().into_iter().flatten();
+        match on {
+            true => routes.for_each(|route| route.restore(Rights::INTERRUPT)),
+            false => routes.for_each(|route| route.clear(Rights::all())),
+        }
+        if let Some(Some(holding)) = self.holding.get() {
+            if on { holding.give() } else { holding.take() }
+        }
+    }
+}
+
+impl Removable for Tenure {
     fn has(&self) -> bool {
         self.is(*self.lease.holder.lock())
     }
@@ -195,18 +208,6 @@ impl Tenure {
             self.lines.iter().for_each(|line| host.allow_interrupt(line.intid));
         }
         Ok(())
-    }
-
-    /// Names lead to it, or not: addresses that trap, and its interrupts.
-    fn routed(&self, on: bool) {
-        let routes = self.lease.routes.get().into_iter().flatten();
-        match on {
-            true => routes.for_each(|route| route.restore(Rights::INTERRUPT)),
-            false => routes.for_each(|route| route.clear(Rights::all())),
-        }
-        if let Some(Some(holding)) = self.holding.get() {
-            if on { holding.give() } else { holding.take() }
-        }
     }
 }
 
@@ -328,30 +329,5 @@ pub(crate) fn connect(
         if lease.holder.lock().is_none() {
             routes.iter().for_each(|route| route.clear(Rights::all()));
         }
-    }
-}
-
-/// A device of the board, for those who may take it from its VM.
-pub(crate) struct TenureBehind(pub &'static Tenure);
-
-impl InvokePort for TenureBehind {
-    fn invoke(
-        &self,
-        operation: u32,
-        words: &mut [u64; 5],
-        through: &Through,
-        cx: &mut Context,
-    ) -> Words {
-        let right = if operation == device::STATE { Rights::READ } else { Rights::CONTROL };
-        let done = through.takes(right).and_then(|()| match operation {
-            device::STATE => {
-                *words = [u64::from(self.0.has()), 0, 0, 0, 0];
-                Ok(())
-            }
-            device::TAKE => self.0.take(cx),
-            device::GIVE => self.0.give(cx),
-            _ => Err(Error::NotSupported),
-        });
-        Reply::value(done.err().map_or(0, Error::code)).into()
     }
 }
