@@ -7,8 +7,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use evisor_contract::{
-    ChannelEnd, Context, Declaration, LineState, Needs, Notify, Object, Parts, Reply, Rights,
-    Share, Words, tag,
+    ChannelEnd, Context, Declaration, LineState, Needs, Object, Parts, Reply, Rights, Share, Words,
+    tag,
 };
 use evisor_manifest::{
     ChannelPlan, CpuPlan, Deployment, LinePlan, ManifestError, ObjectPlan, SchedulerPlan, VmPlan,
@@ -57,7 +57,7 @@ static DEVICE: Declaration = Declaration {
     properties: &[],
     build: |_, grants| {
         let _ = (grants.channel()?, grants.channel_memory()?);
-        Ok(Parts::new(Told).notify().done())
+        Ok(Parts::new(Controller).notify().done())
     },
     describe: |_, _| Ok(()),
 };
@@ -67,28 +67,11 @@ static TOLD: Mutex<Vec<(u32, u64)>> = Mutex::new(Vec::new());
 /// One test at a time reads it.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// A controller, or a device's end.
-struct Told;
-
-impl Object for Told {
-    fn reset(&mut self) {}
-}
-
-impl Notify for Told {
-    fn notify(&mut self, tag: u32, value: u64, _: &mut Context) -> Reply {
-        TOLD.lock().push((tag, value));
-        Reply::DONE
-    }
-}
-
-static CONTROLLER: Declaration = Declaration {
-    name: "controller",
-    compatible: &["example,controller"],
-    needs: Needs { interrupt_controller: true, ..Needs::NONE },
-    properties: &[],
-    build: |_, _| Ok(Parts::new(Told).notify().done()),
-    describe: |_, _| Ok(()),
-};
+// A device's end is told the same way.
+controller!(|tag, value| {
+    TOLD.lock().push((tag, value));
+    Reply::DONE
+});
 
 fn end(end: u32, rights: Rights, level: bool) -> ObjectPlan {
     let access = Rights::READ | Rights::WRITE;

@@ -10,7 +10,7 @@ use evisor_contract::abi::vm::{crash, state};
 use evisor_contract::abi::{Error, Kind, device, function, rights, vm as operation};
 use evisor_contract::{
     Backend, Context, CrashFacts, Declaration, Effect, ExitFacts, Invoke, LastCrash, Line, Mmio,
-    Needs, Notify, Object, Parts, Reply, Rights, Status, Through, Width,
+    Needs, Object, Parts, Reply, Rights, Status, Through, Width,
 };
 use evisor_manifest::{
     CapabilitiesPlan, CpuPlan, Deployment, GivenPlan, LinePlan, ManifestError, ObjectPlan, Target,
@@ -245,27 +245,10 @@ fn what_offers_nothing_is_refused_by_name() {
 /// What the interrupt controller was told of its lines.
 static LINES: Mutex<Vec<(u32, u64)>> = Mutex::new(Vec::new());
 
-struct Controller;
-
-impl Object for Controller {
-    fn reset(&mut self) {}
-}
-
-impl Notify for Controller {
-    fn notify(&mut self, tag: u32, value: u64, _: &mut Context) -> Reply {
-        LINES.lock().push((tag, value));
-        Reply::DONE
-    }
-}
-
-static CONTROLLER: Declaration = Declaration {
-    name: "controller",
-    compatible: &["example,controller"],
-    needs: Needs { interrupt_controller: true, ..Needs::NONE },
-    properties: &[],
-    build: |_, _| Ok(Parts::new(Controller).notify().done()),
-    describe: |_, _| Ok(()),
-};
+controller!(|tag, value| {
+    LINES.lock().push((tag, value));
+    Reply::DONE
+});
 
 /// A word; its line is up while that is not 0.
 struct Word {

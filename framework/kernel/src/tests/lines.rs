@@ -3,7 +3,7 @@
 use super::passed::{bound_with, object};
 use alloc::vec::Vec;
 use evisor_contract::{
-    Context, Declaration, Line, Mmio, Needs, Notify, Object, Parts, Reply, Rights, Width,
+    Context, Declaration, Line, Mmio, Needs, Object, Parts, Reply, Rights, Width,
 };
 use evisor_manifest::{LinePlan, ObjectPlan, WindowPlan};
 use evisor_router::{Caches, deliver, write};
@@ -12,27 +12,10 @@ use spin::Mutex;
 /// What the interrupt controller was told: tag and value.
 static TOLD: Mutex<Vec<(u32, u64)>> = Mutex::new(Vec::new());
 
-struct Controller;
-
-impl Object for Controller {
-    fn reset(&mut self) {}
-}
-
-impl Notify for Controller {
-    fn notify(&mut self, tag: u32, value: u64, _: &mut Context) -> Reply {
-        TOLD.lock().push((tag, value));
-        Reply::DONE
-    }
-}
-
-static CONTROLLER: Declaration = Declaration {
-    name: "controller",
-    compatible: &["example,controller"],
-    needs: Needs { interrupt_controller: true, ..Needs::NONE },
-    properties: &[],
-    build: |_, _| Ok(Parts::new(Controller).notify().done()),
-    describe: |_, _| Ok(()),
-};
+controller!(|tag, value| {
+    TOLD.lock().push((tag, value));
+    Reply::DONE
+});
 
 /// Its line is what was written to it.
 struct Lever(Line);

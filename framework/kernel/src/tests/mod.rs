@@ -1,5 +1,38 @@
 //! The kernel on a machine that is not there.
 
+/// An interrupt controller that does the block with the tag and the value that it is told, and its
+/// declaration.
+macro_rules! controller {
+    (|$tag:ident, $value:ident| $heard:block) => {
+        struct Controller;
+
+        impl evisor_contract::Object for Controller {
+            fn reset(&mut self) {}
+        }
+
+        impl evisor_contract::Notify for Controller {
+            fn notify(
+                &mut self,
+                $tag: u32,
+                $value: u64,
+                _: &mut evisor_contract::Context,
+            ) -> evisor_contract::Reply $heard
+        }
+
+        static CONTROLLER: evisor_contract::Declaration = evisor_contract::Declaration {
+            name: "controller",
+            compatible: &["example,controller"],
+            needs: evisor_contract::Needs {
+                interrupt_controller: true,
+                ..evisor_contract::Needs::NONE
+            },
+            properties: &[],
+            build: |_, _| Ok(evisor_contract::Parts::new(Controller).notify().done()),
+            describe: |_, _| Ok(()),
+        };
+    };
+}
+
 mod bundle;
 mod channels;
 mod handles;

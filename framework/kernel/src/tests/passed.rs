@@ -6,8 +6,8 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use evisor_contract::{
-    Context, Declaration, HostWindow, LineState, Mmio, Needs, Notify, Object, Parts, Reply, Rights,
-    Status, Width, Words,
+    Context, Declaration, HostWindow, LineState, Mmio, Needs, Object, Parts, Reply, Rights, Status,
+    Width, Words,
 };
 use evisor_manifest::{
     Deployment, HostDevicePlan, HostInterrupt, HostWindowPlan, ImagePlan, LinePlan, LivesPlan,
@@ -18,27 +18,10 @@ use spin::Mutex;
 /// What the interrupt controllers were told: tag and value.
 static TOLD: Mutex<Vec<(u32, u64)>> = Mutex::new(Vec::new());
 
-struct Controller;
-
-impl Object for Controller {
-    fn reset(&mut self) {}
-}
-
-impl Notify for Controller {
-    fn notify(&mut self, tag: u32, value: u64, _: &mut Context) -> Reply {
-        TOLD.lock().push((tag, value));
-        Reply::HELD
-    }
-}
-
-static CONTROLLER: Declaration = Declaration {
-    name: "controller",
-    compatible: &["example,controller"],
-    needs: Needs { interrupt_controller: true, ..Needs::NONE },
-    properties: &[],
-    build: |_, _| Ok(Parts::new(Controller).notify().done()),
-    describe: |_, _| Ok(()),
-};
+controller!(|tag, value| {
+    TOLD.lock().push((tag, value));
+    Reply::HELD
+});
 
 struct Device;
 

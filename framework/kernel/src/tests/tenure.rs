@@ -9,8 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use evisor_contract::abi::{Error, device, function};
 use evisor_contract::{
-    Context, Declaration, LineState, Mmio, Needs, Notify, Object, Parts, Reply, Rights, Status,
-    Width,
+    Context, Declaration, LineState, Mmio, Needs, Object, Parts, Reply, Rights, Status, Width,
 };
 use evisor_manifest::{
     CapabilitiesPlan, CpuPlan, GivenPlan, HostDevicePlan, HostInterrupt, HostWindowPlan, LinePlan,
@@ -35,31 +34,14 @@ fn noted() -> Vec<&'static str> {
     core::mem::take(&mut *NOTED.lock())
 }
 
-struct Controller;
-
-impl Object for Controller {
-    fn reset(&mut self) {}
-}
-
-impl Notify for Controller {
-    fn notify(&mut self, tag: u32, value: u64, _: &mut Context) -> Reply {
-        if value == LineState::RETIRE {
-            note("told to let go");
-            return ANSWERS.lock().pop().unwrap_or(Reply::value(0));
-        }
-        *TOLD.lock() = Some((tag, value));
-        Reply::HELD
+controller!(|tag, value| {
+    if value == LineState::RETIRE {
+        note("told to let go");
+        return ANSWERS.lock().pop().unwrap_or(Reply::value(0));
     }
-}
-
-static CONTROLLER: Declaration = Declaration {
-    name: "controller",
-    compatible: &["example,controller"],
-    needs: Needs { interrupt_controller: true, ..Needs::NONE },
-    properties: &[],
-    build: |_, _| Ok(Parts::new(Controller).notify().done()),
-    describe: |_, _| Ok(()),
-};
+    *TOLD.lock() = Some((tag, value));
+    Reply::HELD
+});
 
 struct Device;
 
