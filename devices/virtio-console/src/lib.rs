@@ -2,8 +2,8 @@
 //! writes goes into the channel's stream, and what comes there to its guest.
 //!
 //! The port is open while the other end of the channel is connected. What is moved at a time
-//! is [`MOST`] bytes; the rest follows by a deadline that has passed already, so that the
-//! guest and others come in between.
+//! is [`MOST`] bytes, fewer of many chains; the rest follows by a deadline that has passed
+//! already, so that the guest and others come in between.
 //!
 //! The README says what is left out.
 
@@ -20,7 +20,7 @@ use evisor_contract::{
     ChannelEnd, Clock, Context, Deadline, Line, Memory, Mmio, Needs, Notify, Object, Parts, Reply,
     Restore, RestoreError, Rights, Save, Width, WindowNeed, component, tag,
 };
-use evisor_virtio::{Broken, CONFIG, Happened, Identity, Transport, WINDOW};
+use evisor_virtio::{Broken, CONFIG, Chain, Happened, Identity, Transport, WINDOW};
 use link::Shared;
 use spec::{
     CONFIGURATION, CONTROL_RECEIVE, CONTROL_TRANSMIT, DEVICE, MESSAGE, MULTIPORT, QUEUES, RECEIVE,
@@ -68,10 +68,11 @@ const ACCESS: Rights =
 const IDENTITY: Identity = Identity { device: DEVICE, features: MULTIPORT, most: 64 };
 
 /// How many bytes are moved each way at a time, and in how large pieces.
-const MOST: usize = 1536;
+const MOST: usize = 512;
 const PIECE: usize = 512;
-/// How many control messages are heard at a time.
-const HEARD: usize = 4;
+/// As how many of them a chain counts, and each of its buffers: reading a descriptor takes
+/// about as long.
+const EACH: usize = 64;
 
 /// What the driver is still to be told.
 const ADD: u32 = 1;
@@ -216,7 +217,7 @@ impl Console {
                     self.transport.used_buffer();
                 }
                 // Empty ones count too: there may be any number of them.
-                moved += 1;
+                moved += weight(&chain);
             } else if sent.bytes == 0 {
                 break;
             }
@@ -246,31 +247,29 @@ impl Console {
             if queue.give_back(self.memory, &chain, filled as u32)? {
                 self.transport.used_buffer();
             }
-            moved += filled + 1;
+            moved += filled + weight(&chain);
         }
         Ok(moved)
     }
 
-    /// Control messages of the driver. True if there may be more.
+    /// A control message of the driver. True if there may be more.
     fn hear(&mut self) -> Result<bool, Broken> {
-        for _ in 0..HEARD {
-            let Some(queue) = self.transport.queue(CONTROL_TRANSMIT) else { return Ok(false) };
-            let Some(chain) = queue.next(self.memory)? else { return Ok(false) };
-            let mut message = [0; MESSAGE];
-            let count = chain.read(self.memory, 0, &mut message)?;
-            if queue.give_back(self.memory, &chain, 0)? {
-                self.transport.used_buffer();
-            }
-            let [id @ .., _, _, _, _] = message;
-            let [_, _, _, _, event @ .., value, _] = message;
-            let mine = count == MESSAGE && u32::from_le_bytes(id) == 0;
-            match u16::from_le_bytes(event) {
-                event::DEVICE_READY => self.owed |= ADD,
-                event::PORT_READY if mine && self.is_named_console => self.owed |= OPEN | CONSOLE,
-                event::PORT_READY if mine => self.owed |= OPEN,
-                event::PORT_OPEN if mine => self.is_used = value != 0,
-                _ => {}
-            }
+        let Some(queue) = self.transport.queue(CONTROL_TRANSMIT) else { return Ok(false) };
+        let Some(chain) = queue.next(self.memory)? else { return Ok(false) };
+        let mut message = [0; MESSAGE];
+        let count = chain.read(self.memory, 0, &mut message)?;
+        if queue.give_back(self.memory, &chain, 0)? {
+            self.transport.used_buffer();
+        }
+        let [id @ .., _, _, _, _] = message;
+        let [_, _, _, _, event @ .., value, _] = message;
+        let mine = count == MESSAGE && u32::from_le_bytes(id) == 0;
+        match u16::from_le_bytes(event) {
+            event::DEVICE_READY => self.owed |= ADD,
+            event::PORT_READY if mine && self.is_named_console => self.owed |= OPEN | CONSOLE,
+            event::PORT_READY if mine => self.owed |= OPEN,
+            event::PORT_OPEN if mine => self.is_used = value != 0,
+            _ => {}
         }
         Ok(true)
     }
@@ -297,6 +296,10 @@ impl Console {
         }
         Ok(())
     }
+}
+
+fn weight(chain: &Chain) -> usize {
+    EACH * (1 + chain.parts().len())
 }
 
 impl Mmio for Console {

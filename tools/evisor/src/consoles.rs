@@ -363,6 +363,20 @@ mod tests {
     }
 
     #[test]
+    fn it_is_asked_again_if_no_console_was_named() {
+        let (mut consoles, folder, keyboard) = consoles("again");
+        let mut asked = Vec::new();
+        Control::Ask(VERSION).write(&mut |byte| asked.push(byte));
+        let _ = consoles.hear(b"evisor: eVisor 0.1.0 on x\r\n", &keyboard).unwrap();
+        let _ = consoles.hear(b"first| a\r\n", &keyboard).unwrap();
+        assert_eq!(fs::read(folder.join("keyboard")).unwrap(), asked, "it may be on its way");
+        consoles.asked = Instant::now().checked_sub(2 * AGAIN);
+        let _ = consoles.hear(b"first| b\r\n", &keyboard).unwrap();
+        assert_eq!(fs::read(folder.join("keyboard")).unwrap(), asked.repeat(2));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn another_version_and_a_name_that_leaves_the_folder_are_refused() {
         let (mut consoles, folder, keyboard) = consoles("refused");
         let mut refuses = |control: Control<'_>| {

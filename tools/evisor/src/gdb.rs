@@ -1,5 +1,6 @@
 //! QEMU's gdbstub: stops the machine where a guest is, and changes what it finds there
 //! (GDB manual, appendix E "Remote Serial Protocol"). All cores stand still while it does.
+//! The crates that there are for it serve, or are debuggers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
