@@ -107,7 +107,8 @@ impl Consoles {
         let mut begins = false;
         for byte in bytes {
             match byte {
-                b'\r' | b'\n' => self.own_line.clear(),
+                // Not the carriage return before it, behind which a guest's line may be due.
+                b'\n' => self.own_line.clear(),
                 _ if self.own_line.len() < BANNER.len() => {
                     self.own_line.push(*byte);
                     begins |= self.own_line == BANNER.as_bytes();
@@ -359,6 +360,22 @@ mod tests {
         assert_eq!(fs::read(folder.join("keyboard")).unwrap(), asked, "asked once");
         assert_eq!(consoles.type_on("second", b"x").unwrap(), line(&[(Some(1), b"x")]));
         assert!(consoles.type_on("third", b"x").is_err());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_guests_line_does_not_come_between_a_return_and_its_line_feed() {
+        let (mut consoles, folder, keyboard) = consoles("between");
+        let mut all = Vec::new();
+        Control::Name(0, b"guest").write(&mut |byte| all.push(byte));
+        all.extend(line(&[(Some(0), b"a\r\n"), (None, b"evisor: x: starts\r")]));
+        consoles.hear(&all, &keyboard).unwrap();
+        let mut shown = Vec::new();
+        consoles.show_lines(&mut shown).unwrap();
+        assert_eq!(shown, b"");
+        consoles.hear(b"\n", &keyboard).unwrap();
+        consoles.show_lines(&mut shown).unwrap();
+        assert_eq!(shown, b"guest| a\r\n");
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -128,7 +128,7 @@ pub fn cases(plan: &mut Plan) {
 impl Run {
     fn play(&self) -> Result<()> {
         let played = Played::of(self.name, Path::new(self.manifest), &self.arguments())?;
-        self.judge(&played).with_context(|| format!("the consoles:\n{}", played.console))
+        played.with_console(self.judge(&played))
     }
 
     /// Types each way; then at the other Linux, whose answer is not what was typed.

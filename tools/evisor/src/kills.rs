@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::image::write_whole;
 use crate::killed_linux;
@@ -230,6 +230,11 @@ impl Played {
         Ok(Self { status: output.status.code(), console, folder })
     }
 
+    /// An error with what eVisor said behind it, which can be long.
+    pub fn with_console(&self, judged: Result<()>) -> Result<()> {
+        judged.map_err(|error| anyhow!("{error:#}; eVisor said:\n{}", self.console))
+    }
+
     /// All that a VM wrote on its console.
     pub fn log(&self, vm: &str) -> Result<String> {
         let path = self.folder.join(format!("{vm}.log"));
@@ -265,7 +270,7 @@ impl Scene {
         let limit = ["--timeout".to_owned(), "120".to_owned()];
         let arguments: Vec<String> = options.chain(sends).chain(limit).collect();
         let played = Played::of(self.name, &path, &arguments)?;
-        self.judge(&played).with_context(|| format!("eVisor said:\n{}", played.console))
+        played.with_console(self.judge(&played))
     }
 
     fn judge(&self, played: &Played) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::case::Case;
 use crate::kills::Played;
@@ -76,7 +76,7 @@ pub fn on_a_pi(plan: &mut Plan) {
 fn beside(gic: &str) -> Result<()> {
     let options = ["--gic", gic, "--timeout", "360"].map(str::to_owned);
     let played = Played::of(&format!("taken-beside-{gic}"), Path::new(BESIDE), &options)?;
-    went_on(&played).with_context(|| format!("eVisor said:\n{}", played.console))
+    played.with_console(went_on(&played))
 }
 
 fn went_on(played: &Played) -> Result<()> {
