@@ -27,6 +27,8 @@ mod files;
 mod interface;
 mod lines;
 mod list_registers;
+mod presence;
+mod questions;
 mod snapshot;
 mod spec;
 mod state;
