@@ -25,6 +25,7 @@ extern crate alloc;
 
 mod access;
 mod backing;
+mod backlog;
 mod block;
 mod capability;
 mod channel;
@@ -45,6 +46,7 @@ pub mod tag;
 
 pub use access::{CallRegisters, Register, Width};
 pub use backing::Backing;
+pub use backlog::Backlog;
 pub use block::{
     BLOCK, BLOCKS, BlockBuffer, BlockDone, BlockOpening, BlockOperation, BlockPort, BlockRequest,
     DiskProgress, HostDisk,
