@@ -77,7 +77,7 @@ pub use port::{
 };
 pub use registry::{DuplicateCompatible, components};
 pub use reply::{Reply, Status, Words};
-pub use scheduler::{Choice, Scheduler, Share};
+pub use scheduler::{Choice, Scheduler, Share, time_slice};
 pub use state::{Restore, RestoreError, Save};
 
 pub use evisor_abi as abi;
