@@ -27,8 +27,6 @@ mod files;
 mod interface;
 mod lines;
 mod list_registers;
-mod presence;
-mod questions;
 mod snapshot;
 mod spec;
 mod state;

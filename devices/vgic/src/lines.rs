@@ -2,7 +2,7 @@
 
 use crate::Vgic;
 use crate::interface::Interface;
-use crate::presence::Change;
+use crate::list_registers::Change;
 use crate::spec::{PRIVATE, SGIS};
 use crate::state::{INTIDS, NOWHERE, Slot, bits};
 use evisor_contract::{Context, LineState, Reply, tag};
