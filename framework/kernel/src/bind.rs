@@ -8,6 +8,7 @@ use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer;
 use crate::passed::{self, Passed};
+use crate::stores::HeldStore;
 use crate::tenure;
 use crate::timers::Timers;
 use crate::vm::{Vm, VmObject};
@@ -231,6 +232,7 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         pins: Vec::new(),
         overseers: Vec::new(),
         handles: deployment.vms.iter().any(|vm| vm.capabilities.is_some()).then(unfilled),
+        stores: HeldStore::all(deployment),
         shared: shared_cores(deployment),
         takeable: takeable(deployment),
         leases: Vec::new(),
@@ -248,7 +250,7 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         common.root.push(parts);
         common.ports.push(0);
     }
-    let vms: Vec<BoundVm> = (0..)
+    let mut vms: Vec<BoundVm> = (0..)
         .zip(&deployment.vms)
         .map(|(id, plan)| bind_vm(&mut common, id, plan))
         .collect::<Result<_, _>>()?;
@@ -271,6 +273,10 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
     let space = |vm: u16| Some(vms.get(usize::from(vm))?.space);
     tenure::connect(&common.leases, root, space);
     handles::tell(&mut common, deployment, &vms)?;
+    for (vm, object) in common.stores.iter().flat_map(|store| &store.objects) {
+        // Behind those that have a node.
+        vms.get_mut(*vm).into_iter().for_each(|vm| vm.objects.push(*object));
+    }
     overseer::tell(common.overseers, deployment, &vms, root);
     let Common { storage, handles, channels, .. } = common;
     Ok(Bound { root, interrupts, vms, storage, channels, schedulers, handles, timers: timers_port })
@@ -616,6 +622,9 @@ impl Under {
         let capability = Capability::new(port as &dyn CallPort, Rights::CALL, 0);
         let (first, last) = (u64::from(function::FIRST), u64::from(function::LAST));
         self.space.calls.grant(first, last, capability).map_err(|error| clash(&own.path, error))?;
+        if common.stores.iter().any(|store| store.reaches(id.into())) {
+            self.memory.get_or_insert_with(|| Box::leak(Box::default()));
+        }
         Ok(Some(port))
     }
 

@@ -32,6 +32,7 @@ mod overseer;
 mod passed;
 mod restarts;
 mod shared;
+mod stores;
 mod tenure;
 #[cfg(test)]
 mod tests;
