@@ -50,6 +50,7 @@ pub use memory::{MemorySlot, Storage};
 pub use passed::{Passed, PassedInterrupt, PassedWindow};
 pub use restarts::Restarts;
 pub use shared::SharedCore;
+pub use stores::HeldStore;
 pub use tenure::{Pages, Tenure};
 pub use timers::{MAX_CORES, Timers};
 pub use vm::{Attention, Entry, Next, Seat, Vm};

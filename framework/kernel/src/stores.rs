@@ -23,10 +23,11 @@ use evisor_contract::{
 use evisor_manifest::{Deployment, GivenBlocks, GivenPlan, Target};
 
 /// A part of a store that handles lead to.
-pub(crate) struct HeldStore {
-    /// An index among the root's objects, and the part's number.
-    store: usize,
-    part: u32,
+pub struct HeldStore {
+    /// The store: an index among the root's objects.
+    pub store: usize,
+    /// The part's number, 0 for all of it.
+    pub part: u32,
     /// Nobody may write it.
     read_only: bool,
     /// The VMs that may come to hold it.
@@ -34,11 +35,11 @@ pub(crate) struct HeldStore {
     /// The way to it, once a handle leads there; its units are how many blocks it has.
     offer: Option<Offer>,
     /// What becomes as after power-on when the VM of that number does.
-    pub objects: Vec<(usize, &'static dyn ObjectPort)>,
+    pub(crate) objects: Vec<(usize, &'static dyn ObjectPort)>,
 }
 
 impl HeldStore {
-    /// Those of `deployment`.
+    /// Those of `deployment`: who may come to hold one is given it, or could be handed it.
     pub fn all(deployment: &Deployment) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         let vms = || deployment.vms.iter().zip(0..);
@@ -66,7 +67,8 @@ impl HeldStore {
         all
     }
 
-    /// Whether it moves bytes to and from the memory of VM number `vm`.
+    /// Whether VM number `vm` may come to hold it: then bytes are moved between it and the
+    /// memory of that.
     pub fn reaches(&self, vm: usize) -> bool {
         self.vms.contains(&vm)
     }
