@@ -55,14 +55,12 @@ impl HeldStore {
             });
             let Some(one) = all.get_mut(at) else { continue };
             one.read_only &= !given.rights.intersects(Rights::WRITE);
-            match given.rights.contains(Rights::GRANT) {
-                true => one.vms.extend(takes().map(|(_, vm)| vm)),
-                false => one.vms.push(vm),
+            let may = |holder: &usize| *holder == vm || given.rights.contains(Rights::GRANT);
+            for holder in takes().map(|(_, holder)| holder).filter(may) {
+                if !one.reaches(holder) {
+                    one.vms.push(holder);
+                }
             }
-        }
-        for one in &mut all {
-            one.vms.sort_unstable();
-            one.vms.dedup();
         }
         all
     }
