@@ -219,6 +219,7 @@ pub struct Direct {
 pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, Box<ManifestError>> {
     let timers = Parts::new(Timers::new(host)).notify().done();
     let timers_port = timers.notify.ok_or_else(|| defect("/", "the timers cannot be notified"))?;
+    let handles = deployment.vms.iter().any(|vm| vm.capabilities.is_some()).then(unfilled);
     let mut common = Common {
         host,
         timers: timers.object,
@@ -231,8 +232,8 @@ pub fn bind(deployment: &Deployment, host: &'static dyn Host) -> Result<Bound, B
         disk_taken: false,
         pins: Vec::new(),
         overseers: Vec::new(),
-        handles: deployment.vms.iter().any(|vm| vm.capabilities.is_some()).then(unfilled),
-        stores: HeldStore::all(deployment),
+        handles,
+        stores: handles.map_or_else(Vec::new, |_| HeldStore::all(deployment)),
         shared: shared_cores(deployment),
         takeable: takeable(deployment),
         leases: Vec::new(),
