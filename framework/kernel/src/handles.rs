@@ -1,7 +1,7 @@
 //! What handles lead to, put together once all VMs are built; and a VM as what one leads
 //! to.
 
-use crate::bind::{BoundVm, Offered};
+use crate::bound::{BoundVm, Offered};
 use crate::grants::{Common, leak};
 use crate::stores::{self, Way};
 use crate::tenure::Tenure;

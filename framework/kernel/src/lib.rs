@@ -18,6 +18,8 @@ extern crate std;
 
 mod backed;
 mod bind;
+mod bind_vm;
+mod bound;
 mod bundle;
 mod channels;
 mod checkpoint;
@@ -40,7 +42,8 @@ mod timers;
 mod vm;
 
 pub use backed::{Behind, Slot};
-pub use bind::{Bound, BoundScheduler, BoundVm, Direct, Stolen, bind};
+pub use bind::bind;
+pub use bound::{Bound, BoundScheduler, BoundVm, Direct, Stolen};
 pub use bundle::{Bundle, BundleError};
 pub use channels::{ChannelMemory, ChannelWindow, End, HeldEnd};
 pub use extents::subtract;

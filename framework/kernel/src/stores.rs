@@ -9,7 +9,7 @@
 //! A request that is with the store is not called back. What it answers to a VM that started
 //! anew is forgotten.
 
-use crate::bind::BoundVm;
+use crate::bound::BoundVm;
 use crate::grants::{Common, leak};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
