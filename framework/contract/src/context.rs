@@ -1,9 +1,9 @@
 //! What an object is called with besides the access itself.
 
 use crate::capability::{Capability, Rights};
-use crate::grants::LineState;
 use crate::port::NotifyPort;
 use crate::state::{Restore, RestoreError, Save};
+use crate::wire::LineState;
 use core::sync::atomic::AtomicU32;
 
 /// How many effects one invocation may ask for.

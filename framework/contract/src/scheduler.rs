@@ -5,7 +5,7 @@
 //! machine like every object: it sees counts that it is given, sets no timer and
 //! knows no vCPU but by the number that it has among the core's *members*.
 
-use crate::grants::Clock;
+use crate::leaf::Clock;
 use crate::node::{BuildError, Node};
 use crate::object::Object;
 use alloc::format;
