@@ -152,7 +152,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
-    for case in channel_cases::CASES.iter().chain(channel_cases::ON_A_GICV3) {
+    for case in channel_cases::CASES.iter().chain(channel_cases::ON_VIRT) {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
     for case in ON_SHARED_CORES {
@@ -177,7 +177,8 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
     let ours =
         [ON_BOTH, ON_A_PI, VIRTUAL_PI, pins_cases::ON_A_PI, ON_SHARED_CORES, monitor_cases::CASES];
     plan.need(need_qemu);
-    for case in ours.into_iter().chain([handle_cases::CASES, channel_cases::CASES]).flatten() {
+    let others = [handle_cases::CASES, channel_cases::CASES, channel_cases::ON_A_PI];
+    for case in ours.into_iter().chain(others).flatten() {
         plan.case(case.name, || case.run(Board::Raspi4));
     }
     checkpoint_cases::cases(plan, Board::Raspi4);
