@@ -1,18 +1,13 @@
 //! Faults of one line, seeded into a copy of the repository: each has to make a named
 //! check of test-app fail, and nothing hang. `images/test-app/faults` lists them.
-//!
-//! The copy is kept between runs, and so is what was built of it.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fs;
-use std::hash::{Hash, Hasher};
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::copy::{self, Copy};
 use crate::machine::need_qemu;
 use crate::new_device::write_changed;
-use crate::outside::sources;
 use crate::plan::{Plan, Shared};
 use crate::steps::myself;
 use crate::workspace;
@@ -46,11 +41,10 @@ pub fn step(plan: &mut Plan) -> Result<()> {
             continue;
         }
         let checks: Vec<_> = faults.iter().flat_map(|fault| fault.checks.clone()).collect();
-        // All have the same copy.
         plan.case(format!("{manifest} without a fault"), move || without(manifest, &checks))
-            .in_turn(LIST);
+            .in_turn(copy::GROUP);
         for fault in faults {
-            plan.case(fault.name(), move || Place::prepared()?.with(&fault)).in_turn(LIST);
+            plan.case(fault.name(), move || Place::prepared()?.with(&fault)).in_turn(copy::GROUP);
         }
     }
     Ok(())
@@ -113,51 +107,25 @@ impl Fault {
     }
 }
 
-/// Where all this happens: in the system's temporary folder.
-struct Place {
-    copy: PathBuf,
-    results: PathBuf,
-}
+/// The copy that all this happens in.
+struct Place(Copy);
 
 impl Place {
-    fn new() -> Self {
-        let root = workspace::root();
-        let mut hasher = DefaultHasher::new();
-        root.hash(&mut hasher);
-        let name = format!("evisor-faults-{:08x}", hasher.finish() >> 32);
-        Self { copy: std::env::temp_dir().join(name), results: root.join("target/faults") }
-    }
-
     /// Once, whatever of it is asked for.
     fn prepared() -> Result<&'static Self> {
         static PLACE: Shared<Place> = Shared::new();
         PLACE.get(|| {
-            let place = Self::new();
-            place.prepare().context("cannot prepare a copy of the repository")?;
-            Ok(place)
+            let copy = Copy::of_repository();
+            copy.write(|_, bytes| Ok(bytes)).context("cannot prepare a copy of the repository")?;
+            Ok(Self(copy))
         })
-    }
-
-    fn prepare(&self) -> Result<()> {
-        let root = workspace::root();
-        for file in sources(&root, Path::new(""))? {
-            let to = self.copy.join(&file);
-            fs::create_dir_all(to.parent().unwrap_or(&self.copy))?;
-            write_changed(&to, &fs::read(root.join(&file))?)?;
-        }
-        fs::create_dir_all(&self.results)?;
-        let target = self.copy.join("target");
-        if !target.is_symlink() {
-            std::os::unix::fs::symlink(&self.results, &target)?;
-        }
-        Ok(())
     }
 
     /// What the console says of a boot that ended by itself.
     fn boot(&self, manifest: &str) -> Result<String> {
         let mut run = myself("run");
-        run.args([manifest, "--timeout", LIMIT]).env("EVISOR_ROOT", &self.copy);
-        let output = run.current_dir(&self.copy).output()?;
+        run.args([manifest, "--timeout", LIMIT]).env("EVISOR_ROOT", &self.0.folder);
+        let output = run.current_dir(&self.0.folder).output()?;
         let console = String::from_utf8_lossy(&output.stdout).into_owned();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(
@@ -169,7 +137,7 @@ impl Place {
 
     /// One of the checks has to fail with this fault, and only then.
     fn with(&self, fault: &Fault) -> Result<()> {
-        let file = self.copy.join(&fault.file);
+        let file = self.0.folder.join(&fault.file);
         let right = fs::read_to_string(&file).with_context(|| fault.file.clone())?;
         let wrong = fault.seed(&right)?;
         write_changed(&file, wrong.as_bytes())?;

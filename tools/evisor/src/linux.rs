@@ -31,7 +31,7 @@ const VM: &str = "linux";
 const KERNEL: &str = "debian:linux";
 const INITRD: &str = "debian:initramfs";
 /// As manifests/guests/linux.dtsi gives it.
-const MEMORY: &str = "512M";
+const MEMORY: &str = "128M";
 
 /// What `/etc/measure` of the initial RAM disk can do (initramfs.rs).
 const PROGRAMS: [&str; 2] = ["forks", "dd"];

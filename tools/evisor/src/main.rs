@@ -25,6 +25,7 @@ mod checkpoint_cases;
 mod console;
 mod console_cases;
 mod consoles;
+mod copy;
 mod counted;
 mod debian_guest;
 mod demo_cases;

@@ -145,7 +145,7 @@ pub const CASES: &[Case] = &[
         .sends(&[
             "~ # =t() { cut -d. -f1 /proc/uptime; date +%s; }; a=$(t); echo rea'dy'; read x; b=$(t); \
              set -- $a $b; echo up $(($3-$1)) date $(($4-$2)); \
-             [ $(($3-$1)) -lt 12 ] && [ $(($4-$2)) -lt 12 ] && echo still $((40+2))",
+             [ $(($3-$1)) -lt 18 ] && [ $(($4-$2)) -lt 18 ] && echo still $((40+2))",
             "ready=\x14mpause linux",
             "^evisor: linux: paused=\x142",
             // It may be booting still, and its shell begins without what was typed before.

@@ -1,11 +1,7 @@
 //! A device crate that lives outside of the repository: made by `new-device`, put
 //! into a copy of the repository by two lines of Cargo.toml, measured by the bench.
-//!
-//! The copy is kept between runs, and so is what was built of it.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fs;
-use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,8 +9,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bench::Figures;
 use crate::budget::Budgets;
+use crate::copy::{self, Copy, sources};
 use crate::machine::need_qemu;
-use crate::new_device::{dependency, write, write_changed};
+use crate::new_device::{dependency, write};
 use crate::plan::{Plan, Shared};
 use crate::process::{Progress, long};
 use crate::steps::myself;
@@ -27,34 +24,26 @@ const TESTS: Duration = Duration::from_secs(1800);
 
 pub fn step(plan: &mut Plan) -> Result<()> {
     plan.need(need_qemu);
-    plan.case("its own tests", || Place::prepared()?.test());
+    plan.case("its own tests", || Place::prepared()?.test()).in_turn(copy::GROUP);
     plan.case("an image with it", || {
         let place = Place::prepared()?;
         place.differs_only_in(Path::new("images/evisor/Cargo.toml"))?;
         place.measure()
-    });
+    })
+    .in_turn(copy::GROUP);
     Ok(())
 }
 
-/// Where all this happens: next to each other, in the system's temporary folder.
+/// Where all this happens: next to each other.
 struct Place {
-    copy: PathBuf,
+    copy: Copy,
     device: PathBuf,
-    results: PathBuf,
 }
 
 impl Place {
     fn new() -> Self {
-        let root = workspace::root();
-        let mut hasher = DefaultHasher::new();
-        root.hash(&mut hasher);
-        let name = format!("evisor-outside-{:08x}", hasher.finish() >> 32);
-        let folder = std::env::temp_dir().join(name);
-        Self {
-            copy: folder.join("evisor"),
-            device: folder.join(NAME),
-            results: root.join("target/outside"),
-        }
+        let copy = Copy::of_repository();
+        Self { device: copy.beside(NAME), copy }
     }
 
     /// Once, whatever of it is asked for.
@@ -68,23 +57,12 @@ impl Place {
     }
 
     fn prepare(&self) -> Result<()> {
-        let root = workspace::root();
-        for file in sources(&root, Path::new(""))? {
-            let to = self.copy.join(&file);
-            fs::create_dir_all(to.parent().unwrap_or(&self.copy))?;
-            write_changed(&to, &self.wanted(&root, &file)?)?;
-        }
-        fs::create_dir_all(&self.results)?;
-        let target = self.copy.join("target");
-        if !target.is_symlink() {
-            std::os::unix::fs::symlink(&self.results, &target)?;
-        }
-        write(NAME, &self.device, &self.copy)
+        self.copy.write(|file, bytes| self.wanted(file, bytes))?;
+        write(NAME, &self.device, &self.copy.folder)
     }
 
     /// What the copy has to hold: the same, but for the two lines.
-    fn wanted(&self, root: &Path, file: &Path) -> Result<Vec<u8>> {
-        let bytes = fs::read(root.join(file))?;
+    fn wanted(&self, file: &Path, bytes: Vec<u8>) -> Result<Vec<u8>> {
         if file != Path::new("images/evisor/Cargo.toml") {
             return Ok(bytes);
         }
@@ -95,7 +73,7 @@ impl Place {
     fn differs_only_in(&self, file: &Path) -> Result<()> {
         let root = workspace::root();
         for source in sources(&root, Path::new(""))? {
-            let same = fs::read(root.join(&source))? == fs::read(self.copy.join(&source))?;
+            let same = fs::read(root.join(&source))? == fs::read(self.copy.folder.join(&source))?;
             // Cargo writes the lock file.
             let may_differ = source == file || source == Path::new("Cargo.lock");
             ensure!(same || may_differ, "{} had to be changed", source.display());
@@ -105,7 +83,7 @@ impl Place {
 
     fn test(&self) -> Result<()> {
         let mut cargo = Toolchain::of_host().host_cargo();
-        cargo.args(["test", "-q", "--target-dir"]).arg(self.results.join("device"));
+        cargo.args(["test", "-q", "--target-dir"]).arg(self.copy.results.join("device"));
         long("testing the device that lives elsewhere", cargo.current_dir(&self.device), TESTS)
             .map(drop)
     }
@@ -114,7 +92,8 @@ impl Place {
         let progress = Progress::start("measuring the device that lives elsewhere");
         let mut bench = myself("bench");
         bench.arg("--json").arg(self.device.join(format!("{NAME}.dts")));
-        let output = bench.env("EVISOR_ROOT", &self.copy).current_dir(&self.device).output()?;
+        let output =
+            bench.env("EVISOR_ROOT", &self.copy.folder).current_dir(&self.device).output()?;
         progress.end(output.status.success());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.success(), "the bench failed:\n{said}");
@@ -134,23 +113,6 @@ fn with_device(manifest: &str, dependency: &str) -> String {
     )
 }
 
-/// The files of the repository, relative to it, less what was built.
-pub fn sources(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let folder = root.join(below);
-    for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
-        let entry = entry?;
-        let (path, kind) = (below.join(entry.file_name()), entry.file_type()?);
-        let built = [".git", "target", "build"].iter().any(|name| entry.file_name() == *name);
-        if kind.is_dir() && !built {
-            found.extend(sources(root, &path)?);
-        } else if kind.is_file() && entry.file_name() != ".git" {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,12 +124,5 @@ mod tests {
         let changed = with_device(&manifest, &dependency(NAME, "/elsewhere"));
         assert_eq!(changed.lines().count(), manifest.lines().count() + 2);
         assert!(changed.contains("counter = { path = \"/elsewhere\", optional = true }"));
-    }
-
-    #[test]
-    fn what_was_built_is_not_copied() {
-        let files = sources(&workspace::root(), Path::new("")).unwrap();
-        assert!(files.contains(&PathBuf::from("images/evisor/Cargo.toml")));
-        assert!(!files.iter().any(|file| file.starts_with("target") || file.starts_with(".git")));
     }
 }

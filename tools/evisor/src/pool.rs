@@ -1,5 +1,4 @@
-//! Runs cases side by side, as many as there are cores, and gives their results in the
-//! order of the plan.
+//! Runs cases side by side, and gives their results in the order of the plan.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

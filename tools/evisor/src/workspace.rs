@@ -30,7 +30,6 @@ pub struct Crate {
     /// Whether it only builds for the bare machine:
     /// `[package.metadata.evisor] bare = true`.
     pub bare: bool,
-    pub has_library: bool,
     pub programs: Vec<Program>,
     pub default_features: Vec<String>,
     pub dependencies: Vec<Dependency>,
@@ -88,7 +87,6 @@ fn read_crate(package: &Value, root: &Path) -> Option<Crate> {
         name: package.get("name")?.as_str()?.to_owned(),
         folder: manifest.parent()?.strip_prefix(root).ok()?.to_path_buf(),
         bare: package.pointer("/metadata/evisor/bare") == Some(&Value::Bool(true)),
-        has_library: targets.iter().any(|t| words(t, "kind").iter().any(|k| k == "lib")),
         programs: targets.iter().filter_map(read_program).collect(),
         default_features: package.get("features").map(|f| words(f, "default")).unwrap_or_default(),
         dependencies: list(package, "dependencies")
