@@ -262,7 +262,7 @@ pub fn use_part() -> u8 {
         && begin(handle, store::WRITE, 0, 1, address()) == Err(Error::NoHandle)
         && OWN.find(Kind::BlockStore, PART).is_none();
     failed |= report("it is denied after", denied);
-    let mut idle = || OWN.invoke(look.handle, store::STATE, [0; 5]);
+    let idle = || OWN.invoke(look.handle, store::STATE, [0; 5]);
     let idle = comes(|| idle().is_ok_and(|[.., state]| state != store::state::UNDER_WAY));
     let only = begin(look.handle, store::WRITE, 0, 1, address()) == Err(Error::NoRight);
     let read = read(look.handle, 0, 8) == DONE && is_filled(8, 3);
