@@ -25,6 +25,7 @@ extern crate alloc;
 
 mod access;
 mod backing;
+mod backlog;
 mod block;
 mod capability;
 mod channel;
@@ -47,6 +48,7 @@ mod wire;
 
 pub use access::{CallRegisters, Register, Width};
 pub use backing::Backing;
+pub use backlog::Backlog;
 pub use block::{
     BLOCK, BLOCKS, BlockBuffer, BlockDone, BlockOpening, BlockOperation, BlockPort, BlockRequest,
     DiskProgress, HostDisk,
@@ -77,7 +79,7 @@ pub use port::{
 };
 pub use registry::{DuplicateCompatible, components};
 pub use reply::{Reply, Status, Words};
-pub use scheduler::{Choice, Scheduler, Share};
+pub use scheduler::{Choice, Scheduler, Share, time_slice};
 pub use state::{Restore, RestoreError, Save};
 pub use wire::{ConsolePort, Deadline, Line, LineState, VmControl, VmEvent};
 

@@ -9,9 +9,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_abi::{Error, Kind, Narrow, rights, store, vm};
 use evisor_guest::handles::OWN;
 use evisor_guest::println;
+use evisor_guest::random::Random;
 
 use crate::guest::{comes, report};
-use crate::search::Random;
 
 /// What the manifest calls them, and what is handed over.
 const BLOCKS: u64 = 1;
@@ -124,17 +124,17 @@ fn refuses(handle: u64) -> bool {
 /// Any operations with any words, by handles of blocks that nobody needs. Gives how many were
 /// answered that must not be.
 fn any(owned: &[u64; 3], seed: u64) -> u64 {
-    let (mut random, mut last) = (Random(seed), 0);
+    let (mut random, mut last) = (Random::new(seed), 0);
     let found = (0..TRIES).filter(|_| {
-        let handle = owned.get((random.next() % 3) as usize).copied().unwrap_or(0);
-        let operation = random.next() as u32 % 6;
-        let mut near = |most: u64| match random.next() % 4 {
-            0 => random.next(),
-            _ => random.next() % most,
+        let handle = owned.get((random.number() % 3) as usize).copied().unwrap_or(0);
+        let operation = random.number() as u32 % 6;
+        let mut near = |most: u64| match random.number() % 4 {
+            0 => random.number(),
+            _ => random.number() % most,
         };
         let (block, count) = (near(WINDOW), near(12));
         // What is read fits there; or it comes nowhere.
-        let ipa = match random.next() % 4 {
+        let ipa = match random.number() % 4 {
             which @ 0..2 => address() + which * 4,
             which => NOWHERE.get(which as usize).copied().unwrap_or(0),
         };

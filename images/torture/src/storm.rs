@@ -4,10 +4,9 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use evisor_guest::gic::{self, SPURIOUS, Target, Version};
+use evisor_guest::random::Random;
 use evisor_guest::{exception, map, timer, write_register};
 use tock_registers::interfaces::Writeable;
-
-use crate::random::Random;
 
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
