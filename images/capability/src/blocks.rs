@@ -236,13 +236,13 @@ pub fn use_part() -> u8 {
     let outside = begin(handle, store::READ, COUNT, 1, 0) == Err(Error::Outside)
         && begin(handle, store::READ, COUNT - 1, 2, 0) == Err(Error::Outside);
     failed |= report("and nothing else", outside);
-    fill(7);
+    fill(6);
     failed |= report("it writes", write(handle, 0, 8) == DONE);
-    fill(11);
-    // It writes and reads on until it is gone: with something under way, more often than not.
+    // What the other waits for: from now on it may be gone at any time, before it can be
+    // finished too.
+    fill(7);
     let mut ticket = 0;
     let gone = comes(|| {
-        fill(7);
         match begin(handle, store::WRITE, 0, 8, address()) {
             Ok(one) => ticket = one,
             Err(error) => return error == Error::NoHandle,
@@ -262,7 +262,7 @@ pub fn use_part() -> u8 {
         && begin(handle, store::WRITE, 0, 1, address()) == Err(Error::NoHandle)
         && OWN.find(Kind::BlockStore, PART).is_none();
     failed |= report("it is denied after", denied);
-    let mut idle = || OWN.invoke(look.handle, store::STATE, [0; 5]);
+    let idle = || OWN.invoke(look.handle, store::STATE, [0; 5]);
     let idle = comes(|| idle().is_ok_and(|[.., state]| state != store::state::UNDER_WAY));
     let only = begin(look.handle, store::WRITE, 0, 1, address()) == Err(Error::NoRight);
     let read = read(look.handle, 0, 8) == DONE && is_filled(8, 3);
