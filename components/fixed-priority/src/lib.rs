@@ -20,7 +20,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use evisor_contract::{
-    BuildError, Choice, Grants, Needs, Node, Object, Parts, Scheduler, Share, component,
+    BuildError, Choice, Grants, Needs, Node, Object, Parts, Scheduler, Share, component, time_slice,
 };
 use server::Server;
 
@@ -37,11 +37,6 @@ component! {
     describe: |_node, _guest| Ok(()),
 }
 
-const SLICE: &str = "evisor,slice";
-/// How long a slice is if nothing is said, in microseconds.
-const USUAL: u32 = 10_000;
-/// Less would go into changing vCPUs.
-const LEAST: u32 = 100;
 /// So many are looked through in bounded time.
 const MOST: usize = 64;
 
@@ -71,11 +66,7 @@ struct FixedPriority {
 }
 
 fn build(node: &Node<'_>, grants: &dyn Grants) -> Result<FixedPriority, BuildError> {
-    let micros = node.cell(SLICE)?.unwrap_or(USUAL);
-    if micros < LEAST {
-        let problem = format!("{micros} us are less than {LEAST}");
-        return Err(BuildError::property(SLICE, problem, "write microseconds, as in <10000>"));
-    }
+    let slice = time_slice(node, grants.clock())?;
     let shares = grants.members();
     if shares.len() > MOST {
         let problem = format!("a core of it has {} vCPUs, and can have {MOST}", shares.len());
@@ -93,7 +84,7 @@ fn build(node: &Node<'_>, grants: &dyn Grants) -> Result<FixedPriority, BuildErr
     };
     Ok(FixedPriority {
         members: shares.iter().map(member).collect(),
-        slice: (counts(micros) / 1_000_000).max(1),
+        slice,
         next: 0,
         chosen: None,
         contended: false,

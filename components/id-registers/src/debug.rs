@@ -76,17 +76,9 @@ impl Debug {
     }
 
     pub fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
-        self.os_lock = bit(from)?;
-        self.double_lock = bit(from)?;
+        self.os_lock = from.flag()?;
+        self.double_lock = from.flag()?;
         self.claim = from.double()?;
         if self.claim & !CLAIM_TAGS == 0 { Ok(()) } else { Err(RestoreError::Impossible) }
-    }
-}
-
-fn bit(from: &mut Restore<'_>) -> Result<bool, RestoreError> {
-    match from.word()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(RestoreError::Impossible),
     }
 }

@@ -17,7 +17,7 @@ use evisor_contract::{
 
 component! {
     compatible: ["evisor,ram-disk"],
-    needs: Needs { root: true, storage: true, ..Needs::NONE },
+    needs: Needs { root: true, store: true, storage: true, ..Needs::NONE },
     properties: [],
     build: |_node, grants| {
         let (memory, size) = grants.storage()?;

@@ -14,7 +14,7 @@ mod tests;
 
 use alloc::format;
 use evisor_contract::{
-    BuildError, Choice, Grants, Needs, Node, Object, Parts, Scheduler, component,
+    BuildError, Choice, Grants, Needs, Node, Object, Parts, Scheduler, component, time_slice,
 };
 
 component! {
@@ -25,11 +25,6 @@ component! {
     describe: |_node, _guest| Ok(()),
 }
 
-const SLICE: &str = "evisor,slice";
-/// How long a slice is if nothing is said, in microseconds.
-const USUAL: u32 = 10_000;
-/// Less would go into changing vCPUs.
-const LEAST: u32 = 100;
 /// So many are looked through in bounded time.
 const MOST: usize = 64;
 
@@ -48,18 +43,13 @@ struct RoundRobin {
 const LAST: u32 = MOST as u32 - 1;
 
 fn build(node: &Node<'_>, grants: &dyn Grants) -> Result<RoundRobin, BuildError> {
-    let micros = node.cell(SLICE)?.unwrap_or(USUAL);
-    if micros < LEAST {
-        let problem = format!("{micros} us are less than {LEAST}");
-        return Err(BuildError::property(SLICE, problem, "write microseconds, as in <10000>"));
-    }
+    let slice = time_slice(node, grants.clock())?;
     let count = grants.members().len();
     if count > MOST {
         let problem = format!("a core of it has {count} vCPUs, and can have {MOST}");
         return Err(BuildError::property("evisor,cores", problem, "spread them over more cores"));
     }
-    let slice = u64::from(micros).saturating_mul(grants.clock().frequency()) / 1_000_000;
-    Ok(RoundRobin { awake: 0, last: LAST, end: u64::MAX, slice: slice.max(1) })
+    Ok(RoundRobin { awake: 0, last: LAST, end: u64::MAX, slice })
 }
 
 impl Object for RoundRobin {

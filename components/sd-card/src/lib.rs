@@ -28,7 +28,7 @@ use part::Part;
 
 component! {
     compatible: ["evisor,sd-card"],
-    needs: Needs { root: true, ..Needs::NONE },
+    needs: Needs { root: true, store: true, ..Needs::NONE },
     properties: [],
     build: |node, grants| {
         let card = SdCard {

@@ -36,17 +36,14 @@ impl Object for Gpio {
         from.begin(TAG, VERSION)?;
         let words = self.functions.iter_mut().zip(FUNCTIONS);
         for (word, bits) in words.chain(self.pulls.iter_mut().zip(PULLS)) {
-            *word = within(from.word()?.into(), bits.into())? as u32;
+            *word = from.bits(bits)?;
         }
         for pins in [&mut self.set, &mut self.events].into_iter().chain(&mut self.detect) {
-            *pins = within(from.double()?, ALL)?;
+            let value = Some(from.double()?).filter(|value| value & !ALL == 0);
+            *pins = value.ok_or(RestoreError::Impossible)?;
         }
         self.look();
         self.show();
         Ok(())
     }
-}
-
-fn within(value: u64, bits: u64) -> Result<u64, RestoreError> {
-    if value & !bits == 0 { Ok(value) } else { Err(RestoreError::Impossible) }
 }

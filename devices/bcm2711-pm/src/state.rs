@@ -36,13 +36,13 @@ impl Object for Pm {
     fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
         self.restart();
         from.begin(TAG, VERSION)?;
-        self.rstc.set(within(from, VALUE)?);
-        self.rsts.set(within(from, VALUE)?);
-        self.ticks = within(from, TICKS)?;
+        self.rstc.set(from.bits(VALUE)?);
+        self.rsts.set(from.bits(VALUE)?);
+        self.ticks = from.bits(TICKS)?;
         for word in &mut self.kept {
-            *word = within(from, VALUE)?;
+            *word = from.bits(VALUE)?;
         }
-        let (armed, due) = (within(from, 1)? != 0, from.double()?);
+        let (armed, due) = (from.bits(1)? != 0, from.double()?);
         if armed != self.armed() {
             return Err(RestoreError::Impossible);
         }
@@ -50,12 +50,5 @@ impl Object for Pm {
         let latest = self.ends.clock.now().saturating_add(self.counts(TICKS));
         self.due = armed.then_some(due.min(latest));
         Ok(())
-    }
-}
-
-fn within(from: &mut Restore<'_>, bits: u32) -> Result<u32, RestoreError> {
-    match from.word()? {
-        value if value & !bits == 0 => Ok(value),
-        _ => Err(RestoreError::Impossible),
     }
 }

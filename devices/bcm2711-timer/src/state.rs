@@ -34,10 +34,7 @@ impl Object for Timer {
         for channel in &mut self.channels {
             channel.compare = from.word()?;
         }
-        match from.word()? {
-            status if status & !MATCHES == 0 => self.set_status(status),
-            _ => return Err(RestoreError::Impossible),
-        }
+        self.set_status(from.bits(MATCHES)?);
         // The lines were settled after every action.
         self.channels.iter_mut().for_each(|channel| channel.line_up = channel.matched);
         // Nobody has looked into the future.

@@ -33,20 +33,13 @@ impl Object for Local {
         self.power_on();
         from.begin(TAG, VERSION)?;
         for (kept, bits) in self.kept.iter_mut().zip(KEPT) {
-            *kept = within(from, bits)?;
+            *kept = from.bits(bits)?;
         }
         for mailbox in &mut self.mailboxes {
             *mailbox = from.word()?;
         }
-        self.monitors = within(from, MONITORS)?;
+        self.monitors = from.bits(MONITORS)?;
         self.high = from.word()?;
         Ok(())
-    }
-}
-
-fn within(from: &mut Restore<'_>, bits: u32) -> Result<u32, RestoreError> {
-    match from.word()? {
-        value if value & !bits == 0 => Ok(value),
-        _ => Err(RestoreError::Impossible),
     }
 }

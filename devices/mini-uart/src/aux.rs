@@ -72,7 +72,7 @@ impl Object for Auxiliary {
 
     fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
         from.begin(TAG, VERSION)?;
-        self.enables = crate::registers::word(from, writable::ENABLES)?;
+        self.enables = from.bits(writable::ENABLES)?;
         Ok(())
     }
 }

@@ -15,7 +15,6 @@
 #![forbid(unsafe_code)]
 
 mod aux;
-mod queue;
 mod registers;
 mod spec;
 mod state;
@@ -23,10 +22,9 @@ mod state;
 mod tests;
 
 use evisor_contract::{
-    Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights,
-    Width, WindowNeed, component, tag,
+    Backlog, Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply,
+    Rights, Width, WindowNeed, component, tag,
 };
-use queue::{Queue, discard};
 use registers::Registers;
 use spec::{CNTL, FIFO, FIFOS_ON, IER, IIR, LSR, MCR, MSR, STAT, offset};
 use tock_registers::LocalRegisterCopy;
@@ -94,7 +92,7 @@ pub struct MiniUart {
     console_full: bool,
     line_up: bool,
     overrun: bool,
-    receive: Queue,
+    receive: Backlog,
     registers: Registers,
     ends: Ends,
 }
@@ -224,7 +222,7 @@ impl MiniUart {
 /// Reception.
 impl MiniUart {
     fn read_data(&mut self, cx: &mut Context) -> u32 {
-        let byte = self.receive.pop_front();
+        let byte = self.receive.pop();
         self.settle(cx);
         byte.map_or(0, u32::from)
     }
@@ -235,7 +233,7 @@ impl MiniUart {
             return;
         }
         for byte in bytes {
-            self.overrun |= self.receive.push_back(*byte).is_err();
+            self.overrun |= !self.receive.push(*byte);
         }
     }
 }
@@ -306,7 +304,7 @@ impl MiniUart {
 
     fn clear(&mut self, which: LocalRegisterCopy<u32, IIR::Register>) {
         if which.is_set(IIR::CLEAR_RECEIVE) {
-            discard(&mut self.receive, FIFO);
+            self.receive.discard(FIFO);
         }
         if which.is_set(IIR::CLEAR_TRANSMIT) {
             self.transmit.clear();
@@ -344,7 +342,7 @@ impl MiniUart {
             console_full: false,
             line_up: false,
             overrun: false,
-            receive: Queue::new(),
+            receive: Backlog::default(),
             registers: Registers::RESET,
             ends,
         }

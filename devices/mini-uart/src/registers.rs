@@ -67,20 +67,12 @@ impl Registers {
 
     pub fn restore(from: &mut Restore<'_>) -> Result<Self, RestoreError> {
         Ok(Self {
-            ier: LocalRegisterCopy::new(word(from, writable::IER)?),
-            lcr: LocalRegisterCopy::new(word(from, writable::LCR)?),
-            mcr: LocalRegisterCopy::new(word(from, writable::MCR)?),
-            cntl: LocalRegisterCopy::new(word(from, writable::CNTL)?),
-            scratch: word(from, writable::SCRATCH)?,
-            baud: word(from, writable::BAUD)?,
+            ier: LocalRegisterCopy::new(from.bits(writable::IER)?),
+            lcr: LocalRegisterCopy::new(from.bits(writable::LCR)?),
+            mcr: LocalRegisterCopy::new(from.bits(writable::MCR)?),
+            cntl: LocalRegisterCopy::new(from.bits(writable::CNTL)?),
+            scratch: from.bits(writable::SCRATCH)?,
+            baud: from.bits(writable::BAUD)?,
         })
-    }
-}
-
-/// A saved word that has bits only where `mask` does.
-pub fn word(from: &mut Restore<'_>, mask: u32) -> Result<u32, RestoreError> {
-    match from.word()? {
-        value if value & !mask == 0 => Ok(value),
-        _ => Err(RestoreError::Impossible),
     }
 }

@@ -1,9 +1,8 @@
 //! Reset, saving and restoring.
 
-use crate::queue;
-use crate::registers::{Registers, word};
+use crate::registers::Registers;
 use crate::{MiniUart, QUICK};
-use evisor_contract::{Bytes, Object, Restore, RestoreError, Save};
+use evisor_contract::{Backlog, Bytes, Object, Restore, RestoreError, Save};
 
 const TAG: [u8; 8] = *b"miniuart";
 const VERSION: u32 = 1;
@@ -17,7 +16,7 @@ impl Object for MiniUart {
         self.armed = false;
         self.line_up = false;
         self.overrun = false;
-        self.receive.clear();
+        self.receive = Backlog::default();
         self.registers = Registers::RESET;
     }
 
@@ -26,9 +25,8 @@ impl Object for MiniUart {
         self.registers.save(to);
         to.word(u32::from(self.line_up) | u32::from(self.overrun) << 1);
         to.word(self.seen);
-        to.word(self.transmit.count());
-        to.raw(self.transmit.as_slice());
-        queue::save(&self.receive, to);
+        self.transmit.save(to);
+        self.receive.save(to);
     }
 
     /// Whether the console is full, and the deadline, are not part of the state:
@@ -37,25 +35,15 @@ impl Object for MiniUart {
         self.reset();
         from.begin(TAG, VERSION)?;
         self.registers = Registers::restore(from)?;
-        let flags = word(from, 3)?;
+        let flags = from.bits(3)?;
         self.line_up = flags & 1 != 0;
         self.overrun = flags & 2 != 0;
-        self.seen = count(from)?;
-        let mut bytes = [0; Bytes::MOST];
-        let gathered = bytes.get_mut(..count(from)? as usize).ok_or(RestoreError::Impossible)?;
-        from.raw(gathered)?;
-        self.transmit = Bytes::new(gathered);
-        self.receive = queue::restore(from)?;
+        let seen = Some(from.word()?).filter(|seen| *seen as usize <= Bytes::MOST);
+        self.seen = seen.ok_or(RestoreError::Impossible)?;
+        self.transmit = Bytes::restore(from)?;
+        self.receive = Backlog::restore(from)?;
         // Until the guest's next act has settled what was saved.
         self.quick = 0;
         Ok(())
-    }
-}
-
-/// A saved count of gathered bytes.
-fn count(from: &mut Restore<'_>) -> Result<u32, RestoreError> {
-    match from.word()? {
-        value if value as usize <= Bytes::MOST => Ok(value),
-        _ => Err(RestoreError::Impossible),
     }
 }

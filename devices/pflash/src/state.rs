@@ -88,7 +88,7 @@ impl Object for Pflash {
             block if block < self.size && block.is_multiple_of(BUFFER) => Some(block),
             _ => return Err(RestoreError::Impossible),
         };
-        self.astray = flag(from)?;
+        self.astray = from.flag()?;
         for word in &mut self.buffer {
             *word = from.double()?;
         }
@@ -99,7 +99,7 @@ impl Object for Pflash {
 
 impl Pflash {
     fn restore_work(&self, from: &mut Restore<'_>) -> Result<Option<Work>, RestoreError> {
-        let (erase, at, end) = (flag(from)?, from.double()?, from.double()?);
+        let (erase, at, end) = (from.flag()?, from.double()?, from.double()?);
         if (erase, at, end) == (false, NONE, NONE) {
             return Ok(None);
         }
@@ -111,13 +111,5 @@ impl Pflash {
             && end - at <= whole
             && at.is_multiple_of(SLICE);
         if sound { Ok(Some(Work { erase, at, end })) } else { Err(RestoreError::Impossible) }
-    }
-}
-
-fn flag(from: &mut Restore<'_>) -> Result<bool, RestoreError> {
-    match from.word()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(RestoreError::Impossible),
     }
 }

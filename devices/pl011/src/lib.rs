@@ -13,7 +13,6 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
-mod queue;
 mod registers;
 mod spec;
 mod state;
@@ -21,10 +20,9 @@ mod state;
 mod tests;
 
 use evisor_contract::{
-    Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights,
-    Width, WindowNeed, component, tag,
+    Backlog, Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply,
+    Rights, Width, WindowNeed, component, tag,
 };
-use queue::{CAPACITY, Queue, discard};
 use registers::Registers;
 use spec::{CR, DEPTH, DR, FR, INT, RSR, offset};
 use tock_registers::LocalRegisterCopy;
@@ -89,7 +87,7 @@ pub struct Pl011 {
     console_full: bool,
     line_up: bool,
     overrun: bool,
-    receive: Queue,
+    receive: Backlog,
     registers: Registers,
     ends: Ends,
 }
@@ -210,7 +208,7 @@ impl Pl011 {
 impl Pl011 {
     fn read_data(&mut self, cx: &mut Context) -> u32 {
         let mut data = LocalRegisterCopy::<u32, DR::Register>::new(0);
-        let Some(byte) = self.receive.pop_front() else {
+        let Some(byte) = self.receive.pop() else {
             return 0;
         };
         data.set(u32::from(byte));
@@ -233,7 +231,7 @@ impl Pl011 {
 
     /// A byte comes in while at most `room` may be waiting.
     fn arrive(&mut self, byte: u8, room: usize) {
-        if self.receive.len() < room && self.receive.push_back(byte).is_ok() {
+        if self.receive.len() < room && self.receive.push(byte) {
             self.overrun = false;
         } else {
             self.overrun = true;
@@ -258,7 +256,7 @@ impl Pl011 {
     fn listen(&mut self, bytes: &[u8]) {
         let cr = &self.registers.cr;
         if cr.is_set(CR::RXE) && !cr.is_set(CR::LBE) {
-            bytes.iter().for_each(|byte| self.arrive(*byte, CAPACITY));
+            bytes.iter().for_each(|byte| self.arrive(*byte, Backlog::MOST));
             self.received();
         }
     }
@@ -316,7 +314,7 @@ impl Pl011 {
     /// control registers). They had `depth` entries.
     fn flush(&mut self, depth: usize) {
         self.transmit.clear();
-        discard(&mut self.receive, depth);
+        self.receive.discard(depth);
         self.registers.ris.modify(INT::RX::CLEAR + INT::RT::CLEAR);
         self.received();
     }
@@ -352,7 +350,7 @@ impl Pl011 {
             console_full: false,
             line_up: false,
             overrun: false,
-            receive: Queue::new(),
+            receive: Backlog::default(),
             registers: Registers::RESET,
             ends,
         }

@@ -103,25 +103,17 @@ impl Registers {
 
     pub fn restore(from: &mut Restore<'_>) -> Result<Self, RestoreError> {
         Ok(Self {
-            ilpr: word(from, writable::ILPR)?,
-            ibrd: word(from, writable::IBRD)?,
-            fbrd: word(from, writable::FBRD)?,
-            dmacr: word(from, writable::DMACR)?,
-            lcr_h: LocalRegisterCopy::new(word(from, writable::LCR_H)?),
-            cr: LocalRegisterCopy::new(word(from, writable::CR)?),
-            ifls: LocalRegisterCopy::new(word(from, writable::IFLS)?),
-            imsc: LocalRegisterCopy::new(word(from, writable::IMSC)?),
-            ris: LocalRegisterCopy::new(word(from, writable::IMSC)?),
-            rsr: LocalRegisterCopy::new(word(from, RSR::OE::SET.value)?),
+            ilpr: from.bits(writable::ILPR)?,
+            ibrd: from.bits(writable::IBRD)?,
+            fbrd: from.bits(writable::FBRD)?,
+            dmacr: from.bits(writable::DMACR)?,
+            lcr_h: LocalRegisterCopy::new(from.bits(writable::LCR_H)?),
+            cr: LocalRegisterCopy::new(from.bits(writable::CR)?),
+            ifls: LocalRegisterCopy::new(from.bits(writable::IFLS)?),
+            imsc: LocalRegisterCopy::new(from.bits(writable::IMSC)?),
+            ris: LocalRegisterCopy::new(from.bits(writable::IMSC)?),
+            rsr: LocalRegisterCopy::new(from.bits(RSR::OE::SET.value)?),
         })
-    }
-}
-
-/// A saved word that has bits only where `mask` does.
-pub fn word(from: &mut Restore<'_>, mask: u32) -> Result<u32, RestoreError> {
-    match from.word()? {
-        value if value & !mask == 0 => Ok(value),
-        _ => Err(RestoreError::Impossible),
     }
 }
 

@@ -44,19 +44,12 @@ impl Object for Pl031 {
         self.ahead = from.word()?;
         self.matching = from.word()?;
         self.loaded = from.word()?;
-        self.imsc = LocalRegisterCopy::new(bit(from)?);
-        self.ris = LocalRegisterCopy::new(bit(from)?);
-        self.line_up = bit(from)? != 0;
+        self.imsc = LocalRegisterCopy::new(from.bits(INT::MATCH::SET.value)?);
+        self.ris = LocalRegisterCopy::new(from.bits(INT::MATCH::SET.value)?);
+        self.line_up = from.bits(INT::MATCH::SET.value)? != 0;
         let due = from.double()?;
         // At most a whole round away, unless it passed while nobody looked.
         self.due = due.min(self.ends.clock.unix_seconds().saturating_add(ROUND));
         Ok(())
-    }
-}
-
-fn bit(from: &mut Restore<'_>) -> Result<u32, RestoreError> {
-    match from.word()? {
-        value if value & !INT::MATCH::SET.value == 0 => Ok(value),
-        _ => Err(RestoreError::Impossible),
     }
 }

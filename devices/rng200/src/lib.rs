@@ -89,8 +89,7 @@ impl Object for Rng200 {
     fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
         from.begin(*b"rng200\0\0", 1)?;
         for (kept, bits) in self.kept.iter_mut().zip(WRITABLE) {
-            *kept =
-                Some(from.word()?).filter(|n| n & !bits == 0).ok_or(RestoreError::Impossible)?;
+            *kept = from.bits(bits)?;
         }
         self.bits = from.word()?;
         self.fifo = (from.word()? != 0).then_some(from.word()?);

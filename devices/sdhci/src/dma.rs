@@ -1,7 +1,7 @@
 //! Where in the guest's memory data go or come from: SDMA's address, or the ADMA2
 //! descriptors that the guest wrote.
 
-use crate::registers::{Registers, word};
+use crate::registers::Registers;
 use crate::spec::{BLOCK_SIZE, STATUS, adma_error, descriptor};
 use evisor_contract::{Memory, Restore, RestoreError, Save};
 
@@ -121,7 +121,7 @@ impl Dma {
     }
 
     pub fn restore(from: &mut Restore<'_>) -> Result<Self, RestoreError> {
-        let (address, left, flags) = (from.word()?, from.word()?, word(from, 7)?);
+        let (address, left, flags) = (from.word()?, from.word()?, from.bits(7)?);
         if left > 0x1_0000 {
             return Err(RestoreError::Impossible);
         }

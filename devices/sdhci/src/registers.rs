@@ -217,13 +217,13 @@ impl Registers {
         let mut new = Self::RESET;
         new.argument2 = from.word()?;
         new.argument = from.word()?;
-        new.adma_error = word(from, 7)?;
+        new.adma_error = from.bits(7)?;
         new.adma_address = from.word()?;
         for response in &mut new.response {
             *response = from.word()?;
         }
         for (half, writable) in HALVES {
-            let value = word(from, u32::from(writable))? as u16;
+            let value = from.bits(u32::from(writable))? as u16;
             match half {
                 offset::STATUS => new.status.set(value),
                 offset::ERRORS => new.errors.set(value),
@@ -255,11 +255,3 @@ const HALVES: [(u64, u16); 16] = [
     (offset::AUTO_ERRORS, writable::AUTO_ERRORS),
     (offset::HOST_CONTROL2, writable::HOST_CONTROL2),
 ];
-
-/// A saved word that has bits only where `mask` does.
-pub fn word(from: &mut Restore<'_>, mask: u32) -> Result<u32, RestoreError> {
-    match from.word()? {
-        value if value & !mask == 0 => Ok(value),
-        _ => Err(RestoreError::Impossible),
-    }
-}

@@ -3,7 +3,7 @@
 use crate::Sdhci;
 use crate::dma::Dma;
 use crate::fifo::Fifo;
-use crate::registers::{Registers, word};
+use crate::registers::Registers;
 use crate::spec::BUFFER;
 use crate::transfer::{Kind, Transfer, Way};
 use evisor_contract::{BLOCKS, Object, Restore, RestoreError, Save};
@@ -47,7 +47,7 @@ impl Object for Sdhci {
         self.card.restore(from)?;
         self.transfer = Transfer::restore(from)?;
         self.fifo = Fifo::restore(from)?;
-        let flags = word(from, 7)?;
+        let flags = from.bits(7)?;
         self.waits = flags & 1 != 0;
         self.erases = flags & 2 != 0;
         self.line_up = flags & 4 != 0;
@@ -90,7 +90,7 @@ impl Transfer {
             3 => Way::Unknown,
             _ => return Err(RestoreError::Impossible),
         };
-        let (flags, blocks) = (word(from, 15)?, from.word()?);
+        let (flags, blocks) = (from.bits(15)?, from.word()?);
         let (at, have) = (from.word()? as usize, from.word()? as usize);
         let short = flags & 8 != 0;
         let whole = short || way != Way::Port || (at | have).is_multiple_of(BUFFER);

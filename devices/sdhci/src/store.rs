@@ -1,6 +1,5 @@
 //! The way to the blocks: one request at a time, and its buffer.
 
-use crate::registers::word;
 use evisor_contract::{
     BLOCKS, BlockOperation, BlockPort, BlockRequest, Context, Restore, RestoreError, Save,
 };
@@ -133,7 +132,7 @@ impl Store {
                 return Err(RestoreError::Impossible);
             }
         }
-        self.flight = match word(from, 3)? {
+        self.flight = match from.bits(3)? {
             0 => Flight::None,
             1 if self.want != Want::Nothing => Flight::Live,
             2 => Flight::Stale,

@@ -9,7 +9,8 @@
 
 #![allow(unsafe_code, reason = "accesses to memory by address, and TLB maintenance")]
 
-use crate::map::{self, Ram};
+use crate::map;
+use crate::ram::Ram;
 use crate::stage2::Stage2;
 use crate::{layout, maintenance};
 use aarch64_paging::MapError;
@@ -46,7 +47,7 @@ impl Ram {
     ) -> Result<&'static dyn Backing, MapError> {
         let (physical, size) = (self.physical(), self.size());
         let entries = stage2.hidden(ipa, physical, size)?;
-        let at = map::keep(&self)?;
+        let at = self.keep()?;
         // SAFETY: 1. `at` is mapped for `size` bytes, which are ours: no guest is
         // shown them yet, and no other reference is made.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at as *mut u8, size as usize) };

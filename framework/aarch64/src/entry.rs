@@ -3,7 +3,8 @@
 
 #![allow(unsafe_code, reason = "called by assembly; makes slices of what the firmware passed")]
 
-use crate::map::{self, Ram};
+use crate::map;
+use crate::ram::Ram;
 use crate::{heap, layout, vcpu};
 use aarch64_paging::MapError;
 use alloc::vec;

@@ -14,98 +14,28 @@
 
 #![allow(unsafe_code, reason = "system registers, and memory-mapped ones at fixed EL2 addresses")]
 
-use crate::gic::{self, Acknowledged, CpuInterface, GuestInterface, Version};
+mod registers;
+mod switched;
+mod virtual_interface;
+
+pub(crate) use switched::Switched;
+pub(crate) use virtual_interface::{
+    guest_sre, has_virtual_interrupt, quiet_guest, reset_guest, set_guest_sre, signal_guest,
+    system_interface,
+};
+
+use crate::gic::{self, Acknowledged, CpuInterface, Version};
 use crate::{layout, map};
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::MPIDR_EL1;
 use alloc::vec::Vec;
-use core::arch::asm;
-use evisor_contract::{HostRegister, SystemInterface};
+use registers::{
+    GICD_CTLR, GICD_TYPER, GICR_CTLR, GICR_TYPER, GICR_WAKER, Gicd, Gicr, read, write,
+};
 use spin::Once;
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
-use tock_registers::registers::{ReadOnly, ReadWrite};
-use tock_registers::{register_bitfields, register_structs};
-
-register_bitfields! { u32,
-    /// The view from Non-secure state with two Security states, or the only one:
-    /// the bits that are used are the same in both.
-    GICD_CTLR [
-        ENABLE_GROUP1 OFFSET(1) NUMBITS(1) [],
-        ARE OFFSET(4) NUMBITS(1) [],
-        RWP OFFSET(31) NUMBITS(1) []
-    ],
-    GICD_TYPER [
-        ITLINES OFFSET(0) NUMBITS(5) [],
-        ESPI OFFSET(8) NUMBITS(1) [],
-        ESPI_RANGE OFFSET(27) NUMBITS(5) []
-    ],
-    GICR_CTLR [
-        ENABLE_LPIS OFFSET(0) NUMBITS(1) [],
-        RWP OFFSET(3) NUMBITS(1) []
-    ],
-    GICR_WAKER [
-        PROCESSOR_SLEEP OFFSET(1) NUMBITS(1) [],
-        CHILDREN_ASLEEP OFFSET(2) NUMBITS(1) []
-    ]
-}
-
-register_bitfields! { u64,
-    GICR_TYPER [
-        VLPIS OFFSET(1) NUMBITS(1) [],
-        LAST OFFSET(4) NUMBITS(1) [],
-        PPI_NUM OFFSET(27) NUMBITS(5) [],
-        AFFINITY OFFSET(32) NUMBITS(32) []
-    ]
-}
-
-register_structs! {
-    Gicd {
-        (0x0000 => ctlr: ReadWrite<u32, GICD_CTLR::Register>),
-        (0x0004 => typer: ReadOnly<u32, GICD_TYPER::Register>),
-        (0x0008 => _r0),
-        (0x0080 => igroupr: [ReadWrite<u32>; 32]),
-        (0x0100 => isenabler: [ReadWrite<u32>; 32]),
-        (0x0180 => icenabler: [ReadWrite<u32>; 32]),
-        (0x0200 => ispendr: [ReadWrite<u32>; 32]),
-        (0x0280 => icpendr: [ReadWrite<u32>; 32]),
-        (0x0300 => isactiver: [ReadWrite<u32>; 32]),
-        (0x0380 => icactiver: [ReadWrite<u32>; 32]),
-        (0x0400 => ipriorityr: [ReadWrite<u32>; 256]),
-        (0x0800 => _r1),
-        (0x0c00 => icfgr: [ReadWrite<u32>; 64]),
-        (0x0d00 => _r2),
-        (0x1400 => icenabler_extended: [ReadWrite<u32>; 32]),
-        (0x1480 => _r3),
-        /// Indexed by INTID; the first 32 are not there.
-        (0x6000 => irouter: [ReadWrite<u64>; 1020]),
-        (0x7fe0 => @END),
-    },
-    /// RD_base and, 64 KiB on, SGI_base (GIC Redistributor register map).
-    Gicr {
-        (0x00000 => ctlr: ReadWrite<u32, GICR_CTLR::Register>),
-        (0x00004 => _r0),
-        (0x00008 => typer: ReadOnly<u64, GICR_TYPER::Register>),
-        (0x00010 => _r1),
-        (0x00014 => waker: ReadWrite<u32, GICR_WAKER::Register>),
-        (0x00018 => _r2),
-        (0x10080 => igroupr0: ReadWrite<u32>),
-        (0x10084 => _r3),
-        (0x10100 => isenabler0: ReadWrite<u32>),
-        (0x10104 => _r4),
-        /// Behind the first, those of the extended PPIs.
-        (0x10180 => icenabler: [ReadWrite<u32>; 3]),
-        (0x1018c => _r5),
-        (0x10280 => icpendr0: ReadWrite<u32>),
-        (0x10284 => _r6),
-        (0x10300 => isactiver0: ReadWrite<u32>),
-        (0x10304 => _r9),
-        (0x10380 => icactiver0: ReadWrite<u32>),
-        (0x10384 => _r7),
-        (0x10400 => ipriorityr: [ReadWrite<u32>; 8]),
-        (0x10420 => _r8),
-        (0x20000 => @END),
-    }
-}
+use tock_registers::registers::ReadWrite;
+use virtual_interface::init_virtual_interface;
 
 /// Where a board has its GIC: physical addresses.
 #[derive(Debug)]
@@ -152,23 +82,6 @@ pub unsafe fn map(addresses: &Addresses<'_>) -> Result<(), aarch64_paging::MapEr
     REDISTRIBUTORS.call_once(|| Redistributors { regions, stride: addresses.stride });
     gic::choose(Version::V3);
     Ok(())
-}
-
-macro_rules! read {
-    ($name:literal) => {{
-        let value: u64;
-        // SAFETY: 1. a register of this core's CPU interface, which EL2 owns.
-        unsafe { asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack)) };
-        value
-    }};
-}
-
-macro_rules! write {
-    ($name:literal, $value:expr) => {{
-        let value: u64 = $value;
-        // SAFETY: 1. as for reading; no register here reaches memory.
-        unsafe { asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nomem, nostack)) };
-    }};
 }
 
 fn gicd() -> &'static Gicd {
@@ -339,31 +252,6 @@ fn init_cpu_interface() {
     write!("icc_igrpen1_el1", 1);
 }
 
-/// A starting guest finds ICC_SRE_EL1 as a reset leaves it where the registers are
-/// all there is: SRE set, no bypass. What it does with it is its own affair.
-pub(crate) fn reset_guest() {
-    write!("icc_sre_el1", 0b111);
-}
-
-/// ICC_SRE_EL1.
-pub(crate) fn guest_sre() -> u64 {
-    read!("icc_sre_el1")
-}
-
-/// See [`guest_sre`].
-pub(crate) fn set_guest_sre(value: u64) {
-    write!("icc_sre_el1", value);
-}
-
-/// Nothing for a guest yet: its interrupt controller sets this up with its first
-/// vCPU.
-fn init_virtual_interface() {
-    let SystemInterface { lists, hcr, vmcr, active_priorities, .. } = system_interface();
-    for register in [&hcr, &vmcr].into_iter().chain(lists).chain(active_priorities) {
-        (register.write)(0);
-    }
-}
-
 /// What ICC_SGI1R_EL1 takes to send INTID 0 to this core alone:
 /// Aff3, RS and Aff2, Aff1, and a bit for Aff0.
 fn target() -> u64 {
@@ -512,223 +400,6 @@ impl CpuInterface for Gicv3 {
         } else if let Some(gicr) = redistributor() {
             set(&gicr.icenabler, 0, bit);
             settle_core(gicr);
-        }
-    }
-}
-
-macro_rules! host_registers {
-    ($($name:literal),* $(,)?) => {
-        [$(HostRegister { read: || read!($name), write: |value| write!($name, value) }),*]
-    };
-}
-
-static LISTS: [HostRegister; 16] = host_registers![
-    "ich_lr0_el2",
-    "ich_lr1_el2",
-    "ich_lr2_el2",
-    "ich_lr3_el2",
-    "ich_lr4_el2",
-    "ich_lr5_el2",
-    "ich_lr6_el2",
-    "ich_lr7_el2",
-    "ich_lr8_el2",
-    "ich_lr9_el2",
-    "ich_lr10_el2",
-    "ich_lr11_el2",
-    "ich_lr12_el2",
-    "ich_lr13_el2",
-    "ich_lr14_el2",
-    "ich_lr15_el2",
-];
-
-/// ICH_HCR_EL2.En cleared.
-pub(crate) fn quiet_guest() {
-    let [hcr, _] = HCR_AND_VMCR;
-    (hcr.write)(0);
-}
-
-/// ICH_HCR_EL2.En alone.
-pub(crate) fn signal_guest(on: bool) {
-    let [hcr, _] = HCR_AND_VMCR;
-    (hcr.write)((hcr.read)() & !1 | u64::from(on));
-    barrier::isb(barrier::SY);
-}
-
-static HCR_AND_VMCR: [HostRegister; 2] = host_registers!["ich_hcr_el2", "ich_vmcr_el2"];
-
-// One of each group, two, or four, by the preemption bits.
-static ACTIVE_PRIORITIES_5: [HostRegister; 2] = host_registers!["ich_ap0r0_el2", "ich_ap1r0_el2"];
-static ACTIVE_PRIORITIES_6: [HostRegister; 4] =
-    host_registers!["ich_ap0r0_el2", "ich_ap0r1_el2", "ich_ap1r0_el2", "ich_ap1r1_el2"];
-static ACTIVE_PRIORITIES_7: [HostRegister; 8] = host_registers![
-    "ich_ap0r0_el2",
-    "ich_ap0r1_el2",
-    "ich_ap0r2_el2",
-    "ich_ap0r3_el2",
-    "ich_ap1r0_el2",
-    "ich_ap1r1_el2",
-    "ich_ap1r2_el2",
-    "ich_ap1r3_el2",
-];
-
-/// A register that follows from others: what was written to those is seen after
-/// an ISB.
-macro_rules! status {
-    ($name:literal) => {
-        || {
-            barrier::isb(barrier::SY);
-            read!($name)
-        }
-    };
-}
-
-/// See [`gic::has_virtual_interrupt`].
-pub(crate) fn has_virtual_interrupt() -> bool {
-    let pending = |list: &HostRegister| (list.read)() & ICH_LR_PENDING != 0;
-    system_interface().lists.iter().any(pending)
-}
-
-/// ICH_LR<n>_EL2.State, pending.
-const ICH_LR_PENDING: u64 = 1 << 62;
-
-/// The ICH_* registers: those of the core that accesses them, for a vCPU that is
-/// on it.
-pub(crate) fn system_interface() -> SystemInterface {
-    let vtr = read!("ich_vtr_el2");
-    // ListRegs is the number less one, PREbits too.
-    let lists = (vtr & 0x1f) as usize + 1;
-    let active_priorities: &[HostRegister] = match vtr >> 26 & 7 {
-        0..=4 => &ACTIVE_PRIORITIES_5,
-        5 => &ACTIVE_PRIORITIES_6,
-        _ => &ACTIVE_PRIORITIES_7,
-    };
-    let [hcr, vmcr] = HCR_AND_VMCR;
-    SystemInterface {
-        lists: LISTS.get(..lists).unwrap_or(&LISTS),
-        hcr,
-        vmcr,
-        active_priorities,
-        vtr,
-        misr: status!("ich_misr_el2"),
-        eisr: status!("ich_eisr_el2"),
-        elrsr: status!("ich_elrsr_el2"),
-    }
-}
-
-/// A core on which vCPUs are switched.
-pub(crate) struct Switched {
-    gicr: &'static Gicr,
-    lists: usize,
-    /// Of ICH_ELRSR_EL2, those that are there.
-    all: u64,
-    /// How many active priorities registers there are, of both groups: 2, 4 or 8.
-    active_priorities: usize,
-}
-
-macro_rules! save_some {
-    ($count:expr, $to:expr; $($index:literal $name:literal),*) => {
-        'done: {
-            $(
-                if $count <= $index {
-                    break 'done;
-                }
-                $to[$index] = read!($name);
-            )*
-        }
-    };
-}
-
-macro_rules! load_some {
-    ($count:expr, $from:expr; $($index:literal $name:literal),*) => {
-        'done: {
-            $(
-                if $count <= $index {
-                    break 'done;
-                }
-                write!($name, $from[$index]);
-            )*
-        }
-    };
-}
-
-macro_rules! lists {
-    ($some:ident, $count:expr, $guest:expr) => {
-        $some!($count, $guest;
-            0 "ich_lr0_el2", 1 "ich_lr1_el2", 2 "ich_lr2_el2", 3 "ich_lr3_el2",
-            4 "ich_lr4_el2", 5 "ich_lr5_el2", 6 "ich_lr6_el2", 7 "ich_lr7_el2",
-            8 "ich_lr8_el2", 9 "ich_lr9_el2", 10 "ich_lr10_el2", 11 "ich_lr11_el2",
-            12 "ich_lr12_el2", 13 "ich_lr13_el2", 14 "ich_lr14_el2", 15 "ich_lr15_el2")
-    };
-}
-
-// Behind the first of each group, which are always there.
-macro_rules! active_priorities {
-    ($some:ident, $count:expr, $guest:expr) => {
-        $some!($count, $guest;
-            2 "ich_ap0r1_el2", 3 "ich_ap1r1_el2", 4 "ich_ap0r2_el2", 5 "ich_ap1r2_el2",
-            6 "ich_ap0r3_el2", 7 "ich_ap1r3_el2")
-    };
-}
-
-impl Switched {
-    /// This one; `None` before [`init_core`].
-    pub fn here() -> Option<Self> {
-        let SystemInterface { lists, active_priorities, .. } = system_interface();
-        Some(Self {
-            gicr: redistributor()?,
-            lists: lists.len(),
-            all: (1 << lists.len()) - 1,
-            active_priorities: active_priorities.len(),
-        })
-    }
-
-    /// ICH_ELRSR_EL2 has a bit for each that is empty and whose end need not be told. What
-    /// the guest did is seen since the exception that brought it here; what EL2 wrote since
-    /// takes an ISB.
-    #[inline(always)]
-    pub fn holds_any(&self) -> bool {
-        barrier::isb(barrier::SY);
-        !read!("ich_elrsr_el2") & self.all != 0
-    }
-
-    /// See [`gic::Switched::save`].
-    #[inline(always)]
-    pub fn save(&self, guest: &mut GuestInterface, private: u32) {
-        guest.hcr = read!("ich_hcr_el2");
-        guest.vmcr = read!("ich_vmcr_el2");
-        guest.sre = read!("icc_sre_el1");
-        guest.active_priorities[0] = read!("ich_ap0r0_el2");
-        guest.active_priorities[1] = read!("ich_ap1r0_el2");
-        active_priorities!(save_some, self.active_priorities, guest.active_priorities);
-        guest.used = self.holds_any();
-        if guest.used {
-            lists!(save_some, self.lists, guest.lists);
-        }
-        guest.active = self.gicr.isactiver0.get() & private;
-        if guest.active != 0 {
-            self.gicr.icactiver0.set(guest.active);
-            barrier::dsb(barrier::SY);
-        }
-    }
-
-    /// See [`gic::Switched::load`]; `lists` says whether the list registers matter.
-    #[inline(always)]
-    pub fn load(&self, guest: &GuestInterface, lists: bool) {
-        write!("icc_sre_el1", guest.sre);
-        write!("ich_vmcr_el2", guest.vmcr);
-        write!("ich_ap0r0_el2", guest.active_priorities[0]);
-        write!("ich_ap1r0_el2", guest.active_priorities[1]);
-        active_priorities!(load_some, self.active_priorities, guest.active_priorities);
-        if lists {
-            static EMPTY: [u64; gic::LISTS] = [0; _];
-            let from = if guest.used { &guest.lists } else { &EMPTY };
-            lists!(load_some, self.lists, from);
-        }
-        write!("ich_hcr_el2", guest.hcr);
-        if guest.active != 0 {
-            self.gicr.isactiver0.set(guest.active);
-            // Before what drives it does: none of it comes a second time.
-            barrier::dsb(barrier::SY);
         }
     }
 }

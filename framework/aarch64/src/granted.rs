@@ -12,7 +12,7 @@
 #![allow(unsafe_code, reason = "accesses to memory by address")]
 
 use crate::maintenance;
-use crate::map::{self, Ram};
+use crate::ram::Ram;
 use aarch64_paging::MapError;
 use alloc::boxed::Box;
 use core::ops::Range;
@@ -37,7 +37,7 @@ pub fn of_vm<'a>(
     regions: impl Iterator<Item = (u64, &'a Ram, bool)>,
 ) -> Result<&'static dyn Memory, MapError> {
     let part = |(ipa, ram, writable): (u64, &Ram, bool)| {
-        let at = map::keep(ram)?;
+        let at = ram.keep()?;
         Ok(Part { addresses: ipa..ipa + ram.size(), at, writable })
     };
     Ok(Box::leak(Box::new(Granted(regions.map(part).collect::<Result<_, MapError>>()?))))
@@ -53,7 +53,7 @@ impl Ram {
         let length = content.len() as u64;
         self.write(0, content)?;
         self.zero(length, self.size().saturating_sub(length))?;
-        let part = Part { addresses: 0..self.size(), at: map::keep(&self)?, writable: true };
+        let part = Part { addresses: 0..self.size(), at: self.keep()?, writable: true };
         Ok(Box::leak(Box::new(Granted(Box::new([part])))))
     }
 }

@@ -2,15 +2,17 @@
 //! [`layout`](crate::layout).
 //!
 //! `boot.s` runs Rust under tables that map the image by section; [`init`]
-//! replaces them by tables that can be changed. Guest memory is mapped only a
-//! slice at a time, while it is filled; but what a component was granted as the
-//! memory behind its window stays mapped.
+//! replaces them by tables that can be changed.
 
 #![allow(unsafe_code, reason = "translation tables, and memory named by physical address")]
 
-use crate::{gic, layout, maintenance};
+mod instruction;
+
+pub(crate) use instruction::read_guest_word;
+
+use crate::{layout, maintenance};
 use aarch64_paging::descriptor::{
-    Descriptor, El23Attributes, PagingAttributes, PhysicalAddress, VirtualAddress,
+    El23Attributes, PagingAttributes, PhysicalAddress, VirtualAddress,
 };
 use aarch64_paging::paging::{Constraints, El2, MemoryRegion, PageTable, Translation};
 use aarch64_paging::{MapError, Mapping};
@@ -19,25 +21,22 @@ use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::arch::asm;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_contract::Window;
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadPureWrite;
+use spin::Mutex;
 use spin::relax::RelaxStrategy;
-use spin::{Mutex, MutexGuard};
 
 /// The root table, physical.
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static IMAGE_AT: AtomicU64 = AtomicU64::new(0);
 static MAP: spin::mutex::Mutex<Option<Mapping<Tables, El2>>, Yield> = spin::mutex::Mutex::new(None);
-/// Each window from [`layout::SLICE_AT`] on is one core's at a time.
-static SLICES: [Mutex<()>; gic::CORES] = [const { Mutex::new(()) }; _];
 /// What was mapped as a device of eVisor's.
 static DRIVEN: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICES);
-static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
-const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// Who waits for the tables says so to the core: with one thread for all cores QEMU takes
 /// a tenth of a second to find out by itself, whenever the tables are being changed as a
@@ -106,7 +105,7 @@ const TEXT: El23Attributes = NORMAL.union(El23Attributes::READ_ONLY);
 /// The address of a table in an entry.
 const TABLE: u64 = 0x0000_ffff_ffff_f000;
 const RODATA: El23Attributes = TEXT.union(El23Attributes::XN);
-const DATA: El23Attributes = NORMAL.union(El23Attributes::XN);
+pub(crate) const DATA: El23Attributes = NORMAL.union(El23Attributes::XN);
 const DEVICE: El23Attributes = El23Attributes::VALID
     .union(El23Attributes::USER_RES1)
     .union(El23Attributes::ATTRIBUTE_INDEX_1)
@@ -142,7 +141,7 @@ pub fn init(image: u64) -> Result<(), MapError> {
     for guard in guards {
         place(&mut map, guard, 0, PAGE, El23Attributes::empty())?;
     }
-    make_instruction_pages(&mut map)?;
+    instruction::make_pages(&mut map)?;
     // SAFETY: 1. the same addresses lead to the same memory as before, but for
     // the guard pages. 2. never dropped.
     unsafe { map.activate() };
@@ -162,60 +161,6 @@ pub(crate) fn table_entry(physical: u64, index: u64) -> u64 {
     let at = physical + 8 * index - IMAGE_AT.load(Ordering::Relaxed) + layout::IMAGE;
     // SAFETY: 1. tables are in the image, aligned, and never freed.
     unsafe { (*(at as *const AtomicU64)).load(Ordering::Relaxed) }
-}
-
-/// The page that each core reads a guest's instruction through: its entry in
-/// EL2's tables, which leads nowhere while it is not used.
-static INSTRUCTION_PAGES: [Mutex<Option<&'static AtomicUsize>>; 8] =
-    [const { Mutex::new(None) }; 8];
-
-/// Makes the table for them, so that nothing is allocated when one is used.
-fn make_instruction_pages(map: &mut Mapping<Tables, El2>) -> Result<(), MapError> {
-    let size = INSTRUCTION_PAGES.len() as u64 * PAGE;
-    // Not valid, and not what is there: the crate would make no table for that.
-    place(map, layout::INSTRUCTION, 0, size, El23Attributes::XN)?;
-    for (page, at) in INSTRUCTION_PAGES.iter().zip((layout::INSTRUCTION..).step_by(PAGE as usize)) {
-        let region = MemoryRegion::new(at as usize, (at + PAGE) as usize);
-        map.walk_range(&region, &mut |_, entry, level| {
-            const { assert!(size_of::<Descriptor<El23Attributes>>() == size_of::<AtomicUsize>()) };
-            // SAFETY: 1. an entry is an atomic integer and nothing else. 2. nobody
-            // else changes it: this page is mapped nowhere but below. Its table is
-            // never freed.
-            let entry = unsafe { &*core::ptr::from_ref(entry).cast::<AtomicUsize>() };
-            *page.lock() = Some(entry);
-            if level == 3 { Ok(()) } else { Err(()) }
-        })?;
-    }
-    Ok(())
-}
-
-/// Reads a word of a guest's memory; `None` if `core` has no page to do it through.
-///
-/// The guest may have written it with its cache off, or on: it is cleaned and
-/// invalidated first, and invalidated again, lest the guest find it in the cache
-/// later (DDI 0487, "Mismatched memory attributes").
-///
-/// # Safety
-/// 1. `physical` is a guest's memory.
-pub(crate) unsafe fn read_guest_word(core: usize, physical: u64) -> Option<u32> {
-    let page = INSTRUCTION_PAGES.get(core)?.lock();
-    let entry = (*page)?;
-    let at = layout::INSTRUCTION + core as u64 * PAGE;
-    let word = at + (physical & 0xffc);
-    let attributes = RODATA.union(El23Attributes::TABLE_OR_PAGE).bits();
-    entry.store((physical & !0xfff) as usize | attributes, Ordering::Relaxed);
-    // SAFETY: 1. barriers: the walker must see the entry.
-    unsafe { asm!("dsb ishst", "isb", options(nostack)) };
-    maintenance::clean_and_invalidate(word, 4);
-    // SAFETY: 1. mapped, and memory as the caller says; aligned.
-    let value = unsafe { core::ptr::read_volatile(word as *const u32) };
-    maintenance::clean_and_invalidate(word, 4);
-    entry.store(0, Ordering::Relaxed);
-    // SAFETY: 1. nothing uses the page any more, until its entry is made anew.
-    unsafe {
-        asm!("dsb ishst", "tlbi vae2is, {}", "dsb ish", "isb", in(reg) at >> 12, options(nostack));
-    }
-    Some(value)
 }
 
 /// Puts EL2's tables in place of the boot's on this core.
@@ -249,7 +194,13 @@ fn place(
     map.map_range(&region, PhysicalAddress(physical as usize), attributes, pages)
 }
 
-fn change(at: u64, physical: u64, bytes: u64, attributes: El23Attributes) -> Result<(), MapError> {
+/// Maps `bytes` at `physical`, or takes what is at `at` away: the attributes are none then.
+pub(crate) fn change(
+    at: u64,
+    physical: u64,
+    bytes: u64,
+    attributes: El23Attributes,
+) -> Result<(), MapError> {
     match MAP.lock().as_mut() {
         Some(map) => place(map, at, physical, bytes, attributes)?,
         None => {
@@ -349,198 +300,4 @@ pub unsafe fn read_only(near: u64, physical: u64, bytes: u64) -> Result<&'static
     let at = (near + offset) as *const u8;
     // SAFETY: 1. just mapped; unchanging as the caller says.
     Ok(unsafe { core::slice::from_raw_parts(at, bytes as usize) })
-}
-
-/// A window that nobody has, as there are as many as cores: nobody waits for a VM that is
-/// being filled on another core. The first one serves whoever is alone.
-fn free_window() -> (u64, MutexGuard<'static, ()>) {
-    let places = (layout::SLICE_AT..).step_by(layout::SLICE as usize);
-    loop {
-        let free = places.clone().zip(&SLICES).find_map(|(at, lock)| Some((at, lock.try_lock()?)));
-        if let Some(window) = free {
-            return window;
-        }
-    }
-}
-
-/// Runs `fill` on each slice of `ram` from `offset` on for `bytes`: `fill` gets the
-/// EL2 address, the distance from `offset`, and the size. The slice is cleaned to
-/// the point of coherency afterwards.
-fn each_slice(
-    ram: &Ram,
-    offset: u64,
-    bytes: u64,
-    mut fill: impl FnMut(*mut u8, u64, usize),
-) -> Result<(), MapError> {
-    let start = ram.part(offset, bytes)?;
-    let (window, _taken) = free_window();
-    let mut done = 0;
-    while done < bytes {
-        let from = start + done;
-        let inside = from % layout::SLICE;
-        let size = (layout::SLICE - inside).min(bytes - done);
-        // In one block, where all of the slice is this memory.
-        let slice = from - inside;
-        let (first, mapped) = if ram.holds(slice, layout::SLICE) {
-            (slice, layout::SLICE)
-        } else {
-            (from - from % PAGE, from % PAGE + size)
-        };
-        let at = window + inside;
-        let begin = at - (from - first);
-        change(begin, first, mapped, DATA)?;
-        fill(at as *mut u8, done, size as usize);
-        maintenance::clean_and_invalidate(at, size);
-        change(begin, 0, mapped, El23Attributes::empty())?;
-        done += size;
-    }
-    Ok(())
-}
-
-/// Maps memory that a component was granted, for good, and says where.
-pub(crate) fn keep(ram: &Ram) -> Result<u64, MapError> {
-    let whole = ram.size.next_multiple_of(layout::SLICE);
-    let at = NEXT_BACKING.fetch_add(whole, Ordering::Relaxed);
-    change(at, ram.physical, ram.size, DATA)?;
-    Ok(at)
-}
-
-/// Memory for guests: a range of it that has one owner, who may fill it while no
-/// guest runs in it.
-#[derive(Debug)]
-pub struct Ram {
-    physical: u64,
-    size: u64,
-}
-
-impl Ram {
-    /// # Safety
-    /// 1. It is memory that nothing of eVisor lies in.
-    /// 2. No other `Ram` overlaps it.
-    pub(crate) unsafe fn new((physical, size): (u64, u64)) -> Self {
-        Self { physical, size }
-    }
-
-    /// Where it starts.
-    pub fn physical(&self) -> u64 {
-        self.physical
-    }
-
-    /// How long it is, in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// How much is left from its first multiple of `alignment` on.
-    pub fn aligned(&self, alignment: u64) -> Option<u64> {
-        let start = self.physical.checked_next_multiple_of(alignment)?;
-        (self.physical + self.size).checked_sub(start)
-    }
-
-    /// Takes `size` bytes from its first multiple of `alignment` on, and gives
-    /// what is left before and behind; `None` if it is too short.
-    pub fn split(self, alignment: u64, size: u64) -> Option<(Self, Vec<Self>)> {
-        let left = self.aligned(alignment)?.checked_sub(size)?;
-        let start = self.physical + self.size - left - size;
-        let part = |physical, size| Self { physical, size };
-        let rest = [part(self.physical, start - self.physical), part(start + size, left)];
-        Some((part(start, size), rest.into_iter().filter(|ram| ram.size > 0).collect()))
-    }
-
-    /// Copies `bytes` to `offset`. A guest that runs in it would see the bytes
-    /// arrive in no order.
-    ///
-    /// # Errors
-    /// They do not fit, or EL2's tables say no.
-    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MapError> {
-        let size = bytes.len() as u64;
-        each_slice(self, offset, size, |at, done, size| {
-            if let Some(part) = bytes.get(done as usize..done as usize + size) {
-                // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
-                unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len()) };
-            }
-        })
-    }
-
-    /// Lends all of it, for good.
-    ///
-    /// # Errors
-    /// EL2's tables say no.
-    pub fn lend(self) -> Result<&'static mut [u8], MapError> {
-        let at = keep(&self)? as *mut u8;
-        // SAFETY: 1. mapped for good, and ours alone. 2. any bytes are bytes.
-        Ok(unsafe { core::slice::from_raw_parts_mut(at, self.size as usize) })
-    }
-
-    /// Zeroes `bytes` from `offset` on.
-    ///
-    /// # Errors
-    /// It does not have them, or EL2's tables say no.
-    pub fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), MapError> {
-        each_slice(self, offset, bytes, |at, _, size| {
-            // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
-            unsafe { maintenance::zero(at as u64, size as u64) };
-        })
-    }
-
-    /// Copies `bytes` from `other`, at `from` there, to `offset`. False: another core copies,
-    /// and nothing was done.
-    ///
-    /// What a guest wrote with its cache off, or by attributes that do not look into one,
-    /// is in memory behind the point of coherency: lines of EL2's that would hide it are
-    /// gone before it is read (DDI 0487, B2.8, Mismatched memory attributes).
-    ///
-    /// # Errors
-    /// One of the two does not have them, or EL2's tables say no.
-    pub fn copy(
-        &mut self,
-        offset: u64,
-        (other, from): (&Self, u64),
-        bytes: u64,
-    ) -> Result<bool, MapError> {
-        // Two windows at once: cores that each have one would wait for each other.
-        static COPIES: Mutex<()> = Mutex::new(());
-        let Some(_alone) = COPIES.try_lock() else { return Ok(false) };
-        let mut copied = Ok(());
-        each_slice(other, from, bytes, |source, done, size| {
-            maintenance::clean_and_invalidate(source as u64, size as u64);
-            let put = each_slice(self, offset + done, size as u64, |at, inside, size| {
-                let source = source.wrapping_add(inside as usize);
-                // SAFETY: 1. both are mapped for so much, and of two `Ram`s, which do not
-                // overlap; the guest that has one of them stands still.
-                unsafe { core::ptr::copy_nonoverlapping(source, at, size) };
-            });
-            if put.is_err() {
-                copied = put;
-            }
-        })?;
-        copied.map(|()| true)
-    }
-
-    /// Copies what is at `offset`.
-    ///
-    /// # Errors
-    /// As for [`write`](Self::write).
-    pub fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), MapError> {
-        let size = to.len() as u64;
-        each_slice(self, offset, size, |at, done, size| {
-            if let Some(part) = to.get_mut(done as usize..done as usize + size) {
-                // SAFETY: 1. `at` is mapped for `size` bytes, which are ours.
-                unsafe { core::ptr::copy_nonoverlapping(at, part.as_mut_ptr(), part.len()) };
-            }
-        })
-    }
-
-    /// Whether physical memory from `at` on for `bytes` is part of it.
-    fn holds(&self, at: u64, bytes: u64) -> bool {
-        at >= self.physical && at + bytes <= self.physical + self.size
-    }
-
-    /// Where `bytes` from `offset` on are.
-    fn part(&self, offset: u64, bytes: u64) -> Result<u64, MapError> {
-        match offset.checked_add(bytes) {
-            Some(end) if end <= self.size => Ok(self.physical + offset),
-            _ => Err(MapError::AddressRange(VirtualAddress(offset as usize))),
-        }
-    }
 }

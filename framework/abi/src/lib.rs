@@ -13,7 +13,7 @@ pub use client::{Capabilities, Conduit, Described, Held, Narrow};
 
 /// The version of all of this: the major number in the upper half, the minor one, which
 /// counts what was added, in the lower.
-pub const VERSION: u64 = 0x1_0001;
+pub const VERSION: u64 = 0x1_0002;
 
 /// Function ids: vendor-specific hypervisor service calls (DEN 0028 §6.1), SMC64.
 pub mod function {
@@ -132,6 +132,8 @@ pub enum Kind {
     Channel = 4,
     /// A device that can be taken from its VM: [`device`].
     Device = 5,
+    /// Blocks of a store: [`store`].
+    BlockStore = 6,
 }
 
 impl Kind {
@@ -145,6 +147,7 @@ impl Kind {
             3 => Self::Doorbell,
             4 => Self::Channel,
             5 => Self::Device,
+            6 => Self::BlockStore,
             _ => return None,
         })
     }
@@ -247,6 +250,51 @@ pub mod device {
     pub const GIVE: u32 = 2;
 }
 
+/// Operations of a block store. Its window is of blocks; of none while there is no medium.
+///
+/// A store answers when it is done: [`READ`](store::READ), [`WRITE`](store::WRITE) and
+/// [`FLUSH`](store::FLUSH) ask, and give a ticket; [`FINISH`](store::FINISH) says how that went,
+/// as soon as it is known. A VM has one request under way in a store: another one is
+/// [`Busy`](crate::Error::Busy). One that was answered and not fetched gives way to the next.
+pub mod store {
+    /// `READ` or `WRITE`: x1 is the bytes of a block, x2 how many blocks one request has at
+    /// most, x3 what has become of the VM's last one, a [state](state).
+    pub const STATE: u32 = 0;
+    /// `READ`: x4 blocks from block x3 of the window on. x1 is the ticket.
+    pub const READ: u32 = 1;
+    /// `WRITE`: the same, of what lies at x5 in the caller's memory when it calls; x5 is a
+    /// multiple of 8. x1 is the ticket.
+    pub const WRITE: u32 = 2;
+    /// `WRITE`: what was written before is kept from then on. x1 is the ticket.
+    pub const FLUSH: u32 = 3;
+    /// What asking took, in rights and window: x1 is how the request with ticket x3
+    /// [ended](done). What was read is put to x4 in the caller's memory, a multiple of 8.
+    /// [`Busy`](crate::Error::Busy): it is under way.
+    /// [`WrongState`](crate::Error::WrongState): there is none with that ticket, or its answer
+    /// was fetched.
+    pub const FINISH: u32 = 4;
+
+    /// What has become of a request.
+    pub mod state {
+        /// There is none, or its answer was fetched.
+        pub const NONE: u64 = 0;
+        /// It is under way; or one is that nobody waits for any more.
+        pub const UNDER_WAY: u64 = 1;
+        /// It was answered.
+        pub const ANSWERED: u64 = 2;
+    }
+
+    /// How a request ended.
+    pub mod done {
+        /// It was done.
+        pub const DONE: u64 = 0;
+        /// The store would not: nothing was done.
+        pub const REFUSED: u64 = 1;
+        /// The medium failed; some of it may have been done.
+        pub const FAILED: u64 = 2;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,5 +307,12 @@ mod tests {
         }
         assert_eq!(Error::of(0), None);
         assert_eq!(Error::of(u64::MAX >> 1), None);
+    }
+
+    #[test]
+    fn kinds_round_trip() {
+        let known = (0..).map_while(Kind::of).enumerate();
+        assert!(known.clone().all(|(number, kind)| kind as usize == number));
+        assert_eq!(known.count(), 7);
     }
 }

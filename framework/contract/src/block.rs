@@ -11,7 +11,7 @@
 //! notification of a [`Deadline`](crate::Deadline) that has passed already, say.
 
 use crate::context::Context;
-use crate::grants::Wire;
+use crate::wire::Wire;
 use alloc::boxed::Box;
 use alloc::vec;
 use core::fmt;

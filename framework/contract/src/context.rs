@@ -1,8 +1,9 @@
 //! What an object is called with besides the access itself.
 
 use crate::capability::{Capability, Rights};
-use crate::grants::LineState;
 use crate::port::NotifyPort;
+use crate::state::{Restore, RestoreError, Save};
+use crate::wire::LineState;
 use core::sync::atomic::AtomicU32;
 
 /// How many effects one invocation may ask for.
@@ -90,6 +91,23 @@ impl Bytes {
     #[inline(always)]
     pub fn as_slice(&self) -> &[u8] {
         self.data.get(..self.count as usize).unwrap_or(&self.data)
+    }
+
+    /// Writes their number, and them.
+    pub fn save(&self, to: &mut Save) {
+        to.word(self.count);
+        to.raw(self.as_slice());
+    }
+
+    /// What was saved.
+    ///
+    /// # Errors
+    /// [`RestoreError::Truncated`]; [`RestoreError::Impossible`] if they are too many.
+    pub fn restore(from: &mut Restore<'_>) -> Result<Self, RestoreError> {
+        let (count, mut data) = (from.word()?, [0; Self::MOST]);
+        let bytes = data.get_mut(..count as usize).ok_or(RestoreError::Impossible)?;
+        from.raw(bytes)?;
+        Ok(Self { data, count })
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Needs {
     /// It stores blocks: `evisor,block` says where, and `evisor,read-only` that it
     /// does not write.
     pub block: bool,
+    /// Others have ports of it, through which they store blocks.
+    pub store: bool,
     /// It has memory of its own: `evisor,size` says how much, `evisor,image` what is
     /// there first, and one of the two is enough.
     pub storage: bool,
@@ -86,6 +88,7 @@ impl Needs {
         backing: false,
         guest_memory: false,
         block: false,
+        store: false,
         storage: false,
         host_device: false,
         cores: false,

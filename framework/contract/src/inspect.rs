@@ -5,8 +5,9 @@
 //! left its guest ([`Inspect::look`]).
 
 use crate::capability::Rights;
-use crate::grants::{Power, VmControl};
+use crate::leaf::Power;
 use crate::scheduler::Share;
+use crate::wire::VmControl;
 use alloc::vec::Vec;
 
 /// What somebody who oversees VMs was granted.

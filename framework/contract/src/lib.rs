@@ -25,6 +25,7 @@ extern crate alloc;
 
 mod access;
 mod backing;
+mod backlog;
 mod block;
 mod capability;
 mod channel;
@@ -33,6 +34,7 @@ mod declaration;
 mod grants;
 mod host_device;
 mod inspect;
+mod leaf;
 mod memory;
 mod node;
 mod object;
@@ -42,9 +44,11 @@ mod reply;
 mod scheduler;
 mod state;
 pub mod tag;
+mod wire;
 
 pub use access::{CallRegisters, Register, Width};
 pub use backing::Backing;
+pub use backlog::Backlog;
 pub use block::{
     BLOCK, BLOCKS, BlockBuffer, BlockDone, BlockOpening, BlockOperation, BlockPort, BlockRequest,
     DiskProgress, HostDisk,
@@ -53,11 +57,7 @@ pub use capability::{Capability, Rights};
 pub use channel::ChannelEnd;
 pub use context::{Bytes, Context, EFFECTS, Effect};
 pub use declaration::{Declaration, Needs, STOLEN_TIME_WINDOW, WindowNeed};
-pub use grants::{
-    Clock, ConsolePort, Deadline, Entropy, Grants, HostRegister, HostSerial, Level, Line,
-    LineState, Messages, Power, SystemInterface, VcpuControl, VirtualInterface, VmControl, VmEvent,
-    Window,
-};
+pub use grants::Grants;
 pub use host_device::{
     HostGpio, HostMailbox, HostPins, HostRegisters, HostWindow, MAILBOX_WORDS, MailboxError,
     MailboxTicket,
@@ -65,6 +65,10 @@ pub use host_device::{
 pub use inspect::{
     CoreFacts, CrashFacts, ExitCounts, ExitFacts, Inspect, LastCrash, MemoryFacts, Names,
     Oversight, RouteFacts, VcpuFacts, VmCheckpoint, VmFacts, VmState,
+};
+pub use leaf::{
+    Clock, Entropy, HostRegister, HostSerial, Level, Messages, Power, SystemInterface, VcpuControl,
+    VirtualInterface, Window,
 };
 pub use memory::{Memory, Outside};
 pub use node::{BuildError, GuestNode, Node, Problem};
@@ -75,8 +79,9 @@ pub use port::{
 };
 pub use registry::{DuplicateCompatible, components};
 pub use reply::{Reply, Status, Words};
-pub use scheduler::{Choice, Scheduler, Share};
+pub use scheduler::{Choice, Scheduler, Share, time_slice};
 pub use state::{Restore, RestoreError, Save};
+pub use wire::{ConsolePort, Deadline, Line, LineState, VmControl, VmEvent};
 
 pub use evisor_abi as abi;
 pub use evisor_frames as frames;

@@ -104,7 +104,7 @@ pub struct Through {
     pub rights: Rights,
     /// Where its window starts, in units that are the object's own.
     pub first: u64,
-    /// How long the window is; at least 1.
+    /// How long the window is; at least 1, but for a store without a medium.
     pub count: u64,
 }
 

@@ -5,7 +5,10 @@
 //! machine like every object: it sees counts that it is given, sets no timer and
 //! knows no vCPU but by the number that it has among the core's *members*.
 
+use crate::leaf::Clock;
+use crate::node::{BuildError, Node};
 use crate::object::Object;
+use alloc::format;
 
 /// What a vCPU was promised of its core's time: its node says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +45,24 @@ impl Choice {
     pub const fn alone(member: usize, until: u64) -> Self {
         Self { member: Some(member), until, contended: false }
     }
+}
+
+/// How long a time slice is, in counts of `clock`: what `evisor,slice` of the scheduler's
+/// node says, in microseconds, or 10 ms.
+///
+/// # Errors
+/// It is no cell, or less than 100 µs: that would go into changing vCPUs.
+pub fn time_slice(node: &Node<'_>, clock: &dyn Clock) -> Result<u64, BuildError> {
+    const SLICE: &str = "evisor,slice";
+    const USUAL: u32 = 10_000;
+    const LEAST: u32 = 100;
+    let micros = node.cell(SLICE)?.unwrap_or(USUAL);
+    if micros < LEAST {
+        let problem = format!("{micros} us are less than {LEAST}");
+        return Err(BuildError::property(SLICE, problem, "write microseconds, as in <10000>"));
+    }
+    let counts = u64::from(micros).saturating_mul(clock.frequency()) / 1_000_000;
+    Ok(counts.max(1))
 }
 
 /// The facet of a scheduler. All its members sleep at first.

@@ -100,6 +100,26 @@ impl<'a> Restore<'a> {
         self.take().map(u32::from_le_bytes)
     }
 
+    /// Reads 32 bits, of which only those in `mask` can be set.
+    ///
+    /// # Errors
+    /// [`RestoreError::Truncated`]; [`RestoreError::Impossible`] if another is.
+    #[inline(never)]
+    pub fn bits(&mut self, mask: u32) -> Result<u32, RestoreError> {
+        match self.word()? {
+            value if value & !mask == 0 => Ok(value),
+            _ => Err(RestoreError::Impossible),
+        }
+    }
+
+    /// Reads a word that is 0 or 1.
+    ///
+    /// # Errors
+    /// As those of [`bits`](Self::bits).
+    pub fn flag(&mut self) -> Result<bool, RestoreError> {
+        self.bits(1).map(|value| value != 0)
+    }
+
     /// Reads 64 bits.
     ///
     /// # Errors
@@ -144,6 +164,10 @@ mod tests {
         assert_eq!(restore.word(), Ok(7));
         assert_eq!(restore.double(), Ok(u64::MAX));
         assert_eq!(restore.word(), Err(RestoreError::Truncated));
+        let seven = bytes.get(12..).unwrap_or_default();
+        assert_eq!(Restore::new(seven).bits(0xf), Ok(7));
+        assert_eq!(Restore::new(seven).bits(0xb), Err(RestoreError::Impossible));
+        assert_eq!(Restore::new(seven).flag(), Err(RestoreError::Impossible));
 
         assert_eq!(Restore::new(&bytes).begin(*b"another\0", 3), Err(RestoreError::WrongTag));
         let version = Restore::new(&bytes).begin(*b"example\0", 4);

@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::memory::{MemorySlot, Storage};
 use crate::overseer::{Overseer, OverseerObject, Waiting};
 use crate::passed;
+use crate::stores::HeldStore;
 use crate::tenure::{Lease, Tenure};
 use crate::timers::Timers;
 use crate::vm::Vm;
@@ -48,6 +49,8 @@ pub(crate) struct Common {
     pub overseers: Vec<Waiting>,
     /// What VMs hold by handles, if one does.
     pub handles: Option<&'static Handles>,
+    /// The stores of blocks among that.
+    pub stores: Vec<HeldStore>,
     /// The cores that several vCPUs share.
     pub shared: Vec<usize>,
     /// The devices of the board that handles lead to.

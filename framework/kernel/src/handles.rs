@@ -1,8 +1,9 @@
 //! What handles lead to, put together once all VMs are built; and a VM as what one leads
 //! to.
 
-use crate::bind::{BoundVm, Offered};
+use crate::bound::{BoundVm, Offered};
 use crate::grants::{Common, leak};
+use crate::stores::{self, Way};
 use crate::tenure::Tenure;
 use crate::timers::Timers;
 use crate::vm::Vm;
@@ -11,8 +12,9 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use evisor_contract::abi::{Error, Kind, device, vm};
 use evisor_contract::{
-    Capability, Clock, Context, Deadline, Effect, InvokePort, NotifyPort, ObjectPort, Offer, Power,
-    Reply, Rights, Through, VcpuControl, VmCheckpoint, VmEvent, VmState, Words,
+    BuildError, Capability, Clock, Context, Deadline, Effect, InvokePort, NotifyPort, ObjectPort,
+    Offer, Power, Problem, Reply, Rights, Through, VcpuControl, VmCheckpoint, VmEvent, VmState,
+    Words,
 };
 use evisor_manifest::{Deployment, GivenPlan, ManifestError, ObjectPlan, Target, VmPlan};
 use evisor_router::{Allowance, Behind, Given, Handles, Holding, Sweeping, nobody};
@@ -30,9 +32,15 @@ pub(crate) fn tell(
     let Some(handles) = common.handles else { return Ok(()) };
     let mut behind = Vec::new();
     let mut allowances = Vec::new();
+    let mut held = core::mem::take(&mut common.stores);
     for plan in &deployment.vms {
-        allowances.push(allowance(common, deployment, plan, vms, &mut behind)?);
+        let mut found = |one: &GivenPlan| match stores::given(common, &mut held, vms, one) {
+            Some(way) => of_store(one, way),
+            None => found(common, deployment, plan, vms, one).ok_or_else(|| deaf(one)),
+        };
+        allowances.push(allowance(plan, &mut found, &mut behind)?);
     }
+    common.stores = held;
     let ports = vms.iter().filter_map(|bound| bound.handles).collect();
     let sweeping = sweeping(common, handles);
     if handles.fill(behind, ports, &allowances, sweeping) {
@@ -61,25 +69,33 @@ fn sweeping(common: &Common, handles: &'static Handles) -> Sweeping {
 }
 
 fn allowance(
-    common: &mut Common,
-    deployment: &Deployment,
     plan: &VmPlan,
-    vms: &[BoundVm],
+    found: &mut dyn FnMut(&GivenPlan) -> Result<Found, Box<ManifestError>>,
     behind: &mut Vec<Behind>,
 ) -> Result<Allowance, Box<ManifestError>> {
     let Some(capabilities) = &plan.capabilities else { return Ok(Allowance::default()) };
     let mut given = Vec::new();
     for one in &capabilities.given {
-        let found = found(common, deployment, plan, vms, one);
-        let Found { behind: one, first, count, rights, label } = found.ok_or_else(|| {
-            let message = "leads to what offers nothing to handles";
-            wrong(&one.path, Some("evisor,object"), message, "see the README of its component")
-        })?;
+        let Found { behind: one, first, count, rights, label } = found(one)?;
         let object = behind.len() as u16;
         behind.push(one);
         given.push(Given { object, through: Through { rights, first, count }, label });
     }
     Ok(Allowance { derivations: capabilities.derivations, given })
+}
+
+fn deaf(given: &GivenPlan) -> Box<ManifestError> {
+    let message = "leads to what offers nothing to handles";
+    wrong(&given.path, Some("evisor,object"), message, "see the README of its component")
+}
+
+fn of_store(given: &GivenPlan, way: Result<Way, BuildError>) -> Result<Found, Box<ManifestError>> {
+    let Way { offer, first, count, object } = way.map_err(|error| {
+        let Problem { problem, remedy, .. } = error.into_problem();
+        wrong(&given.path, Some("evisor,object"), &problem, &remedy)
+    })?;
+    let behind = Behind::new(offer, None).standing_for(object);
+    Ok(Found { behind, first, count, rights: given.rights, label: given.label })
 }
 
 /// What is at the end of a handle, and the window onto it.

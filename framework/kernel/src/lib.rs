@@ -18,6 +18,8 @@ extern crate std;
 
 mod backed;
 mod bind;
+mod bind_vm;
+mod bound;
 mod bundle;
 mod channels;
 mod checkpoint;
@@ -32,6 +34,7 @@ mod overseer;
 mod passed;
 mod restarts;
 mod shared;
+mod stores;
 mod tenure;
 #[cfg(test)]
 mod tests;
@@ -39,7 +42,8 @@ mod timers;
 mod vm;
 
 pub use backed::{Behind, Slot};
-pub use bind::{Bound, BoundScheduler, BoundVm, Direct, Stolen, bind};
+pub use bind::bind;
+pub use bound::{Bound, BoundScheduler, BoundVm, Direct, Stolen};
 pub use bundle::{Bundle, BundleError};
 pub use channels::{ChannelMemory, ChannelWindow, End, HeldEnd};
 pub use extents::subtract;
@@ -49,6 +53,7 @@ pub use memory::{MemorySlot, Storage};
 pub use passed::{Passed, PassedInterrupt, PassedWindow};
 pub use restarts::Restarts;
 pub use shared::SharedCore;
+pub use stores::HeldStore;
 pub use tenure::{Pages, Tenure};
 pub use timers::{MAX_CORES, Timers};
 pub use vm::{Attention, Entry, Next, Seat, Vm};

@@ -3,7 +3,7 @@
 //! Everything here is fixed when the deployment is built, or an atomic: it is read
 //! without a lock, from any core.
 
-use crate::bind::BoundVm;
+use crate::bound::BoundVm;
 use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -6,19 +6,25 @@
 //! last one carries the change out. A core does nothing with a vCPU but what
 //! [`Vm::next`] tells it.
 
+mod control;
+mod seat;
+mod slot;
+
+pub(crate) use control::VmObject;
+pub use seat::Seat;
+pub(crate) use slot::{NOTHING, RESTING, RESTORE, SAVE, Slot};
+
 use crate::host::Host;
 use crate::life::{Change, Life, Place};
 use crate::shared::SharedCore;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use evisor_contract::{
-    Clock, Context, LastCrash, Notify, Object, Power, Reply, VcpuControl, VmCheckpoint, VmEvent,
-    VmState,
-};
+use evisor_contract::{LastCrash, VmCheckpoint, VmEvent, VmState};
+use slot::{PENDING, RUNNING, STOPPED, add};
 use spin::Once;
 
-/// Bits of [`Context::attention`].
+/// Bits of [`Context::attention`](evisor_contract::Context::attention).
 pub struct Attention;
 
 impl Attention {
@@ -32,57 +38,6 @@ impl Attention {
     /// Beside [`REFRESH`](Self::REFRESH): somebody waits for what is found.
     pub const ANSWER: u32 = 1 << 3;
 }
-
-/// A vCPU as its VM knows it. It is pinned to a core.
-pub(crate) struct Slot {
-    affinity: u64,
-    core: usize,
-    pub(crate) power: AtomicU8,
-    in_guest: AtomicBool,
-    /// Where it starts and with what in x0, while it is [`PENDING`].
-    pub(crate) entry: AtomicU64,
-    pub(crate) argument: AtomicU64,
-    attention: Once<&'static AtomicU32>,
-    /// If it shares its core.
-    shared: Once<&'static SharedCore>,
-    /// What its core is to do with its state: one of [`NOTHING`] and those behind it.
-    pub(crate) duty: AtomicU8,
-    pub(crate) kept: Kept,
-    /// How long it ran, and how long it could have and did not, in counts.
-    ran: AtomicU64,
-    stolen: AtomicU64,
-    seen: Seen,
-}
-
-/// What a vCPU's core put down of it when it last left its guest. A register each, and
-/// none says anything of the other.
-#[derive(Default)]
-struct Seen {
-    /// Whether there is anything.
-    once: AtomicBool,
-    pc: AtomicU64,
-    refused: AtomicU64,
-}
-
-/// How a vCPU was at its VM's checkpoint.
-#[derive(Default)]
-pub(crate) struct Kept {
-    pub power: AtomicU8,
-    pub entry: AtomicU64,
-    pub argument: AtomicU64,
-}
-
-/// [`Slot::duty`]: none; to save the vCPU's state; to restore it.
-pub(crate) const NOTHING: u8 = 0;
-pub(crate) const SAVE: u8 = 1;
-pub(crate) const RESTORE: u8 = 2;
-
-/// [`Slot::power`]: off; being told where to start; told; on; on, and paused.
-pub(crate) const STOPPED: u8 = 0;
-const CLAIMED: u8 = 1;
-pub(crate) const PENDING: u8 = 2;
-const RUNNING: u8 = 3;
-pub(crate) const RESTING: u8 = 4;
 
 /// How a vCPU starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,23 +111,7 @@ impl Vm {
         offset: u64,
         host: &'static dyn Host,
     ) -> Self {
-        let slots = cpus
-            .map(|(affinity, core)| Slot {
-                affinity,
-                core,
-                power: AtomicU8::new(STOPPED),
-                in_guest: AtomicBool::new(false),
-                entry: AtomicU64::new(0),
-                argument: AtomicU64::new(0),
-                attention: Once::new(),
-                shared: Once::new(),
-                duty: AtomicU8::new(NOTHING),
-                kept: Kept::default(),
-                ran: AtomicU64::new(0),
-                stolen: AtomicU64::new(0),
-                seen: Seen::default(),
-            })
-            .collect();
+        let slots = cpus.map(|(affinity, core)| Slot::new(affinity, core)).collect();
         Self {
             id,
             name,
@@ -553,186 +492,5 @@ impl Vm {
         let stood = self.host.now().wrapping_sub(self.paused_at.load(Ordering::Relaxed));
         self.offset.fetch_add(stood, Ordering::Relaxed);
         stood
-    }
-}
-
-/// A vCPU that shares its core, as that core has it.
-#[derive(Clone, Copy)]
-pub struct Seat {
-    vm: &'static Vm,
-    slot: &'static Slot,
-    attention: &'static AtomicU32,
-}
-
-impl Seat {
-    /// Whether it may go into its guest without more ado; as [`Vm::next`], which is to be
-    /// asked if not. It counts as in its guest until it [`came_out`](Self::came_out).
-    #[inline(always)]
-    pub fn goes_on(&self) -> bool {
-        self.slot.in_guest.store(true, Ordering::SeqCst);
-        let goes = self.vm.life.goes_on() && self.slot.power.load(Ordering::SeqCst) == RUNNING;
-        if !goes {
-            self.came_out();
-        }
-        goes
-    }
-
-    /// It came out of its guest: until [`goes_on`](Self::goes_on) or [`Vm::next`] say
-    /// otherwise it is parked.
-    #[inline(always)]
-    pub fn came_out(&self) {
-        self.slot.in_guest.store(false, Ordering::SeqCst);
-    }
-
-    /// Whether there is anything for it, which waits: an interrupt that came elsewhere, or a
-    /// change to be made.
-    #[inline(always)]
-    pub fn is_wanted(&self) -> bool {
-        self.attention.load(Ordering::SeqCst) & !Attention::LEAVE != 0 || self.is_changing()
-    }
-
-    /// Whether its VM wants a change, or is not on.
-    #[inline(always)]
-    pub fn is_changing(&self) -> bool {
-        !self.vm.life.goes_on()
-    }
-
-    /// As [`Vm::saw`].
-    #[inline(always)]
-    pub fn saw(&self, pc: u64, refused: u64) {
-        self.slot.seen.put_down(pc, refused);
-    }
-
-    /// How long it could have run and did not, as far as it was accounted for.
-    #[inline(always)]
-    pub fn stolen(&self) -> u64 {
-        self.slot.stolen.load(Ordering::Relaxed)
-    }
-
-    /// It ran for `ran` counts, after it could have for `stolen` counts more. Nobody else
-    /// says so.
-    #[inline(always)]
-    pub fn account(&self, ran: u64, stolen: u64) {
-        add(&self.slot.ran, ran);
-        add(&self.slot.stolen, stolen);
-    }
-}
-
-/// Nobody else adds to it.
-#[inline(always)]
-fn add(all: &AtomicU64, more: u64) {
-    all.store(all.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
-}
-
-impl Seen {
-    #[inline(always)]
-    fn put_down(&self, pc: u64, refused: u64) {
-        self.pc.store(pc, Ordering::Relaxed);
-        self.refused.store(refused, Ordering::Relaxed);
-        self.once.store(true, Ordering::Release);
-    }
-}
-
-impl Slot {
-    /// It is not in its guest: if it shares its core, that looks at it.
-    #[cold]
-    #[inline(never)]
-    fn rouse(&self, host: &dyn Host) {
-        if let Some(shared) = self.shared.get() {
-            shared.rouse(host);
-        }
-    }
-
-    fn tell(&self, entry: Entry) {
-        self.entry.store(entry.pc, Ordering::SeqCst);
-        self.argument.store(entry.x0, Ordering::SeqCst);
-        self.power.store(PENDING, Ordering::SeqCst);
-    }
-}
-
-impl VcpuControl for Vm {
-    fn affinity(&self, index: usize) -> Option<u64> {
-        self.slots.get(index).map(|slot| slot.affinity)
-    }
-
-    fn power(&self, index: usize) -> Power {
-        match self.slots.get(index).map(|slot| slot.power.load(Ordering::SeqCst)) {
-            Some(RUNNING | RESTING) => Power::On,
-            Some(CLAIMED | PENDING) => Power::Pending,
-            _ => Power::Off,
-        }
-    }
-
-    fn start(&self, index: usize, entry: u64, context: u64) -> Power {
-        let Some(slot) = self.slots.get(index) else { return Power::On };
-        let order = Ordering::SeqCst;
-        match slot.power.compare_exchange(STOPPED, CLAIMED, order, order) {
-            Ok(_) => {
-                slot.tell(Entry { pc: entry, x0: context });
-                // Its core waits at EL2, or is on its way there.
-                self.ask_core(index);
-                Power::Off
-            }
-            Err(RUNNING | RESTING) => Power::On,
-            Err(_) => Power::Pending,
-        }
-    }
-
-    fn stop_caller(&self, cx: &mut Context) {
-        if let Some(slot) = self.slots.get(cx.vcpu()) {
-            slot.power.store(STOPPED, Ordering::SeqCst);
-            cx.attention.fetch_or(Attention::LEAVE, Ordering::SeqCst);
-        }
-    }
-
-    /// Comes back at once, which every caller of a standby state must expect
-    /// (DEN 0022 §5.4.3): its guest will wait in WFI.
-    fn wait(&self, _cx: &mut Context) {}
-
-    fn is_here(&self, index: usize, cx: &Context) -> bool {
-        cx.vm() == usize::from(self.id) && cx.vcpu() == index
-    }
-
-    fn kick(&self, index: usize) {
-        self.get_attention(index, Attention::REFRESH);
-    }
-
-    fn ask(&self, index: usize) {
-        const LOOK: u32 = Attention::REFRESH | Attention::ANSWER;
-        let Some(slot) = self.slots.get(index) else { return };
-        if let Some((shared, attention)) = slot.shared.get().zip(slot.attention.get()) {
-            // Whoever sees that it was asked sees what for.
-            attention.fetch_or(LOOK, Ordering::SeqCst);
-            shared.ask();
-        }
-        self.get_attention(index, LOOK);
-    }
-}
-
-impl Clock for Vm {
-    fn now(&self) -> u64 {
-        self.host.now().wrapping_sub(self.offset())
-    }
-
-    fn frequency(&self) -> u64 {
-        self.host.frequency()
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        self.host.unix_seconds()
-    }
-}
-
-/// A VM as an object: what [`VmControl`](evisor_contract::VmControl) leads to.
-pub(crate) struct VmObject(pub &'static Vm);
-
-impl Object for VmObject {
-    fn reset(&mut self) {}
-}
-
-impl Notify for VmObject {
-    fn notify(&mut self, _tag: u32, value: u64, _cx: &mut Context) -> Reply {
-        let known = VmEvent::decode(value).is_some_and(|event| self.0.request(event));
-        if known { Reply::DONE } else { Reply::ABSENT }
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::Faults;
 use crate::plan::{CapabilitiesPlan, GivenPlan, ObjectPlan, Target, VmPlan};
 use crate::surroundings::Surroundings;
-use crate::{rights, words};
+use crate::{blocks, checkpoints, rights, words};
 use alloc::format;
 use alloc::vec::Vec;
 use evisor_fdt::Node;
@@ -15,6 +15,9 @@ const COMPATIBLE: &str = "evisor,capabilities";
 /// How many derivations a VM may have if the manifest does not say, and at most.
 const DERIVATIONS: u32 = 64;
 const MOST_DERIVATIONS: u32 = 4096;
+/// What is said of each capability that it is given; of blocks there is more.
+const WORDS: [&str; 4] = [words::OBJECT, words::LABEL, words::RIGHTS, words::WITHHELD];
+
 /// How many capabilities it is given at most.
 const MOST_GIVEN: usize = 64;
 
@@ -62,7 +65,10 @@ pub(crate) fn finish(
         let read = |(child, label): (&Node<'_>, u32)| {
             given(faults, around, root_objects, vms, *child, label)
         };
-        let all = children.iter().zip(1..).filter_map(read).collect();
+        let all: Vec<GivenPlan> = children.iter().zip(1..).filter_map(read).collect();
+        if vms.get(index).is_some_and(|vm| vm.checkpoint.is_some()) {
+            all.iter().for_each(|one| checkpoints::check_given(faults, root, one));
+        }
         if let Some(plan) = vms.get_mut(index).and_then(|vm| vm.capabilities.as_mut()) {
             plan.given = all;
         }
@@ -77,19 +83,22 @@ fn given(
     node: Node<'_>,
     position: u32,
 ) -> Option<GivenPlan> {
-    words::check(faults, node, &[words::OBJECT, words::LABEL, words::RIGHTS, words::WITHHELD]);
     words::check_inside(faults, node, &[]);
     let remedy = "write the path of a VM, of what serves all VMs, or of a VM's device";
     let Some(path) = node.property(words::OBJECT).and_then(|property| property.string()) else {
+        words::check_either(faults, node, &WORDS, &blocks::GIVEN_WORDS);
         faults.property(node, words::OBJECT, "is missing, or not one path", remedy);
         return None;
     };
+    let found = target(path, root_objects, vms);
+    let store = found.and_then(|target| store(target, root_objects));
+    let known = if found.is_none() || store.is_some() { &blocks::GIVEN_WORDS[..] } else { &[] };
+    words::check_either(faults, node, &WORDS, known);
     let label = node.property(words::LABEL).map_or(Some(position), |property| property.cell());
     if label.is_none() {
         faults.property(node, words::LABEL, "is not one number", "write it as <7>");
     }
     let lost = |lost: &alloc::string::String| path.strip_prefix(lost.as_str()).is_some_and(inside);
-    let found = target(path, root_objects, vms);
     if found.is_none() && !around.lost.iter().any(lost) {
         faults.property(node, words::OBJECT, format!("nothing is at {path}"), remedy);
     }
@@ -99,7 +108,14 @@ fn given(
         rights: rights::read(faults, node),
         label: label?.into(),
         withheld: node.has(words::WITHHELD),
+        blocks: store.map(|store| blocks::given(faults, node, store)),
     })
+}
+
+/// The store at the end of it, if it is one.
+fn store(target: Target, root_objects: &[ObjectPlan]) -> Option<&ObjectPlan> {
+    let Target::Root(index) = target else { return None };
+    root_objects.get(index).filter(|object| object.declaration.needs.store)
 }
 
 /// Whether it is the end of a path.

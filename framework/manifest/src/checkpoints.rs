@@ -6,9 +6,10 @@
 //! blocks or flash and the node says that they stay as they are.
 
 use crate::error::Faults;
-use crate::plan::{CheckpointPlan, MemoryPlan, ObjectPlan};
+use crate::plan::{CheckpointPlan, GivenPlan, MemoryPlan, ObjectPlan};
 use crate::words;
 use alloc::format;
+use evisor_contract::Rights;
 use evisor_fdt::Node;
 
 /// So much is set aside for the state of a VM's objects, in bytes. The largest, of a
@@ -64,5 +65,17 @@ fn check(faults: &Faults, vm: Node<'_>, object: &ObjectPlan) {
     {
         let remedy = "write evisor,not-rolled-back, and it stays as it is; or evisor,read-only";
         refuse("is written, and is not rolled back with its VM", remedy);
+    }
+}
+
+/// Whether blocks that the VM writes by a handle can stay as they are.
+pub(crate) fn check_given(faults: &Faults, root: Node<'_>, given: &GivenPlan) {
+    let written = given.blocks.is_some() && given.rights.intersects(Rights::WRITE);
+    let node = root.tree().find(&given.path).filter(|_| written);
+    if let Some(node) = node.filter(|node| !node.has(words::NOT_ROLLED_BACK)) {
+        let message = "is written, and is not rolled back with its VM";
+        let remedy =
+            "write evisor,not-rolled-back, and it stays as it is; or leave it no right to write";
+        faults.node(node, message, remedy);
     }
 }

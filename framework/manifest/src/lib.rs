@@ -45,8 +45,8 @@ pub use guest_tree::guest_tree;
 pub use host_device::{HostDevice, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan};
 pub use plan::{
     BlockPlan, CapabilitiesPlan, ChannelPlan, CheckpointPlan, CpuPlan, Deployment, FilePlan,
-    GivenPlan, ImagePlan, LinePlan, LivesPlan, MemoryPlan, ObjectPlan, Outcome, PartPlan,
-    RestartLimit, SchedulerPlan, Target, TreePlan, VmPlan, WindowPlan,
+    GivenBlocks, GivenPlan, ImagePlan, LinePlan, LivesPlan, MemoryPlan, ObjectPlan, Outcome,
+    PartPlan, RestartLimit, SchedulerPlan, Target, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};

@@ -98,6 +98,26 @@ pub struct GivenPlan {
     pub label: u64,
     /// It is a device that its VM does not have until the holder gives it.
     pub withheld: bool,
+    /// Of a store, which blocks.
+    pub blocks: Option<GivenBlocks>,
+}
+
+/// Blocks of a store that a VM is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenBlocks {
+    /// The part of the store that they are in: 0 for all, or the number of a partition.
+    pub part: u32,
+    /// The first, from the start of that part.
+    pub first: u64,
+    /// How many; `None` for the rest of the part.
+    pub count: Option<u64>,
+}
+
+impl GivenBlocks {
+    /// One behind the last, as far as it is known.
+    pub(crate) fn end(self) -> u64 {
+        self.count.map_or(u64::MAX, |count| self.first.saturating_add(count))
+    }
 }
 
 /// Where a handle leads.

@@ -37,6 +37,8 @@ pub(crate) const BUDGET: &str = "evisor,budget";
 pub(crate) const DERIVATIONS: &str = "evisor,derivations";
 pub(crate) const OBJECT: &str = "evisor,object";
 pub(crate) const WITHHELD: &str = "evisor,withheld";
+pub(crate) const PART: &str = "evisor,part";
+pub(crate) const WINDOW: &str = "evisor,window";
 pub(crate) const LABEL: &str = "evisor,label";
 pub(crate) const PERIOD: &str = "evisor,period";
 

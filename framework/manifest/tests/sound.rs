@@ -14,8 +14,8 @@ mod support;
 use evisor_contract::Rights;
 use evisor_fdt::{Aligned, Tree};
 use evisor_manifest::{
-    CheckpointPlan, Deployment, HostDevicePlan, HostDevices, HostInterrupt, HostWindowPlan,
-    LivesPlan, ManifestError, Outcome, Surroundings, Target, guest_tree, read,
+    CheckpointPlan, Deployment, GivenBlocks, HostDevicePlan, HostDevices, HostInterrupt,
+    HostWindowPlan, LivesPlan, ManifestError, Outcome, Surroundings, Target, guest_tree, read,
 };
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -317,4 +317,15 @@ fn handles_lead_to_vms_and_to_what_serves_them() {
     let guest = guest_tree(&tree, vm, None).unwrap();
     let guest = Aligned::copy(&guest);
     assert!(Tree::new(guest.bytes()).unwrap().find("/capabilities").is_none());
+}
+
+#[test]
+fn handles_lead_to_blocks() {
+    let bytes = compiled(&tests().join("sound/blocks.dts"));
+    let deployment = deployment(&bytes);
+    let plan = deployment.vms[0].capabilities.as_ref().unwrap();
+    let blocks: Vec<_> = plan.given.iter().map(|given| given.blocks.unwrap()).collect();
+    let window = |first, count| GivenBlocks { part: 0, first, count: Some(count) };
+    assert_eq!(blocks, [window(0, 100), window(100, 1948), window(200, 10)]);
+    assert_eq!(plan.given[2].rights, Rights::READ | Rights::GRANT);
 }

@@ -12,10 +12,17 @@
 //! A node whose handle was dropped stays while something is derived from it: revoking
 //! what *it* was derived from still has to find that.
 
+mod lists;
+mod sweep;
+
+pub use sweep::SLICE;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use evisor_contract::abi::{DEPTH, Error};
 use evisor_contract::{Rights, Through};
+use lists::{Ends, Links, List};
+use sweep::BESIDES;
 
 /// The number of a node.
 type Link = u16;
@@ -28,28 +35,6 @@ pub const NODES: usize = NONE as usize;
 const NUMBER_BITS: u32 = Link::BITS;
 /// A handle is never negative as an answer of a call, and never 0.
 const LAST_USE: u64 = u64::MAX >> (NUMBER_BITS + 1);
-
-/// A doubly linked list of nodes.
-#[derive(Clone, Copy, Debug)]
-struct Ends {
-    first: Link,
-    last: Link,
-}
-
-impl Ends {
-    const NONE: Self = Self { first: NONE, last: NONE };
-}
-
-/// A node's neighbours in one.
-#[derive(Clone, Copy, Debug)]
-struct Links {
-    before: Link,
-    behind: Link,
-}
-
-impl Links {
-    const NONE: Self = Self { before: NONE, behind: NONE };
-}
 
 /// What a node is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,15 +179,6 @@ pub struct Derivations {
     nowhere: Node,
 }
 
-/// One of a node's two lists that are kept alike.
-#[derive(Clone, Copy)]
-enum List {
-    /// A holder's, or an owner's of free ones.
-    Listed,
-    Waiting,
-    Siblings,
-}
-
 impl Node {
     fn links(&mut self, list: List) -> &mut Links {
         match list {
@@ -273,91 +249,6 @@ impl Derivations {
 
     fn node_mut(&mut self, at: Link) -> &mut Node {
         self.nodes.get_mut(usize::from(at)).unwrap_or(&mut self.nowhere)
-    }
-
-    fn push(&mut self, ends: &mut Ends, list: List, at: Link) {
-        *self.node_mut(at).links(list) = Links { before: ends.last, behind: NONE };
-        match ends.last {
-            NONE => ends.first = at,
-            last => self.node_mut(last).links(list).behind = at,
-        }
-        ends.last = at;
-    }
-
-    fn unlink(&mut self, ends: &mut Ends, list: List, at: Link) {
-        let links = self.node_mut(at).links(list);
-        let Links { before, behind } = core::mem::replace(links, Links::NONE);
-        match before {
-            NONE => ends.first = behind,
-            before => self.node_mut(before).links(list).behind = behind,
-        }
-        match behind {
-            NONE => ends.last = before,
-            behind => self.node_mut(behind).links(list).before = before,
-        }
-    }
-
-    /// A handle of `holder`'s names it.
-    fn list(&mut self, at: Link, holder: u16) {
-        let Some(mut held) = self.vm(holder).map(|vm| vm.held) else { return };
-        self.push(&mut held, List::Listed, at);
-        self.node_mut(at).state = State::Named;
-        if let Some(vm) = self.vm(holder) {
-            vm.held = held;
-        }
-    }
-
-    /// No handle names it any more.
-    fn unlist(&mut self, at: Link) {
-        let Node { state: State::Named, holder, .. } = *self.node(at) else { return };
-        let Some(mut held) = self.vm(holder).map(|vm| vm.held) else { return };
-        self.unlink(&mut held, List::Listed, at);
-        let node = self.node_mut(at);
-        node.state = State::Dropped;
-        node.uses += 1;
-        if let Some(vm) = self.vm(holder) {
-            vm.held = held;
-        }
-    }
-
-    /// Its owner may use it; unless all numbers of its uses are.
-    fn set_free(&mut self, at: Link) {
-        let node = self.node_mut(at);
-        (node.state, node.dead) = (State::Free, false);
-        let (owner, used_up) = (node.owner, node.uses >= LAST_USE);
-        let Some(mut free) = self.vm(owner).map(|vm| vm.free).filter(|_| !used_up) else { return };
-        self.push(&mut free, List::Listed, at);
-        if let Some(vm) = self.vm(owner) {
-            vm.free = free;
-            vm.left += 1;
-        }
-    }
-
-    fn take_free(&mut self, vm: u16) -> Option<Link> {
-        let mut free = self.vm(vm)?.free;
-        let at = Some(free.first).filter(|first| *first != NONE)?;
-        self.unlink(&mut free, List::Listed, at);
-        let vm = self.vm(vm)?;
-        vm.free = free;
-        vm.left -= 1;
-        Some(at)
-    }
-
-    /// It has something to be swept below it.
-    fn await_sweep(&mut self, at: Link) {
-        if !core::mem::replace(&mut self.node_mut(at).waits, true) {
-            let mut waiting = self.waiting;
-            self.push(&mut waiting, List::Waiting, at);
-            self.waiting = waiting;
-        }
-    }
-
-    fn await_no_sweep(&mut self, at: Link) {
-        if core::mem::replace(&mut self.node_mut(at).waits, false) {
-            let mut waiting = self.waiting;
-            self.unlink(&mut waiting, List::Waiting, at);
-            self.waiting = waiting;
-        }
     }
 
     /// Whether nothing above it was revoked.
@@ -487,14 +378,6 @@ impl Derivations {
         Ok(self.sweep(SLICE))
     }
 
-    fn revoke_node(&mut self, at: Link) {
-        if self.node(at).children.first != NONE {
-            let node = self.node_mut(at);
-            node.revoked = node.revoked.wrapping_add(1);
-            self.await_sweep(at);
-        }
-    }
-
     /// Gives up `handle` of `vm`'s.
     ///
     /// # Errors
@@ -505,136 +388,4 @@ impl Derivations {
         self.free_if_unused(at);
         Ok(())
     }
-
-    fn is_given(&self, at: Link) -> bool {
-        self.node(at).parent == NONE
-    }
-
-    /// Frees a node that no handle names and nothing was derived from; and what it was
-    /// derived from, if that is such a one then.
-    fn free_if_unused(&mut self, mut at: Link) {
-        for _ in 0..=DEPTH {
-            let Node { state, children, parent, .. } = *self.node(at);
-            if state != State::Dropped || children.first != NONE || self.is_given(at) {
-                return;
-            }
-            self.free(at);
-            at = parent;
-        }
-    }
-
-    /// Frees one that nothing was derived from and that was derived itself.
-    fn free(&mut self, at: Link) {
-        self.unlist(at);
-        self.await_no_sweep(at);
-        let parent = core::mem::replace(&mut self.node_mut(at).parent, NONE);
-        let mut children = self.node(parent).children;
-        self.unlink(&mut children, List::Siblings, at);
-        self.node_mut(parent).children = children;
-        self.set_free(at);
-    }
-
-    /// It is gone, and what was derived from it.
-    fn kill(&mut self, at: Link) {
-        self.unlist(at);
-        self.node_mut(at).dead = true;
-        self.await_sweep(at);
-    }
-
-    /// Gives `most` nodes back that were revoked, at most. True if there are more.
-    pub fn sweep(&mut self, most: usize) -> bool {
-        for _ in 0..most {
-            let at = self.waiting.first;
-            if at == NONE {
-                return false;
-            }
-            let node = self.node(at);
-            let child = node.children.first;
-            // What was derived since stands behind what was revoked.
-            let stale = child != NONE && (node.dead || self.node(child).born != node.revoked);
-            match (stale, node.dead) {
-                (true, _) => self.free_leaf(child),
-                (false, true) => self.free_leaf(at),
-                (false, false) => self.await_no_sweep(at),
-            }
-        }
-        self.waiting.first != NONE
-    }
-
-    /// Frees the first leaf below `at`, or `at`.
-    fn free_leaf(&mut self, mut at: Link) {
-        for _ in 0..=DEPTH {
-            match self.node(at).children.first {
-                NONE => break,
-                child => at = child,
-            }
-        }
-        let parent = self.node(at).parent;
-        self.free(at);
-        if !self.node(parent).dead {
-            self.free_if_unused(parent);
-        }
-    }
-
-    /// `vm` goes off, or starts anew: it gives up all that it was handed, and all that it
-    /// derived, whoever has that, is revoked; then it holds what the manifest gave it. True
-    /// if there is more of that to do: then this is to be called again.
-    pub fn retire(&mut self, vm: u16) -> bool {
-        let total = self.nodes.len();
-        let Some(own) = self.vm(vm) else { return false };
-        let Vm { start, derivations, end, retiring, .. } = *own;
-        let mut state = retiring.unwrap_or(Retiring { at: start, sweeps: total });
-        let mut left = SLICE;
-        while left > 0 && state.at < end {
-            self.retire_own(vm, state.at as Link, state.at < derivations);
-            state.at += 1;
-            left -= 1;
-        }
-        let mut marked = state.at == end;
-        while left > 0 && marked {
-            let Some(at) = self.handed(vm) else { break };
-            self.kill(at);
-            left -= 1;
-        }
-        marked = marked && self.handed(vm).is_none();
-        let swept = self.waiting.first == NONE || state.sweeps == 0;
-        if marked && !swept {
-            self.sweep(SLICE);
-            state.sweeps = state.sweeps.saturating_sub(SLICE);
-        }
-        let more = !marked || !swept;
-        if let Some(own) = self.vm(vm) {
-            own.retiring = more.then_some(state);
-        }
-        more
-    }
-
-    /// A node of `vm`'s own: the manifest's are its again.
-    fn retire_own(&mut self, vm: u16, at: Link, given: bool) {
-        match (given, self.node(at).state) {
-            (true, state) => {
-                self.revoke_node(at);
-                if state == State::Dropped {
-                    self.list(at, vm);
-                }
-            }
-            (false, State::Free) => {}
-            (false, _) => self.kill(at),
-        }
-    }
-
-    /// The first that `vm` holds and the manifest did not give it.
-    fn handed(&self, vm: u16) -> Option<Link> {
-        let mut at = self.vms.get(usize::from(vm))?.held.first;
-        while at != NONE && self.is_given(at) {
-            at = self.node(at).listed.behind;
-        }
-        (at != NONE).then_some(at)
-    }
 }
-
-/// How many nodes are swept at once: for each a walk of [`DEPTH`] at most, which makes some
-/// 600 instructions each.
-pub const SLICE: usize = 8;
-/// How many beside something else.
-const BESIDES: usize = 4;

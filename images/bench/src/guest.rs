@@ -163,6 +163,11 @@ fn handles() {
     if let Some(sum) = given.ring_other(SGIS) {
         report("ring_other", sum as i64, SGIS, interrupt::OTHER_OWN + interrupt::BELL_MORE);
     }
+    if let Some(sums) = given.blocks(SGIS) {
+        for (name, sum) in ["blocks_write", "blocks_read", "blocks_fetch"].into_iter().zip(sums) {
+            report(name, sum as i64, SGIS, 0);
+        }
+    }
     if let Some([nothing, slice]) = given.revoke() {
         report("revoke_nothing", nothing as i64, 1, CALL_OWN);
         report("revoke_slice", slice as i64, 1, CALL_OWN);

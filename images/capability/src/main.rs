@@ -4,10 +4,12 @@
 //! capabilities to each other (`pair.rs`); 3 watches over a VM that crashes
 //! (`supervisor.rs`); 4 has nothing, and sees what it reaches (`nothing.rs`); 5 takes a
 //! device from one VM and gives it to another, which both are 6 (`device.rs`); 7 and 8 do the same
-//! with one of the board (`lent.rs`).
+//! with one of the board (`lent.rs`); 9 and 10 share blocks of a store (`blocks.rs`).
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(target_os = "none")]
+mod blocks;
 #[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]

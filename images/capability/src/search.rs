@@ -2,25 +2,13 @@
 
 use evisor_abi::{Conduit, Error, function};
 use evisor_guest::handles::{ByHvc, OWN};
+use evisor_guest::random::Random;
 
 /// How often one core tries.
 pub const TRIES: u64 = 250_000;
 
 /// How many handles of its own it looks out for.
 const OWNED: usize = 8;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
 
 /// Functions that take a handle.
 const TAKE_ONE: [u32; 7] = [
@@ -42,14 +30,14 @@ pub fn any(seed: u64) -> u64 {
         at = held.handle;
         *slot = at;
     }
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     (0..TRIES).filter(|_| leads_somewhere(&mut random, &owned)).count() as u64
 }
 
 fn leads_somewhere(random: &mut Random, owned: &[u64; OWNED]) -> bool {
-    let one = owned.get((random.next() % OWNED as u64) as usize).copied().unwrap_or(0);
-    let any = random.next();
-    let handle = match random.next() % 5 {
+    let one = owned.get((random.number() % OWNED as u64) as usize).copied().unwrap_or(0);
+    let any = random.number();
+    let handle = match random.number() % 5 {
         0 => any,
         // Small ones, as there are.
         1 => (any >> 32 & 0xf) << 16 | any & 0x1ff,
@@ -57,8 +45,8 @@ fn leads_somewhere(random: &mut Random, owned: &[u64; OWNED]) -> bool {
         3 => one.wrapping_add(any & 0xf).wrapping_sub(8),
         _ => one.wrapping_add((any & 0xf) << 16),
     };
-    let mut arguments = [handle, random.next(), random.next(), 0, 0, one, random.next()];
-    let which = random.next();
+    let mut arguments = [handle, random.number(), random.number(), 0, 0, one, random.number()];
+    let which = random.number();
     let function = match which % 10 {
         7 => function::FIRST + (which >> 8) as u32 % 0x100,
         8 => 0x8600_0100 + (which >> 8) as u32 % 0xfe00,

@@ -2,8 +2,10 @@
 //! spaces that were built, as the router will.
 
 use evisor_contract::{Capability, Context, Register, RegisterPort, Rights, Status};
-use evisor_kernel::{Bound, BoundVm};
-use evisor_manifest::{Deployment, HostDevicePlan, ObjectPlan, VmPlan};
+use evisor_kernel::{Bound, BoundVm, HeldStore};
+use evisor_manifest::{
+    Deployment, GivenBlocks, GivenPlan, HostDevicePlan, ObjectPlan, Target, VmPlan,
+};
 use evisor_router::{Route, Table};
 use serde_json::{Value, json};
 
@@ -31,6 +33,8 @@ impl Holder<'_> {
             "calls": self.table(&self.built.space.calls),
             "interrupts": self.interrupts(),
             "objects": self.plan.objects.iter().map(|object| self.object(object)).collect::<Value>(),
+            "handles": self.handles(),
+            "stores": self.stores(),
             "overseers": self.overseers(),
         })
     }
@@ -182,6 +186,49 @@ impl Holder<'_> {
         object
     }
 
+    /// What its manifest gives it by handles. What others hand to it is of theirs.
+    fn handles(&self) -> Value {
+        let plan = self.plan.capabilities.iter();
+        plan.flat_map(|plan| &plan.given).map(|given| self.handle(given)).collect()
+    }
+
+    fn handle(&self, given: &GivenPlan) -> Value {
+        let mut handle = json!({
+            "path": given.path,
+            "object": self.target(given.target),
+            "label": given.label,
+            "rights": words(given.rights),
+        });
+        if let Some(GivenBlocks { part, first, count }) = given.blocks {
+            put(&mut handle, "blocks", json!({ "part": part, "first": first, "count": count }));
+        }
+        handle
+    }
+
+    fn target(&self, target: Target) -> Option<&str> {
+        let Deployment { vms, root_objects, .. } = self.deployment;
+        match target {
+            Target::Vm(vm) => vms.get(vm).map(|vm| vm.path.as_str()),
+            Target::Root(object) => root_objects.get(object).map(|object| object.path.as_str()),
+            Target::Object { vm, object } => {
+                vms.get(vm)?.objects.get(object).map(|object| object.path.as_str())
+            }
+        }
+    }
+
+    /// Stores that copy from and to its memory when it has them do so, by a handle that it
+    /// was given or may be handed.
+    fn stores(&self) -> Value {
+        let roots = &self.deployment.root_objects;
+        let own = usize::from(self.built.vm.id);
+        let stores = HeldStore::all(self.deployment).into_iter().filter(|one| one.reaches(own));
+        let entry = |one: HeldStore| {
+            let path = roots.get(one.store).map(|store| store.path.as_str());
+            json!({ "store": path, "part": one.part, "dma": "the VM's memory" })
+        };
+        stores.map(entry).collect()
+    }
+
     /// Who may look at it, or change it.
     fn overseers(&self) -> Value {
         let mine = self.deployment.vms.iter().position(|vm| vm.path == self.plan.path);
@@ -243,4 +290,18 @@ fn name(first: Register, last: Register) -> String {
 fn names(rights: Rights) -> String {
     let names = rights.iter_names().map(|(name, _)| name.to_lowercase());
     names.collect::<Vec<_>>().join(" ")
+}
+
+/// As in `read write grant`, the words of a manifest.
+fn words(rights: Rights) -> String {
+    let known = [
+        ("read", Rights::READ),
+        ("write", Rights::WRITE),
+        ("interrupt", Rights::INTERRUPT),
+        ("control", Rights::CONTROL),
+        ("grant", Rights::GRANT),
+        ("call", Rights::CALL),
+    ];
+    let has = known.into_iter().filter(|(_, right)| rights.contains(*right));
+    has.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
 }

@@ -54,6 +54,8 @@ pub mod pl011;
 #[cfg(target_os = "none")]
 pub mod pl031;
 #[cfg(target_os = "none")]
+pub mod random;
+#[cfg(target_os = "none")]
 mod registers;
 #[cfg(target_os = "none")]
 pub mod timer;

@@ -19,12 +19,8 @@ pub const GPIO: usize = 0x0903_0000;
 
 /// The registers of an end of a channel, where there is one.
 pub const CHANNEL: usize = 0x0a00_0000;
-/// Those of a second one.
-pub const SECOND_CHANNEL: usize = 0x0a10_0000;
 /// What the end shares with the other.
 pub const CHANNEL_MEMORY: usize = 0x6000_0000;
-/// What the second one shares.
-pub const SECOND_CHANNEL_MEMORY: usize = 0x6010_0000;
 /// Where a VM may hold memory that it cannot write.
 pub const READ_ONLY_MEMORY: usize = 0x4800_0000;
 /// Where a VM may hold the example device that lives outside the repository.

@@ -4,18 +4,20 @@ use evisor_guest::{call, cores, gic, println};
 
 use crate::check::{Check, Tally};
 use crate::{
-    abort, attributes, cache, cpu, distributor, gicv2, gicv3, identification, interrupts, ipi,
-    level, no_syndrome, physical_timer, pl011, pl031, power, psci, route, sgi, smccc, stolen_time,
-    system_register, timer, transfer, traps, trng,
+    abort, aliases, attributes, cache, cpu, debug, distributor, el0, end_mode, gicv2, gicv3,
+    identification, interrupts, ipi, level, no_syndrome, physical_timer, pl011, pl031, power, psci,
+    route, sgi, smccc, stolen_time, system_register, taken, timer, transfer, traps, trng,
 };
 
 evisor_guest::entry!(main);
 
-const AREAS: [&[Check]; 26] = [
+const AREAS: [&[Check]; 31] = [
     cpu::CHECKS,
     identification::CHECKS,
     system_register::CHECKS,
+    debug::CHECKS,
     traps::CHECKS,
+    el0::CHECKS,
     cache::CHECKS,
     attributes::CHECKS,
     smccc::CHECKS,
@@ -25,10 +27,13 @@ const AREAS: [&[Check]; 26] = [
     abort::CHECKS,
     transfer::CHECKS,
     no_syndrome::CHECKS,
+    aliases::CHECKS,
     distributor::CHECKS,
     gicv2::CHECKS,
     gicv3::CHECKS,
     interrupts::CHECKS,
+    end_mode::CHECKS,
+    taken::CHECKS,
     level::CHECKS,
     sgi::CHECKS,
     ipi::CHECKS,

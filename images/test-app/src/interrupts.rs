@@ -1,15 +1,11 @@
 //! The life of an interrupt, on either controller (IHI 0048B.b §3 and §4.4; IHI 0069
 //! §4 and §12.2).
 //!
-//! Most of it with the core's own mask on, by polling the acknowledge register: that
+//! All of it with the core's own mask on, by polling the acknowledge register: that
 //! leaves nothing to chance.
 #![allow(unsafe_code, reason = "system registers by name")]
 
-use core::sync::atomic::{AtomicU32, Ordering};
-
-use aarch64_cpu::asm::wfi;
 use evisor_guest::gic::{self, SPURIOUS, abandon};
-use evisor_guest::{exception, read_register, timer};
 
 use crate::check::{Outcome, equal, holds};
 use crate::checks;
@@ -23,13 +19,9 @@ checks! { "interrupt":
     twenty_pending_read_back nested_three nested_four nested_ten
     set_pending_twice_is_once priority_changes_while_pending looking_acknowledges_nothing
     active_by_register clear_active_releases spurious_end
-    end_mode_readback drop_keeps_active drop_lets_equal_in deactivate_out_of_order
-    binary_point_stops_preemption binary_point_allows_preemption sub_priority_orders
-    taken_once masked_is_not_taken pending_shows_in_isr wfi_wakes_though_masked
-    taken_while_handling_another
 }
 
-fn with_two(body: impl FnOnce() -> Outcome) -> Outcome {
+pub fn with_two(body: impl FnOnce() -> Outcome) -> Outcome {
     with(&[A, B], body)
 }
 
@@ -391,220 +383,5 @@ fn spurious_end() -> Outcome {
         equal("GICC_RPR", gic::running_priority(), 0x80_u32)?;
         gic::end(A);
         Ok(())
-    })
-}
-
-/// GICC_CTLR.EOImode (IHI 0048B.b §4.4.1), ICC_CTLR_EL1.EOImode.
-fn end_mode_readback() -> Outcome {
-    use gic::{Version, v2};
-    use tock_registers::interfaces::Readable;
-    let read = || match gic::version() {
-        Version::V2 => v2::cpu_interface().ctlr.is_set(v2::CTLR::EOImode),
-        Version::V3 => read_register!("S3_0_C12_C12_4") & 0b10 != 0,
-    };
-    gic::set_end_mode(true);
-    let set = read();
-    gic::set_end_mode(false);
-    holds("set", set)?;
-    holds("clear", !read())
-}
-
-/// §3.2.1, priority drop and deactivation: the end drops, and no more.
-fn drop_keeps_active() -> Outcome {
-    with_two(|| {
-        gic::set_end_mode(true);
-        gic::set_pending(A);
-        comes("first", A)?;
-        gic::end(A);
-        equal("GICC_RPR", gic::running_priority(), 0xff_u32)?;
-        holds("active", gic::is_active(A))?;
-        gic::set_pending(A);
-        comes("while active", SPURIOUS)?;
-        gic::deactivate(A);
-        comes("deactivated", A)?;
-        gic::end(A);
-        gic::deactivate(A);
-        holds("inactive", !gic::is_active(A))
-    })
-}
-
-/// §3.2.1: another of the same priority comes after the drop.
-fn drop_lets_equal_in() -> Outcome {
-    with_two(|| {
-        gic::set_end_mode(true);
-        gic::set_pending(A);
-        gic::set_pending(B);
-        comes("first", A)?;
-        comes("before the drop", SPURIOUS)?;
-        gic::end(A);
-        comes("after the drop", B)?;
-        holds("both active", gic::is_active(A) && gic::is_active(B))?;
-        gic::end(B);
-        gic::deactivate(B);
-        gic::deactivate(A);
-        Ok(())
-    })
-}
-
-/// §3.2.1: deactivation has no order.
-fn deactivate_out_of_order() -> Outcome {
-    with_two(|| {
-        gic::set_end_mode(true);
-        gic::set_priority(B, 0x40);
-        gic::set_pending(A);
-        comes("first", A)?;
-        gic::set_pending(B);
-        comes("preempts", B)?;
-        gic::end(B);
-        gic::end(A);
-        gic::deactivate(A);
-        holds("the first is inactive", !gic::is_active(A))?;
-        holds("the second is active", gic::is_active(B))?;
-        gic::deactivate(B);
-        holds("the second is inactive", !gic::is_active(B))
-    })
-}
-
-/// Two priorities whose difference is bit 5.
-fn with_bit_5(point: u32, body: impl FnOnce() -> Outcome) -> Outcome {
-    with_two(|| {
-        gic::set_binary_point(point);
-        gic::set_priority(A, 0xa0);
-        gic::set_priority(B, 0x80);
-        body()
-    })
-}
-
-/// IHI 0048B.b §3.3.3, IHI 0069 §4.8.2, priority grouping: 6 leaves bit 7, or
-/// bits 7 and 6, to decide about preemption.
-fn binary_point_stops_preemption() -> Outcome {
-    with_bit_5(6, || {
-        gic::set_pending(A);
-        comes("first", A)?;
-        gic::set_pending(B);
-        comes("of the same group", SPURIOUS)?;
-        gic::end(A);
-        comes_and_ends("after", B)
-    })
-}
-
-/// As above; 4 leaves bits 7 to 5, or 7 to 4.
-fn binary_point_allows_preemption() -> Outcome {
-    with_bit_5(4, || {
-        gic::set_pending(A);
-        comes("first", A)?;
-        gic::set_pending(B);
-        comes_and_ends("of another group", B)?;
-        gic::end(A);
-        Ok(())
-    })
-}
-
-/// §3.3.3: the bits that do not decide about preemption still order what is pending.
-fn sub_priority_orders() -> Outcome {
-    with_bit_5(6, || {
-        gic::set_pending(A);
-        gic::set_pending(B);
-        comes_and_ends("first", B)?;
-        comes_and_ends("second", A)
-    })
-}
-
-static TAKEN: AtomicU32 = AtomicU32::new(0);
-static LAST: AtomicU32 = AtomicU32::new(SPURIOUS);
-
-fn take() {
-    let acknowledged = gic::acknowledge();
-    LAST.store(gic::intid(acknowledged), Ordering::Relaxed);
-    TAKEN.fetch_add(1, Ordering::Relaxed);
-    gic::end(acknowledged);
-}
-
-/// As an exception: one pending, one taken.
-fn taken_once() -> Outcome {
-    with_two(|| {
-        TAKEN.store(0, Ordering::Relaxed);
-        exception::on_interrupt(take);
-        exception::unmask_interrupts();
-        gic::set_pending(A);
-        timer::wait_until(1_000, || TAKEN.load(Ordering::Relaxed) > 1);
-        exception::mask_interrupts();
-        equal("times", TAKEN.load(Ordering::Relaxed), 1_u32)?;
-        equal("INTID", LAST.load(Ordering::Relaxed), A)
-    })
-}
-
-fn masked_is_not_taken() -> Outcome {
-    with_two(|| {
-        TAKEN.store(0, Ordering::Relaxed);
-        exception::on_interrupt(take);
-        gic::set_pending(A);
-        timer::wait_until(1_000, || TAKEN.load(Ordering::Relaxed) > 0);
-        equal("while masked", TAKEN.load(Ordering::Relaxed), 0_u32)?;
-        exception::unmask_interrupts();
-        timer::wait_until(1_000, || TAKEN.load(Ordering::Relaxed) > 0);
-        exception::mask_interrupts();
-        equal("unmasked", TAKEN.load(Ordering::Relaxed), 1_u32)
-    })
-}
-
-/// DDI 0487, ISR_EL1.I: an IRQ is pending, whatever PSTATE masks.
-fn pending_shows_in_isr() -> Outcome {
-    const I: u64 = 1 << 7;
-    with_two(|| {
-        equal("before", read_register!("isr_el1") & I, 0_u64)?;
-        gic::set_pending(A);
-        let shown = timer::wait_until(1_000, || read_register!("isr_el1") & I != 0);
-        holds("pending", shown)?;
-        comes_and_ends("it comes", A)?;
-        equal("after", read_register!("isr_el1") & I, 0_u64)
-    })
-}
-
-/// DDI 0487, "Wait for Interrupt": what is pending wakes the core though PSTATE masks
-/// it. If it does not, the guest hangs here.
-fn wfi_wakes_though_masked() -> Outcome {
-    with_two(|| {
-        gic::set_pending(A);
-        wfi();
-        comes_and_ends("it comes", A)
-    })
-}
-
-static NESTED: AtomicU32 = AtomicU32::new(0);
-
-/// Handles A; while it does, unmasked, B comes and is handled.
-fn take_nested() {
-    let acknowledged = gic::acknowledge();
-    let elr = read_register!("elr_el1");
-    let spsr = read_register!("spsr_el1");
-    if gic::intid(acknowledged) == A {
-        gic::set_pending(B);
-        exception::unmask_interrupts();
-        timer::wait_until(1_000, || TAKEN.load(Ordering::Relaxed) == 1);
-        exception::mask_interrupts();
-        NESTED.store(TAKEN.load(Ordering::Relaxed), Ordering::Relaxed);
-    } else {
-        TAKEN.fetch_add(1, Ordering::Relaxed);
-    }
-    evisor_guest::write_register!("elr_el1", elr);
-    evisor_guest::write_register!("spsr_el1", spsr);
-    gic::end(acknowledged);
-}
-
-/// §3.3.2, as exceptions.
-fn taken_while_handling_another() -> Outcome {
-    with_two(|| {
-        TAKEN.store(0, Ordering::Relaxed);
-        NESTED.store(0, Ordering::Relaxed);
-        gic::set_priority(B, 0x40);
-        exception::on_interrupt(take_nested);
-        exception::unmask_interrupts();
-        gic::set_pending(A);
-        timer::wait_until(1_000, || NESTED.load(Ordering::Relaxed) == 1);
-        exception::mask_interrupts();
-        equal("within the first", NESTED.load(Ordering::Relaxed), 1_u32)?;
-        equal("GICC_RPR after", gic::running_priority(), 0xff_u32)?;
-        holds("nothing is active", !gic::is_active(A) && !gic::is_active(B))
     })
 }

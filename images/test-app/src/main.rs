@@ -13,6 +13,8 @@
 #[cfg(target_os = "none")]
 mod abort;
 #[cfg(target_os = "none")]
+mod aliases;
+#[cfg(target_os = "none")]
 mod attributes;
 #[cfg(target_os = "none")]
 mod cache;
@@ -21,7 +23,13 @@ mod check;
 #[cfg(target_os = "none")]
 mod cpu;
 #[cfg(target_os = "none")]
+mod debug;
+#[cfg(target_os = "none")]
 mod distributor;
+#[cfg(target_os = "none")]
+mod el0;
+#[cfg(target_os = "none")]
+mod end_mode;
 #[cfg(target_os = "none")]
 mod gicv2;
 #[cfg(target_os = "none")]
@@ -60,6 +68,8 @@ mod smccc;
 mod stolen_time;
 #[cfg(target_os = "none")]
 mod system_register;
+#[cfg(target_os = "none")]
+mod taken;
 #[cfg(target_os = "none")]
 mod timer;
 #[cfg(target_os = "none")]

@@ -1,194 +1,25 @@
 //! What a hypervisor may trap and must answer as the architecture does (DDI 0487):
-//! debug, cache maintenance by set and way, exceptions of EL1's own, EL0.
+//! cache maintenance by set and way, exceptions of EL1's own, accesses of every kind.
 #![allow(unsafe_code, reason = "instructions that trap")]
 
 use core::arch::asm;
 
-use aarch64_cpu::asm::barrier;
 use evisor_guest::{exception, gic, map, mmio, read_register, write_register};
 
-use crate::check::{self, Outcome, equal, holds, require};
+use crate::check::{self, Outcome, equal, holds};
 use crate::checks;
 use crate::lines::{A, with};
 use crate::system_register::undefined;
 
 checks! { "trap":
-    os_lock_status os_lock_sets_and_clears os_lock_is_write_only os_double_lock_reads
-    monitor_debug_readable debug_rom_address breakpoint_registers breakpoint_beyond
-    watchpoint_registers authentication_status claim_tags communication_channel
-    debug_is_quiet
-    pmu_control pmu_counters pmu_event_type pmu_user_enable pmu_interrupt_enable
     set_way_keeps_data set_way_undefined_nowhere auxiliary_control
     stage_2_translation_undefined stage_2_invalidate_undefined hlt dcps debug_return
-    illegal_return stack_alignment pc_alignment
+    illegal_return pc_alignment
     wfi_counts_time wfe_returns yield_and_hints
     store_conditional_to_device pair_to_memory write_back_to_memory
     pre_indexed_device post_indexed_device pair_of_device
     exclusive_to_hole prefetch_of_hole cache_maintenance_of_hole zeroing_of_hole
     fetch_after_unknown flags_are_kept stack_pointer_is_kept vector_base_keeps
-    el0_runs_and_calls el0_cannot_touch_el1
-}
-
-/// OSLSR_EL1.OSLM: the OS lock is there (OSLM is not 0), as FEAT_Debugv8 has it.
-fn os_lock_status() -> Outcome {
-    let read = exception::attempt(|| read_register!("oslsr_el1"));
-    let status = check::no_exception("OSLSR_EL1", read)?;
-    equal("nTT", status >> 2 & 1, 0_u64)?;
-    holds("OSLM", status & 0b1001 != 0)
-}
-
-/// OSLAR_EL1.OSLK is seen in OSLSR_EL1.OSLK.
-fn os_lock_sets_and_clears() -> Outcome {
-    let locked = || {
-        barrier::isb(barrier::SY);
-        read_register!("oslsr_el1") >> 1 & 1
-    };
-    write_register!("oslar_el1", 1);
-    let set = locked();
-    write_register!("oslar_el1", 0);
-    let cleared = locked();
-    equal("cleared", cleared, 0_u64)?;
-    equal("set", set, 1_u64)
-}
-
-fn os_lock_is_write_only() -> Outcome {
-    // OSLAR_EL1.
-    undefined(exception::attempt(|| read_register!("S2_0_C1_C0_4")))?;
-    // OSLSR_EL1.
-    undefined(exception::attempt(|| write_register!("S2_0_C1_C1_4", 0)))
-}
-
-/// OSDLR_EL1.
-fn os_double_lock_reads() -> Outcome {
-    let read = exception::attempt(|| read_register!("S2_0_C1_C3_4"));
-    equal("OSDLR_EL1", check::no_exception("OSDLR_EL1", read)? & 1, 0_u64)
-}
-
-/// MDSCR_EL1 can be read and written; nothing in it is on.
-fn monitor_debug_readable() -> Outcome {
-    let read = exception::attempt(|| read_register!("mdscr_el1"));
-    let before = check::no_exception("MDSCR_EL1", read)?;
-    let write = exception::attempt(|| write_register!("mdscr_el1", before));
-    check::no_exception("MDSCR_EL1", write)
-}
-
-/// MDRAR_EL1: no address of a debug ROM that a guest could reach, or a valid one.
-fn debug_rom_address() -> Outcome {
-    let read = exception::attempt(|| read_register!("S2_0_C1_C0_0"));
-    let address = check::no_exception("MDRAR_EL1", read)?;
-    holds("Valid", matches!(address & 0b11, 0 | 0b11))
-}
-
-/// ID_AA64DFR0_EL1.BRPs: as many DBGBVR and DBGBCR as it says; the first two here.
-fn breakpoint_registers() -> Outcome {
-    for read in [
-        exception::attempt(|| read_register!("dbgbvr0_el1")),
-        exception::attempt(|| read_register!("dbgbcr0_el1")),
-        exception::attempt(|| read_register!("dbgbvr1_el1")),
-        exception::attempt(|| read_register!("dbgbcr1_el1")),
-    ] {
-        check::no_exception("read", read)?;
-    }
-    let write = exception::attempt(|| write_register!("dbgbcr0_el1", 0));
-    check::no_exception("write", write)
-}
-
-/// And no more.
-fn breakpoint_beyond() -> Outcome {
-    let number = read_register!("id_aa64dfr0_el1") >> 12 & 0xf;
-    require("there are 16", number < 15)?;
-    undefined(exception::attempt(|| read_register!("dbgbvr15_el1")))?;
-    undefined(exception::attempt(|| write_register!("dbgbcr15_el1", 0)))
-}
-
-fn watchpoint_registers() -> Outcome {
-    for read in [
-        exception::attempt(|| read_register!("dbgwvr0_el1")),
-        exception::attempt(|| read_register!("dbgwcr0_el1")),
-        exception::attempt(|| read_register!("dbgwvr1_el1")),
-        exception::attempt(|| read_register!("dbgwcr1_el1")),
-    ] {
-        check::no_exception("read", read)?;
-    }
-    let number = read_register!("id_aa64dfr0_el1") >> 20 & 0xf;
-    require("there are 16", number < 15)?;
-    undefined(exception::attempt(|| read_register!("dbgwvr15_el1")))
-}
-
-/// DBGAUTHSTATUS_EL1 is read-only. (QEMU 10's models of some cores do not have it, and
-/// then no hypervisor sees the access.)
-fn authentication_status() -> Outcome {
-    let read = exception::attempt(|| read_register!("dbgauthstatus_el1"));
-    require("QEMU has no DBGAUTHSTATUS_EL1", read.is_ok())?;
-    undefined(exception::attempt(|| write_register!("S2_0_C7_C14_6", 0)))
-}
-
-fn claim_tags() -> Outcome {
-    for read in [
-        exception::attempt(|| read_register!("dbgclaimset_el1")),
-        exception::attempt(|| read_register!("dbgclaimclr_el1")),
-    ] {
-        check::no_exception("read", read)?;
-    }
-    Ok(())
-}
-
-/// MDCCSR_EL0: nothing to receive, room to send.
-fn communication_channel() -> Outcome {
-    let read = exception::attempt(|| read_register!("mdccsr_el0"));
-    let status = check::no_exception("MDCCSR_EL0", read)?;
-    equal("RXfull", status >> 30 & 1, 0_u64)
-}
-
-/// With nothing enabled no debug exception comes.
-fn debug_is_quiet() -> Outcome {
-    let before = read_register!("daif");
-    let run = exception::attempt(|| {
-        // SAFETY: debug exceptions unmasked, and masked again.
-        unsafe { asm!("msr daifclr, #8", "isb", "nop", "nop", "msr daifset, #8") };
-    });
-    check::no_exception("unmasked", run)?;
-    equal("DAIF", read_register!("daif"), before)
-}
-
-/// ID_AA64DFR0_EL1.PMUVer, or 0 for none.
-fn pmu() -> Outcome {
-    let version = read_register!("id_aa64dfr0_el1") >> 8 & 0xf;
-    require("a PMU is shown", version == 0 || version == 0xf)
-}
-
-/// PMCR_EL0.
-fn pmu_control() -> Outcome {
-    pmu()?;
-    undefined(exception::attempt(|| read_register!("pmcr_el0")))?;
-    undefined(exception::attempt(|| write_register!("pmcr_el0", 1)))
-}
-
-/// PMCCNTR_EL0, PMCNTENSET_EL0, PMXEVCNTR_EL0.
-fn pmu_counters() -> Outcome {
-    pmu()?;
-    undefined(exception::attempt(|| read_register!("pmccntr_el0")))?;
-    undefined(exception::attempt(|| read_register!("pmcntenset_el0")))?;
-    undefined(exception::attempt(|| read_register!("pmxevcntr_el0")))
-}
-
-/// PMXEVTYPER_EL0, PMEVTYPER0_EL0.
-fn pmu_event_type() -> Outcome {
-    pmu()?;
-    undefined(exception::attempt(|| write_register!("pmxevtyper_el0", 0)))?;
-    undefined(exception::attempt(|| read_register!("pmevtyper0_el0")))
-}
-
-fn pmu_user_enable() -> Outcome {
-    pmu()?;
-    undefined(exception::attempt(|| read_register!("pmuserenr_el0")))
-}
-
-/// PMINTENSET_EL1, PMINTENCLR_EL1.
-fn pmu_interrupt_enable() -> Outcome {
-    pmu()?;
-    undefined(exception::attempt(|| read_register!("pmintenset_el1")))?;
-    undefined(exception::attempt(|| write_register!("pmintenclr_el1", 0)))
 }
 
 #[repr(align(4096))]
@@ -196,7 +27,7 @@ struct Scratch([core::sync::atomic::AtomicU64; 512]);
 
 static SCRATCH: Scratch = Scratch([const { core::sync::atomic::AtomicU64::new(0) }; 512]);
 
-fn scratch() -> usize {
+pub fn scratch() -> usize {
     (&raw const SCRATCH.0) as usize
 }
 
@@ -291,14 +122,6 @@ fn illegal_return() -> Outcome {
         }
     });
     equal("EC", check::exception("eret", taken)?.class(), 0x0e_u64)
-}
-
-/// SCTLR_EL1.SA0: a load by a misaligned stack pointer, EC 0x26; at EL0, as EL1's handler
-/// needs its own. (QEMU 10 does not check: the program goes on to its call.)
-fn stack_alignment() -> Outcome {
-    let taken = at_el0(Program::MisalignedStack)?;
-    require("the core does not check", taken.class() != 0x15)?;
-    equal("EC", taken.class(), 0x26_u64)
 }
 
 /// A branch to an odd address, EC 0x22.
@@ -549,86 +372,4 @@ fn vector_base_keeps() -> Outcome {
     equal("ESR_EL1", read_register!("esr_el1"), 0x5600_1234_u64)?;
     equal("VBAR_EL1", read_register!("vbar_el1"), vectors)?;
     holds("GICD_TYPER", typer != 0)
-}
-
-/// A few instructions for EL0, in a page of the window, and another for its stack.
-#[derive(Clone, Copy)]
-enum Program {
-    /// SVC #0x55.
-    Call,
-    /// MRS of TTBR0_EL1.
-    ReadRegister,
-    /// A load from a page that EL0 may not touch: x0.
-    Load,
-    /// A load by a stack pointer that is not aligned to 16.
-    MisalignedStack,
-}
-
-impl Program {
-    fn code(self) -> [u32; 4] {
-        const SVC: u32 = 0xd400_0aa1;
-        match self {
-            Self::Call => [SVC, SVC, SVC, SVC],
-            Self::ReadRegister => [0xd538_2000, SVC, SVC, SVC],
-            Self::Load => [0xf940_0001, SVC, SVC, SVC],
-            // add sp, sp, #8; ldr x1, [sp]
-            Self::MisalignedStack => [0x9100_23ff, 0xf940_03e1, SVC, SVC],
-        }
-    }
-}
-
-/// Pages of the window.
-const CODE_PAGE: usize = 500;
-const STACK_PAGE: usize = 501;
-
-#[repr(align(4096))]
-struct UserPages([core::sync::atomic::AtomicU32; 2048]);
-
-static USER: UserPages = UserPages([const { core::sync::atomic::AtomicU32::new(0) }; 2048]);
-
-/// Runs a program at EL0; the exception that ended it.
-fn at_el0(program: Program) -> Result<exception::Exception, check::Exit> {
-    use core::sync::atomic::Ordering;
-    use evisor_guest::mmu::{Attribute, Page, map, window};
-    for (word, instruction) in USER.0.iter().zip(program.code()) {
-        word.store(instruction, Ordering::Relaxed);
-    }
-    let code = (&raw const USER) as usize;
-    // SAFETY: maintenance of the lines just written.
-    unsafe { asm!("dc cvau, {0}", "dsb ish", "ic ialluis", "dsb ish", "isb", in(reg) code) };
-    map(CODE_PAGE, Page::new(code, Attribute::WriteBack).read_only().user());
-    map(STACK_PAGE, Page::new(code + 4096, Attribute::WriteBack).user());
-    const SA0: u64 = 1 << 4;
-    let control = read_register!("sctlr_el1");
-    write_register!("sctlr_el1", control | SA0);
-    let taken = exception::attempt(|| {
-        // SAFETY: EL0 runs what is above and takes an exception, which comes back to the
-        // label; it changes x0, x1 and its own stack pointer.
-        unsafe {
-            asm!("msr elr_el1, {entry}", "msr spsr_el1, {masked}", "msr sp_el0, {stack}",
-                "adr x30, 2f", "isb", "eret", "2:",
-                entry = in(reg) window(CODE_PAGE), masked = in(reg) 0x3c0_u64,
-                stack = in(reg) window(STACK_PAGE) + 2048,
-                inout("x0") scratch() => _, out("x1") _, out("x30") _);
-        }
-    });
-    write_register!("sctlr_el1", control);
-    map(CODE_PAGE, Page::INVALID);
-    map(STACK_PAGE, Page::INVALID);
-    check::exception("EL0", taken)
-}
-
-/// EL0 runs and calls EL1 (DDI 0487, SVC).
-fn el0_runs_and_calls() -> Outcome {
-    let taken = at_el0(Program::Call)?;
-    equal("EC", taken.class(), 0x15_u64)?;
-    equal("immediate", taken.iss() & 0xffff, 0x55_u64)
-}
-
-/// EL1's registers are UNDEFINED at EL0, and its memory out of reach.
-fn el0_cannot_touch_el1() -> Outcome {
-    equal("EC of MRS", at_el0(Program::ReadRegister)?.class(), 0_u64)?;
-    let taken = at_el0(Program::Load)?;
-    equal("EC of the load", taken.class(), 0x24_u64)?;
-    holds("permission fault", matches!(taken.fault_status(), 13..=15))
 }

@@ -2,10 +2,11 @@
 
 use core::sync::atomic::AtomicU64;
 
+use evisor_guest::random::Random;
 use evisor_guest::{cores, map};
 
 use crate::code::{execute, summary};
-use crate::random::{Random, Trace};
+use crate::trace::Trace;
 
 /// Where something may be. The console's data register, its first, is left out.
 const WINDOWS: [(usize, usize); 12] = [
@@ -110,7 +111,7 @@ pub fn anywhere(random: &mut Random, trace: &mut Trace) {
 pub fn own_memory(random: &mut Random, trace: &mut Trace) {
     let instruction = instruction(random);
     let at = scratch() + 64 + random.below(3900);
-    let registers = [at as u64, random.next(), random.next(), random.next()];
+    let registers = [at as u64, random.number(), random.number(), random.number()];
     let result = execute(instruction, registers);
     trace.add(summary(result));
     // Whether a store-exclusive without a load succeeds is nobody's promise.
@@ -126,7 +127,7 @@ pub fn configuration(random: &mut Random, trace: &mut Trace) {
     let Some((start, size)) = random.one_of(&STEADY) else { return };
     let at = (map::GICD + start + random.below(size)) & !3;
     let load = if random.one_in(2) { 1 << 22 } else { 0 };
-    let registers = [at as u64, random.next(), 0, 0];
+    let registers = [at as u64, random.number(), 0, 0];
     let result = execute(0xb900_0000 | load | RN_X0 | RT_X1, registers);
     trace.add(summary(result));
     if let (Ok([_, x1, ..]), true) = (result, cores::count() == 1) {

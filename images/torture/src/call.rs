@@ -2,9 +2,10 @@
 //! DEN 0098).
 
 use evisor_guest::call::VERDICT;
+use evisor_guest::random::Random;
 
 use crate::code::{execute, summary};
-use crate::random::{Random, Trace};
+use crate::trace::Trace;
 
 /// The first functions of ranges in which some are there.
 const RANGES: [u32; 10] = [
@@ -35,7 +36,7 @@ fn is_random(function: u32) -> bool {
 }
 
 pub fn any(random: &mut Random, trace: &mut Trace) {
-    let within = random.next();
+    let within = random.number();
     let function = match random.one_of(&RANGES) {
         Some(range) if !random.one_in(4) => range + random.bits(5) % 0x20,
         _ => within as u32,

@@ -2,10 +2,11 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use evisor_guest::random::Random;
 use evisor_guest::{cores, pl011, println, timer, tree};
 use tock_registers::interfaces::Writeable;
 
-use crate::random::{Random, Trace};
+use crate::trace::Trace;
 use crate::{access, call, register, storm, table};
 
 evisor_guest::entry!(main);

@@ -22,13 +22,13 @@ mod code;
 #[cfg(target_os = "none")]
 mod guest;
 #[cfg(target_os = "none")]
-mod random;
-#[cfg(target_os = "none")]
 mod register;
 #[cfg(target_os = "none")]
 mod storm;
 #[cfg(target_os = "none")]
 mod table;
+#[cfg(target_os = "none")]
+mod trace;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}

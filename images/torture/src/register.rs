@@ -1,9 +1,11 @@
 //! System registers and system instructions by random encodings (DDI 0487, "System
 //! instruction class encoding overview").
 
+use evisor_guest::random::Random;
+
 use crate::access::scratch;
 use crate::code::{execute, summary};
-use crate::random::{Random, Trace};
+use crate::trace::Trace;
 
 /// Of an encoding: L, op0, op1, CRn, CRm, op2.
 struct Encoding {

@@ -4,11 +4,10 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use evisor_guest::gic::{self, SPURIOUS, Target, Version};
+use evisor_guest::random::Random;
 use evisor_guest::{exception, map, timer, write_register};
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::registers::ReadWrite;
-
-use crate::random::Random;
 
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 

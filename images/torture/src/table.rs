@@ -3,10 +3,11 @@
 
 use evisor_guest::cores;
 use evisor_guest::mmu::{Attribute, Page, WINDOW_PAGES, map, window};
+use evisor_guest::random::Random;
 
 use crate::access::{address, scratch};
 use crate::code::{execute, summary};
-use crate::random::{Random, Trace};
+use crate::trace::Trace;
 
 const ATTRIBUTES: [Attribute; 5] = [
     Attribute::WriteBack,
@@ -42,7 +43,7 @@ pub fn rewrite(random: &mut Random, trace: &mut Trace) {
         // Never what starts where a console's data register is.
         let at = (window(page) + 8 + random.below(4000)) & !7;
         let Some(instruction) = random.one_of(&ACCESSES) else { return };
-        let result = execute(instruction, [at as u64, random.next(), 0, 0]);
+        let result = execute(instruction, [at as u64, random.number(), 0, 0]);
         trace.add(summary(result));
         if let (Ok([_, x1, ..]), true) = (result, own) {
             trace.add(x1);

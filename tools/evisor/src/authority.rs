@@ -84,6 +84,15 @@ fn of_vm(vm: &Value) -> Result<String> {
     for through in list(&vm["objects"]) {
         of_object(&mut out, through);
     }
+    for handle in list(&vm["handles"]) {
+        let target = format!("{}{}", text(handle, "object"), part(&handle["blocks"]));
+        let rights = format!("{}{}", text(handle, "rights"), window(&handle["blocks"]));
+        line(&mut out, "handle", &target, &rights, text(handle, "path"));
+    }
+    for store in list(&vm["stores"]) {
+        let through = format!("{}{}", text(store, "store"), part(store));
+        line(&mut out, "copies", text(store, "dma"), "read write", &through);
+    }
     for overseer in list(&vm["overseers"]) {
         let what = if is(overseer, "control") { "looked at, and changed" } else { "looked at" };
         line(&mut out, "overseen", "", what, text(overseer, "path"));
@@ -102,18 +111,31 @@ fn of_object(out: &mut String, object: &Value) {
         line(out, "console", console, "", path);
     }
     if let Some(block) = object.get("block") {
-        let part = match block.get("part").and_then(Value::as_u64) {
-            None | Some(0) => String::new(),
-            Some(part) => format!(" partition {part}"),
-        };
         let rights = if is(block, "read-only") { "read" } else { "read write" };
-        line(out, "blocks", &format!("{}{part}", text(block, "store")), rights, path);
+        line(out, "blocks", &format!("{}{}", text(block, "store"), part(block)), rights, path);
     }
     if let Some(device) = object.get("device").and_then(Value::as_str) {
         line(out, "device", device, "", path);
     }
     if let Some(memory) = object.get("dma").and_then(Value::as_str) {
         line(out, "copies", memory, "read write", path);
+    }
+}
+
+/// Which part of a store, if it is not all of it.
+pub fn part(block: &Value) -> String {
+    match block.get("part").and_then(Value::as_u64) {
+        None | Some(0) => String::new(),
+        Some(part) => format!(" partition {part}"),
+    }
+}
+
+/// Which of the blocks there, if it is not all of them.
+fn window(blocks: &Value) -> String {
+    let [first, count] = ["first", "count"].map(|key| blocks.get(key).and_then(Value::as_u64));
+    match (first, count) {
+        (Some(first), Some(count)) => format!(", blocks {first}-{}", first + count - 1),
+        _ => String::new(),
     }
 }
 
@@ -173,6 +195,14 @@ mod tests {
             "objects": [{ "path": "/linux/mmc@b000000", "component": "sdhci", "lines": [48],
                 "control": true, "block": { "store": "/disk", "part": 2, "read-only": true },
                 "dma": "the VM's memory" }],
+            "handles": [
+                { "path": "/linux/capabilities/it", "object": "/other", "rights": "read control" },
+                { "path": "/linux/capabilities/own", "object": "/disk", "rights": "read write",
+                    "blocks": { "part": 0, "first": 96, "count": 64 } },
+                { "path": "/linux/capabilities/all", "object": "/card", "rights": "read",
+                    "blocks": { "part": 3, "first": 0, "count": null } },
+            ],
+            "stores": [{ "store": "/card", "part": 3, "dma": "the VM's memory" }],
             "overseers": [{ "path": "/monitor", "control": false }],
         }])
     }
@@ -195,6 +225,10 @@ mod tests {
                 "  line       48                                                                  /linux/mmc@b000000",
                 "  blocks     /disk partition 2        read                                       /linux/mmc@b000000",
                 "  copies     the VM's memory          read write                                 /linux/mmc@b000000",
+                "  handle     /other                   read control                               /linux/capabilities/it",
+                "  handle     /disk                    read write, blocks 96-159                  /linux/capabilities/own",
+                "  handle     /card partition 3        read                                       /linux/capabilities/all",
+                "  copies     the VM's memory          read write                                 /card partition 3",
                 "  overseen                            looked at                                  /monitor",
             ]
         );

@@ -41,6 +41,18 @@ impl Case {
         Self { name, manifest, options, sends, until, seconds: 60, patience, status: 0, shows }
     }
 
+    /// The same by another name.
+    pub const fn called(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// The same of another manifest.
+    pub const fn of(mut self, manifest: &'static str) -> Self {
+        self.manifest = manifest;
+        self
+    }
+
     /// What of the machine `evisor run` is told besides.
     pub const fn options(mut self, options: &'static [&'static str]) -> Self {
         self.options = options;

@@ -28,13 +28,13 @@ pub fn svg(authority: &Value) -> Result<String> {
 fn source(authority: &Value) -> Result<String> {
     let mut out = String::from("digraph authority {\nrankdir=\"LR\";\n");
     for vm in list(authority) {
-        of_vm(&mut out, vm)?;
+        of_vm(&mut out, authority, vm)?;
     }
     out.push_str("}\n");
     Ok(out)
 }
 
-fn of_vm(out: &mut String, vm: &Value) -> Result<()> {
+fn of_vm(out: &mut String, authority: &Value, vm: &Value) -> Result<()> {
     let name = text(vm, "vm");
     node(out, name, &format!("VM {name}"), "lightblue");
     for region in list(&vm["memory"]) {
@@ -52,6 +52,16 @@ fn of_vm(out: &mut String, vm: &Value) -> Result<()> {
             node(out, &target, &target, "lightgray");
             edge(out, path, &target, &what);
         }
+    }
+    for handle in list(&vm["handles"]) {
+        let target = text(handle, "object");
+        let of_all = target.trim_start_matches('/');
+        let is_vm = list(authority).iter().any(|other| text(other, "vm") == of_all);
+        if !is_vm && !of_all.contains('/') {
+            node(out, target, target, "lightgray");
+        }
+        let what = format!("by handle: {}", text(handle, "rights"));
+        edge(out, name, if is_vm { of_all } else { target }, &what);
     }
     for overseer in list(&vm["overseers"]) {
         let path = text(overseer, "path");
@@ -126,6 +136,11 @@ mod tests {
                 { "path": "/linux/serial@9000000", "component": "pl011", "console": "/console" },
                 { "path": "/linux/psci", "component": "psci" },
             ],
+            "handles": [
+                { "object": "/linux", "rights": "read control" },
+                { "object": "/linux/psci", "rights": "call" },
+                { "object": "/disk", "rights": "read write" },
+            ],
             "overseers": [{ "path": "/monitor", "control": true }],
         }])
     }
@@ -138,6 +153,9 @@ mod tests {
             r#""linux" -> "/linux/serial@9000000" [label="0x9000000"]"#,
             r#""linux" -> "/linux/psci" [label="calls"]"#,
             r#""/linux/serial@9000000" -> "/console" [label="bytes"]"#,
+            r#""linux" -> "linux" [label="by handle: read control"]"#,
+            r#""linux" -> "/linux/psci" [label="by handle: call"]"#,
+            r#""linux" -> "/disk" [label="by handle: read write"]"#,
             r#""/monitor" -> "linux" [label="control"]"#,
         ] {
             assert!(source.contains(edge), "{edge} is missing in {source}");

@@ -1,6 +1,15 @@
 //! System tests of what VMs hold by handles.
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::card::MIB;
+use crate::card_reader::CardReader;
 use crate::case::Case;
+use crate::machine::Machine;
+use crate::workspace;
 
 /// On either board.
 pub const CASES: &[Case] = &[
@@ -56,6 +65,7 @@ pub const CASES: &[Case] = &[
         "evisor: user: off, verdict 0",
         "evisor: heir: off, verdict 0",
     ]),
+    BLOCKS,
     // What it reached is the last byte of x20.
     Case::new(
         "a VM with memory and a vCPU reaches nothing",
@@ -65,6 +75,61 @@ pub const CASES: &[Case] = &[
     .status(CRASHED)
     .shows(&["nothing:   x20: 6e6f7468696e6700"]),
 ];
+
+/// What a GICv3 does not change, but what the guests are.
+pub const ON_A_GICV3: &[Case] =
+    &[BLOCKS.called("blocks by handles, with a GICv3").options(&["--gic", "3"])];
+
+const BLOCKS: Case = Case::new(
+    "a VM hands blocks of a disk to another, and takes them back",
+    "tools/evisor/tests/guests/blocks.dts",
+)
+.seconds(60)
+.shows(&[
+    "keeper| PASS what is out of range is an error",
+    "keeper| PASS nothing else comes of any words",
+    "keeper| PASS the other wrote to it",
+    "user| PASS it went while it was used",
+    "user| PASS it is denied after",
+    "user| PASS another is only read",
+    "keeper| PASS it wrote no more",
+    "evisor: keeper: off, verdict 0",
+    "evisor: user: off, verdict 0",
+]);
+
+/// The same of the board's card, which answers later.
+const OF_THE_CARD: Case = BLOCKS
+    .called("a VM hands blocks of the card to another, and takes them back")
+    .of("tools/evisor/tests/guests/blocks-of-the-card.dts");
+
+pub const ON_A_CARD: (&str, fn() -> Result<()>) = (OF_THE_CARD.name, of_the_card);
+
+/// The blocks that the manifest gives, in bytes of the card.
+const GIVEN: std::ops::Range<usize> = 96 * 512..160 * 512;
+
+/// Nothing around them changes.
+fn of_the_card() -> Result<()> {
+    let folder = workspace::root().join("target/evisor/handles");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let card = folder.join("blocks.img");
+    let before: Vec<u8> = (0_u32..).map(|at| (at / 512) as u8 | 1).take(MIB as usize).collect();
+    let image = fs::File::create(&card).and_then(|file| file.set_len(64 * MIB).map(|()| file));
+    std::io::Write::write_all(&mut image?, &before)?;
+    OF_THE_CARD.boot(&Machine { card: CardReader::keeping(card.clone()), ..Machine::raspi4() })?;
+    let after = first(&card)?;
+    let around =
+        |bytes: &[u8]| Some([bytes.get(..GIVEN.start)?.to_vec(), bytes.get(GIVEN.end..)?.to_vec()]);
+    ensure!(around(&before) == around(&after), "blocks that nobody was given have changed");
+    ensure!(before.get(GIVEN) != after.get(GIVEN), "nothing was written to the card");
+    fs::remove_file(&card).context("cannot remove the card")
+}
+
+/// The first MiB of the card.
+fn first(card: &Path) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; MIB as usize];
+    std::io::Read::read_exact(&mut fs::File::open(card)?, &mut bytes)?;
+    Ok(bytes)
+}
 
 /// The watched VM's verdict.
 const CRASHED: u8 = 102;

@@ -144,7 +144,7 @@ pub fn system(plan: &mut Plan) -> Result<()> {
     let ours = [ON_BOTH, CASES, VIRTUAL_PI, absent_cases::CASES, SHARED_LINES, ON_SHARED_CORES];
     plan.need(need_qemu);
     let others = [BY_PRIORITY, STOLEN_TIME, monitor_cases::CASES];
-    let handles = [handle_cases::CASES, handle_cases::LINUX];
+    let handles = [handle_cases::CASES, handle_cases::ON_A_GICV3, handle_cases::LINUX];
     for case in ours.into_iter().chain(others).chain(handles).flatten() {
         plan.case(case.name, || case.run(Board::QemuVirt));
     }
@@ -182,6 +182,8 @@ pub fn raspi4(plan: &mut Plan) -> Result<()> {
     console_cases::on_a_pi(plan);
     authority_cases::on_a_pi(plan);
     taken_cases::on_a_pi(plan);
+    let (name, of_the_card) = handle_cases::ON_A_CARD;
+    plan.case(name, of_the_card);
     pi_cases::cases(plan);
     kernel8::cases(plan);
     Ok(())

@@ -25,14 +25,14 @@ impl Card {
         self.power_cycle();
         self.state = state(from.word()?)?;
         self.address = u16::try_from(from.word()?).map_err(|_| RestoreError::Impossible)?;
-        let flags = crate::registers::word(from, 0x1f)?;
+        let flags = from.bits(0x1f)?;
         let flag = |bit: u32| flags >> bit & 1 != 0;
         self.application = flag(0);
         self.interface_known = flag(1);
         self.wide = flag(2);
         self.fast = flag(3);
         self.counted = flag(4);
-        self.wrong = crate::registers::word(from, status::REPORTED)?;
+        self.wrong = from.bits(status::REPORTED)?;
         self.written = from.word()?;
         self.count = optional(from)?;
         self.erase = (optional(from)?, optional(from)?);

@@ -63,12 +63,12 @@ static SILENT: Declaration = Declaration {
     describe: |_, _| Ok(()),
 };
 
-fn given(target: Target, rights: Rights, label: u64) -> GivenPlan {
+pub fn given(target: Target, rights: Rights, label: u64) -> GivenPlan {
     let path = "/vm/capabilities/one".to_string();
-    GivenPlan { path, target, rights, label, withheld: false }
+    GivenPlan { path, target, rights, label, withheld: false, blocks: None }
 }
 
-fn holder(name: &str, core: usize, given: Vec<GivenPlan>) -> VmPlan {
+pub fn holder(name: &str, core: usize, given: Vec<GivenPlan>) -> VmPlan {
     let cpu = CpuPlan { affinity: 3, path: name.into(), core, share: Default::default() };
     let path = "/vm/capabilities".to_string();
     let capabilities = Some(CapabilitiesPlan { path, derivations: 4, given });
@@ -97,30 +97,30 @@ fn usual() -> Bound {
     bound([first.to_vec(), second.to_vec()]).expect("sound")
 }
 
-fn call(bound: &Bound, vm: usize, function: u32, arguments: &[u64]) -> (Status, [u64; 4]) {
+pub fn call(bound: &Bound, vm: usize, function: u32, arguments: &[u64]) -> (Status, [u64; 4]) {
     let space = bound.vms[vm].space;
     let mut calls = Cache::new(&space.calls).expect("a table");
     let mut registers = [0; 18];
     registers[1..=arguments.len()].copy_from_slice(arguments);
-    let mut cx = Context::new(0);
+    let mut cx = Context::of_vm(vm as u16, 0);
     let words = evisor_router::call(&mut calls, function, &mut registers, &mut cx);
     let _ = deliver(&mut cx);
     (words.status(), [words.value(), registers[1], registers[2], registers[3]])
 }
 
-fn done(bound: &Bound, vm: usize, function: u32, arguments: &[u64]) -> [u64; 3] {
+pub fn done(bound: &Bound, vm: usize, function: u32, arguments: &[u64]) -> [u64; 3] {
     let (status, [x0, x1, x2, x3]) = call(bound, vm, function, arguments);
     assert_eq!((status, Error::of(x0)), (Status::Done, None));
     [x1, x2, x3]
 }
 
-fn refusal(bound: &Bound, vm: usize, function: u32, arguments: &[u64]) -> Option<Error> {
+pub fn refusal(bound: &Bound, vm: usize, function: u32, arguments: &[u64]) -> Option<Error> {
     let (status, [x0, ..]) = call(bound, vm, function, arguments);
     assert_eq!(status, Status::Done);
     Error::of(x0)
 }
 
-fn handles(bound: &Bound, vm: usize) -> Vec<u64> {
+pub fn handles(bound: &Bound, vm: usize) -> Vec<u64> {
     let mut at = 0;
     core::iter::from_fn(|| {
         [at, ..] = done(bound, vm, function::NEXT, &[at]);

@@ -43,6 +43,7 @@ mod passed;
 mod pins;
 mod restarts;
 mod shared;
+mod stores;
 mod tenure;
 mod timers;
 mod vm;

@@ -129,6 +129,7 @@ fn bound() -> (Bound, &'static Fake, MutexGuard<'static, ()>) {
         rights: Rights::READ | Rights::CONTROL,
         label: vm as u64,
         withheld,
+        blocks: None,
     };
     let given = Vec::from([given(0, false), given(1, true)]);
     let path = "/first/capabilities".to_string();

@@ -180,7 +180,7 @@ pub static REGISTRY: [Declaration; 23] = [
     component(
         "ram-disk",
         &["evisor,ram-disk"],
-        Needs { root: true, storage: true, ..Needs::NONE },
+        Needs { root: true, store: true, storage: true, ..Needs::NONE },
         &[],
         |_, _| Ok(()),
     ),

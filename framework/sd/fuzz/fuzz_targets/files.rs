@@ -65,6 +65,5 @@ fuzz_target!(|changes: &[u8]| {
     let mut room = [0; 4096];
     for path in ["folder/one", "folder/two", "none"] {
         let _ = files.read(path, &mut room, &mut |_, _| ());
-        let _ = files.pour(path, &mut |_| (), &mut |_, _| ());
     }
 });

@@ -103,11 +103,6 @@ impl<D: Disk> Files<D> {
         &self.partition
     }
 
-    /// Gives the disk back.
-    pub fn into_disk(self) -> D {
-        self.state.into_inner().disk
-    }
-
     /// The size of a file in bytes. A path is of 8.3 names, `guests/linux.gz`, in
     /// whatever case; a slash at its start does not count.
     ///
@@ -151,35 +146,6 @@ impl<D: Disk> Files<D> {
             Ok(())
         })?;
         Ok(open.size)
-    }
-
-    /// Reads a file in order, for who has no room for all of it: `sink` is given at most
-    /// 32 KiB at a time. How many bytes it has.
-    ///
-    /// # Errors
-    /// There is no such file, or it cannot be read.
-    pub fn pour(
-        &mut self,
-        path: &str,
-        sink: &mut dyn FnMut(&[u8]),
-        told: Told<'_>,
-    ) -> Result<u32, FileError> {
-        let mut buffer = core::mem::take(&mut self.buffer);
-        let result = self.open(path).and_then(|open| {
-            let size = u64::from(open.size);
-            open.each_piece(BUFFERED as u64, &mut |disk, piece| {
-                let bytes = (size - piece.offset).min(piece.count * BLOCK as u64);
-                let words = buffer.get_mut(..piece.count as usize * BLOCK_WORDS);
-                let words = words.unwrap_or_default();
-                disk.read(piece.block, words).map_err(FileError::Card)?;
-                sink(words.as_bytes().get(..bytes as usize).unwrap_or_default());
-                told(piece.offset + bytes, size);
-                Ok(())
-            })?;
-            Ok(open.size)
-        });
-        self.buffer = buffer;
-        result
     }
 
     fn open(&self, path: &str) -> Result<Open<'_, D>, FileError> {

@@ -3,7 +3,6 @@
 use crate::images::{FIRST, Ram, bad, card, content, entry, interleave};
 use evisor_sd::{FileError, Files, TableError};
 use fatfs::FatType;
-use std::cell::Cell;
 use std::sync::OnceLock;
 
 const KERNEL: usize = 100_003;
@@ -72,26 +71,6 @@ fn rooms_that_do_not_start_at_a_word() {
         let shifted = &mut room[offset..];
         assert_eq!(files.read("guests/kernel.gz", shifted, &mut |_, _| ()), Ok(KERNEL as u32));
         assert!(shifted[..KERNEL] == content(1, KERNEL));
-    }
-}
-
-#[test]
-fn pouring() {
-    for bytes in [fat16(), fat32()] {
-        let (_, mut files) = files(bytes);
-        let mut poured = Vec::new();
-        let mut sink = |bytes: &[u8]| {
-            assert!(bytes.len() <= 32 * 1024);
-            poured.extend_from_slice(bytes);
-        };
-        let told = Cell::new(0);
-        let mut progress = |so_far, all| {
-            assert!(so_far > told.get() && all == KERNEL as u64);
-            told.set(so_far);
-        };
-        assert_eq!(files.pour("guests/kernel.gz", &mut sink, &mut progress), Ok(KERNEL as u32));
-        assert_eq!(told.get(), KERNEL as u64);
-        assert!(poured == content(1, KERNEL));
     }
 }
 

@@ -1,14 +1,16 @@
-//! Numbers, and the trace of what they led to.
+//! Numbers at random, the same from the same seed.
 
 /// SplitMix64: small, and the same everywhere.
 pub struct Random(u64);
 
 impl Random {
+    /// From `seed` on.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    /// The next one.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -16,9 +18,10 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// One below `bound`, or 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = bound.max(1) as u64;
-        (self.next() % bound) as usize
+        (self.number() % bound) as usize
     }
 
     /// True one time in this many.
@@ -28,9 +31,10 @@ impl Random {
 
     /// A field of this many bits, as an instruction has them.
     pub fn bits(&mut self, number: u32) -> u32 {
-        (self.next() >> (64 - number)) as u32
+        (self.number() >> (64 - number)) as u32
     }
 
+    /// One of `these`.
     pub fn one_of<T: Copy>(&mut self, these: &[T]) -> Option<T> {
         these.get(self.below(these.len())).copied()
     }
@@ -39,22 +43,7 @@ impl Random {
     pub fn value(&mut self) -> u64 {
         const SPECIAL: [u64; 8] =
             [0, 1, u64::MAX, 0x8000_0000, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, 1 << 63, 0x1000];
-        let any = self.next();
+        let any = self.number();
         if self.one_in(2) { self.one_of(&SPECIAL).unwrap_or(any) } else { any }
-    }
-}
-
-/// FNV-1a over numbers.
-pub struct Trace(pub u64);
-
-impl Trace {
-    pub fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    pub fn add(&mut self, value: u64) {
-        for byte in value.to_le_bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
     }
 }
