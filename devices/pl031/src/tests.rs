@@ -152,6 +152,22 @@ fn the_deadline_follows_what_the_guest_wants() {
     assert_eq!(rig.notify(tag::CONSOLE_INPUT, 0).status, Status::Absent);
 }
 
+/// After a pause the calendar is ahead of the count, and the device is told to look.
+#[test]
+fn the_calendar_goes_on_in_a_pause() {
+    let mut rig = rig();
+    let second = rig.frequency();
+    rig.write32(IMSC, 1);
+    rig.write32(MR, NOON + 10);
+    rig.set_unix_seconds(u64::from(NOON) + 7);
+    let _ = rig.notify(tag::DEADLINE, 0);
+    assert_eq!((rig.read32(DR), rig.line(0)), (NOON + 7, false));
+    assert_eq!(rig.deadline(), Some(3 * second), "sooner, by as much as the pause took");
+    rig.set_unix_seconds(u64::from(NOON) + 12);
+    let _ = rig.notify(tag::DEADLINE, 0);
+    assert_eq!((rig.read32(DR), rig.line(0)), (NOON + 12, true), "it was due in the pause");
+}
+
 /// What a guest reads never contradicts: at the match, the status is set.
 #[test]
 fn the_count_does_not_pass_the_match_unseen() {

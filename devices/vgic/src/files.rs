@@ -118,18 +118,17 @@ impl<I: Interface> Vgic<I> {
             return 1 << at;
         }
         let word = self.state.word(at);
-        let waits = word.pending() | word.active;
-        bits(value).fold(0, |all, bit| {
-            let slot = Slot::in_word(at, bit);
-            let target = self.state.target(slot).filter(|_| waits & slot.bit() != 0);
-            let holder = self.state.interrupt(slot).holder();
-            [target, holder].into_iter().flatten().fold(all, |all, vcpu| all | 1 << vcpu)
-        })
+        let targeted = self.state.targeted(at, (word.pending() | word.active) & value);
+        let held = bits(word.held & value);
+        let holders = held.filter_map(|bit| self.state.interrupt(Slot::in_word(at, bit)).holder());
+        holders.fold(targeted, |all, vcpu| all | 1 << vcpu)
     }
 
     fn write_groups(&mut self, at: usize, value: u32) {
-        self.state.word_mut(at).group1 = value;
-        for bit in 0..32 {
+        let word = self.state.word_mut(at);
+        let changed = word.group1 ^ value;
+        word.group1 = value;
+        for bit in bits(changed) {
             self.state.set_template::<I>(Slot::in_word(at, bit));
         }
         self.state.forward(at);
@@ -137,8 +136,9 @@ impl<I: Interface> Vgic<I> {
 
     /// A level line that is up, and a physical interrupt, stay pending.
     fn clear_pending(&mut self, at: usize, value: u32, here: usize) {
-        self.state.word_mut(at).latch &= !value;
-        for bit in bits(value) {
+        let word = self.state.word_mut(at);
+        word.latch &= !value;
+        for bit in bits(word.held & value) {
             let interrupt = *self.state.interrupt(Slot::in_word(at, bit));
             if let Some(holder) = interrupt.holder().filter(|&holder| holder != here) {
                 self.state.bank_mut(holder).cancel |= 1 << interrupt.list();
@@ -146,27 +146,25 @@ impl<I: Interface> Vgic<I> {
         }
     }
 
+    /// After a recall, what is in a list register here is active.
     fn set_active(&mut self, at: usize, value: u32, here: usize) {
-        for bit in bits(value) {
-            let slot = Slot::in_word(at, bit);
-            let interrupt = *self.state.interrupt(slot);
-            match interrupt.holder() {
-                None => self.state.word_mut(at).active |= slot.bit(),
-                // After a recall, what is in a list register here is active.
-                Some(holder) if holder == here => {}
-                Some(holder) => {
-                    let bank = self.state.bank_mut(holder);
-                    bank.activate |= 1 << interrupt.list();
-                    bank.deactivate &= !(1 << interrupt.list());
-                }
+        let word = self.state.word_mut(at);
+        word.active |= value & !word.held;
+        for bit in bits(word.held & value) {
+            let interrupt = *self.state.interrupt(Slot::in_word(at, bit));
+            if let Some(holder) = interrupt.holder().filter(|&holder| holder != here) {
+                let bank = self.state.bank_mut(holder);
+                bank.activate |= 1 << interrupt.list();
+                bank.deactivate &= !(1 << interrupt.list());
             }
         }
         self.state.forward(at);
     }
 
     fn clear_active(&mut self, at: usize, value: u32, here: usize) {
-        self.state.word_mut(at).active &= !value;
-        for bit in bits(value) {
+        let word = self.state.word_mut(at);
+        word.active &= !value;
+        for bit in bits(word.held & value) {
             let slot = Slot::in_word(at, bit);
             let interrupt = *self.state.interrupt(slot);
             match interrupt.holder() {
@@ -222,8 +220,7 @@ impl<I: Interface> Vgic<I> {
         self.rewrite(first, width, owner, here, |gic| {
             for (n, byte) in scatter(width, value) {
                 let slot = Slot::new(owner, first + n);
-                gic.state.interrupt_mut(slot).priority = byte & mask;
-                gic.state.set_template::<I>(slot);
+                gic.state.set_priority::<I>(slot, byte & mask);
             }
         });
     }

@@ -27,6 +27,7 @@ mod files;
 mod interface;
 mod lines;
 mod list_registers;
+mod queue;
 mod snapshot;
 mod spec;
 mod state;

@@ -3,8 +3,8 @@
 use crate::Vgic;
 use crate::interface::Interface;
 use crate::list_registers::Change;
-use crate::spec::{PRIVATE, SGIS};
-use crate::state::{INTIDS, NOWHERE, Slot, bits};
+use crate::spec::{CPUS, PRIVATE, SGIS};
+use crate::state::{INTIDS, Slot, bits};
 use evisor_contract::{Context, LineState, Reply, tag};
 
 impl<I: Interface> Vgic<I> {
@@ -155,8 +155,7 @@ impl<I: Interface> Vgic<I> {
                 self.flush(vcpu);
             }
         } else if target == Some(vcpu) {
-            self.state.bank_mut(vcpu).arrived |= 1 << (slot.intid() / PRIVATE);
-            self.vcpus.kick(vcpu);
+            self.arrives(vcpu, slot.word());
         } else {
             self.tell(1 << vcpu);
         }
@@ -193,12 +192,23 @@ impl<I: Interface> Vgic<I> {
     #[cold]
     #[inline(never)]
     fn enabled(&mut self, at: usize, value: u32, cx: &Context) {
-        let ready = self.state.word(at).pending() & self.state.word(at).open() & value;
-        for bit in bits(ready) {
-            let slot = Slot::in_word(at, bit);
-            if self.state.interrupt(slot).place == NOWHERE {
-                self.offer(slot, cx);
+        let word = self.state.word(at);
+        let ready = word.pending() & word.open() & value & !word.held;
+        for vcpu in bits(self.state.targeted(at, ready)) {
+            let vcpu = vcpu as usize;
+            if !self.is_here(vcpu, cx) {
+                self.arrives(vcpu, at);
+            } else if !self.place_all(vcpu, at, self.state.going_to(vcpu, at, ready)) {
+                self.flush(vcpu);
             }
         }
+    }
+
+    /// Tells `vcpu` that something of the word at `at` came for it.
+    #[inline]
+    fn arrives(&mut self, vcpu: usize, at: usize) {
+        let n = at.saturating_sub(CPUS);
+        self.state.bank_mut(vcpu).arrived |= 1 << (n & 7);
+        self.vcpus.kick(vcpu);
     }
 }

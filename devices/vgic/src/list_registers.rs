@@ -13,8 +13,9 @@
 
 use crate::Vgic;
 use crate::interface::{GuestState, Interface};
+use crate::queue::Queue;
 use crate::spec::PRIVATE;
-use crate::state::{INTIDS, LISTS, NOWHERE, Slot, Word, bits, words_of};
+use crate::state::{INTIDS, NOWHERE, Slot, bits, words_of};
 
 /// All bits of a physical interrupt's number in a list register.
 const LINK: u16 = 0x3ff;
@@ -36,19 +37,26 @@ impl<I: Interface> Vgic<I> {
         let interrupt = self.state.interrupt(slot);
         let bank = self.state.bank(here);
         if interrupt.place == NOWHERE {
-            let n = bank.free.trailing_zeros() as usize;
-            if bank.free == 0 {
-                return None;
-            }
-            self.state.bank_mut(here).free &= !(1 << n);
-            self.state.interrupt_mut(slot).place = (here * LISTS + n) as u8;
-            return Some(n);
+            return self.claim_free(here, slot);
         }
         let n = interrupt.list();
         let elsewhere = interrupt.holder() != Some(here);
         if elsewhere || bank.overflow || self.interface.list(n) & I::STATE != 0 {
             return None;
         }
+        Some(n)
+    }
+
+    /// Apart from what comes again: that finds its register.
+    #[inline(never)]
+    fn claim_free(&mut self, here: usize, slot: Slot) -> Option<usize> {
+        let bank = self.state.bank_mut(here);
+        let n = bank.free.trailing_zeros() as usize;
+        if bank.free == 0 {
+            return None;
+        }
+        bank.free &= !(1 << n);
+        self.state.hold(slot, here, n);
         Some(n)
     }
 
@@ -158,7 +166,7 @@ impl<I: Interface> Vgic<I> {
 
     /// Empties list register `n`.
     fn release(&mut self, here: usize, n: usize, slot: Slot) {
-        self.state.interrupt_mut(slot).place = NOWHERE;
+        self.state.free(slot);
         self.state.bank_mut(here).free |= 1 << n;
         self.interface.set_list(n, 0);
     }
@@ -219,8 +227,13 @@ impl<I: Interface> Vgic<I> {
     /// What the guest ended without its being in a list register is not active any
     /// more. Handlers nest: it was what had the highest priority of such.
     fn forget_ended(&mut self, here: usize) {
-        for _ in 0..self.interface.take_ended() {
-            let Some(slot) = self.first(here, |word| word.active) else { return };
+        let ended = self.interface.take_ended();
+        if ended == 0 {
+            return;
+        }
+        let mut active = Queue::new(&self.state, here, |word| word.active);
+        for _ in 0..ended {
+            let Some(slot) = active.next(&self.state) else { return };
             self.state.word_mut(slot.word()).active &= !slot.bit();
             self.state.forward(slot.word());
         }
@@ -289,11 +302,12 @@ impl<I: Interface> Vgic<I> {
     /// Fills the list registers, the highest priority first.
     fn fill(&mut self, here: usize) {
         let mut overflow = !self.place_active(here);
-        while let Some(slot) = self.first(here, |word| word.pending() & word.open()) {
+        let mut ready = Queue::new(&self.state, here, |word| word.pending() & word.open());
+        while let Some(slot) = ready.next(&self.state) {
             if !self.place(here, slot) {
                 overflow = true;
                 // With every list register active, nothing could ever preempt.
-                if !self.evict(here) {
+                if !(self.evict(here) && self.place(here, slot)) {
                     break;
                 }
             }
@@ -348,7 +362,8 @@ impl<I: Interface> Vgic<I> {
     /// highest priority first, which is what it ends first. False if not all of it
     /// could be placed.
     fn place_active(&mut self, here: usize) -> bool {
-        while let Some(slot) = self.first(here, |word| word.active) {
+        let mut active = Queue::new(&self.state, here, |word| word.active);
+        while let Some(slot) = active.next(&self.state) {
             let Some(n) = self.claim(here, slot) else { return false };
             let template = self.state.interrupt(slot).template;
             self.put(here, n, template & !I::STATE | I::ACTIVE | I::EOI);
@@ -378,25 +393,6 @@ impl<I: Interface> Vgic<I> {
         true
     }
 
-    /// The first of those of its interrupts in no list register that `which` says:
-    /// of the highest priority the lowest INTID.
-    fn first(&self, here: usize, which: impl Fn(&Word) -> u32) -> Option<Slot> {
-        let mut best = None;
-        let mut best_priority = u32::MAX;
-        for word in words_of(here) {
-            for bit in bits(which(self.state.word(word))) {
-                let slot = Slot::in_word(word, bit);
-                let interrupt = self.state.interrupt(slot);
-                let is_here = self.state.target(slot) == Some(here) && interrupt.place == NOWHERE;
-                if is_here && u32::from(interrupt.priority) < best_priority {
-                    best_priority = interrupt.priority.into();
-                    best = Some(slot);
-                }
-            }
-        }
-        best
-    }
-
     /// The interface as after a reset, or as it was saved.
     fn start(&mut self, here: usize) {
         let all = self.interface.all();
@@ -423,14 +419,16 @@ impl<I: Interface> Vgic<I> {
         for n in bits(arrived.into()) {
             let word = crate::state::word_of(here, n as usize);
             let ready = self.state.word(word).pending() & self.state.word(word).open();
-            for bit in bits(ready) {
-                let slot = Slot::in_word(word, bit);
-                if self.state.target(slot) == Some(here) && !self.place(here, slot) {
-                    return false;
-                }
+            if !self.place_all(here, word, self.state.going_to(here, word, ready)) {
+                return false;
             }
         }
         true
+    }
+
+    /// Places these of the word at `at`; false if there was no list register for one.
+    pub(crate) fn place_all(&mut self, here: usize, at: usize, these: u32) -> bool {
+        bits(these).all(|bit| self.place(here, Slot::in_word(at, bit)))
     }
 
     /// Takes everything back that software can hold: all but what is active and
@@ -469,11 +467,11 @@ impl<I: Interface> Vgic<I> {
 
     /// The vCPUs, as bits, that can take what is shared and waits for `here`.
     fn left_to_others(&self, here: usize) -> u32 {
-        let waits = words_of(here).skip(1).flat_map(|at| {
+        let targeted = |at: usize| {
             let word = self.state.word(at);
-            bits(word.pending() | word.active).map(move |bit| Slot::in_word(at, bit))
-        });
-        waits.fold(0, |all, slot| all | self.owed(here, slot))
+            self.state.targeted(at, (word.pending() | word.active) & !word.held)
+        };
+        words_of(here).skip(1).fold(0, |all, at| all | targeted(at)) & !(1 << here)
     }
 
     /// What `here` has in list registers is as the images say.

@@ -138,10 +138,8 @@ fn restore_word<I: Interface>(
             return Err(RestoreError::Impossible);
         }
         let slot = Slot::in_word(at, bit);
-        let interrupt = state.interrupt_mut(slot);
-        interrupt.priority = priority;
-        interrupt.targets = targets;
-        state.set_template::<I>(slot);
+        state.set_targets(slot, targets);
+        state.set_priority::<I>(slot, priority);
     }
     Ok(())
 }

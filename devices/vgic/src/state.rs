@@ -118,8 +118,10 @@ pub struct Word {
     pub group1: u32,
     /// A physical interrupt was let go of that whoever asks is to deactivate.
     pub retired: u32,
+    /// In a list register, of whichever vCPU; the guest may have emptied that since.
+    pub held: u32,
     /// To a power of two, so that finding a word takes a shift.
-    pad: [u32; 6],
+    pad: [u32; 5],
 }
 
 impl Word {
@@ -147,6 +149,21 @@ impl Word {
     #[inline(always)]
     pub const fn open(&self) -> u32 {
         self.enabled & self.forwarded
+    }
+}
+
+/// The same as two bytes of each [`Interrupt`], a word for each bit of theirs: what is
+/// looked for among many is found without looking at each.
+#[derive(Clone, Copy, Default)]
+struct Planes {
+    priorities: [u32; 8],
+    targets: [u32; CPUS],
+}
+
+/// Writes a byte of the interrupt with this bit.
+fn spread(planes: &mut [u32; 8], bit: u32, byte: u8) {
+    for (n, plane) in planes.iter_mut().enumerate() {
+        *plane = *plane & !bit | if byte >> n & 1 == 0 { 0 } else { bit };
     }
 }
 
@@ -302,6 +319,7 @@ pub struct State {
     pub control: u32,
     /// How many vCPUs there are.
     pub vcpus: usize,
+    planes: [Planes; CPUS + WORDS],
 }
 
 #[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
@@ -315,6 +333,7 @@ impl State {
             awaited: 0,
             control: 0,
             vcpus,
+            planes: [Planes::default(); CPUS + WORDS],
         };
         state.reset::<I>(targets);
         state
@@ -333,20 +352,22 @@ impl State {
             priority: 0,
         };
         let (private, shared) = self.interrupts.split_at_mut(CPUS * PRIVATE);
-        let banks = private.chunks_exact_mut(PRIVATE);
+        let banks = private.chunks_exact_mut(PRIVATE).take(self.vcpus);
         for each in banks.chain([shared]) {
             (0..).zip(each).for_each(|(intid, interrupt)| *interrupt = at_reset(intid));
         }
         for (vcpu, bank) in self.banks.iter_mut().enumerate() {
             *bank = Bank { own: 1 << 16 << vcpu, ..Bank::RESET };
         }
-        for (at, word) in self.words.iter_mut().enumerate() {
-            *word = Word::default();
-            if at < CPUS {
-                // SGIs are edge-triggered; a GICv2's are always enabled.
-                word.set_lines(0, SGI_BITS);
-                word.enabled = I::ENABLED;
-            }
+        self.words = [Word::default(); _];
+        for word in self.words.iter_mut().take(self.vcpus) {
+            // SGIs are edge-triggered; a GICv2's are always enabled.
+            word.set_lines(0, SGI_BITS);
+            word.enabled = I::ENABLED;
+        }
+        self.planes = [Planes::default(); _];
+        for planes in self.planes.iter_mut().skip(CPUS) {
+            spread(&mut planes.targets, !0, targets);
         }
     }
 
@@ -406,6 +427,73 @@ impl State {
         awake.or_else(|| bits(targets).next()).map(|vcpu| vcpu as usize)
     }
 
+    /// Those of `these`, of the word at `at`, that [go](Self::target) to vCPU `vcpu`.
+    pub fn going_to(&self, vcpu: usize, at: usize, these: u32) -> u32 {
+        if at < CPUS {
+            return if at == vcpu { these } else { 0 };
+        }
+        let targets = &self.planes(at).targets;
+        let mut left = these & targets[vcpu & (CPUS - 1)];
+        let rank = |vcpu: usize| (!self.bank(vcpu).awake, vcpu);
+        for other in 0..self.vcpus {
+            let theirs = left & targets[other & (CPUS - 1)];
+            if theirs != 0 && other != vcpu && rank(other) < rank(vcpu) {
+                left &= !theirs;
+            }
+        }
+        left
+    }
+
+    /// The first of `these`, of the word at `at`: its priority, and which bit it is.
+    pub fn first(&self, at: usize, mut these: u32) -> (u8, u32) {
+        let mut priority = 0;
+        for plane in self.planes(at).priorities.iter().rev() {
+            let higher = these & !plane;
+            priority = priority << 1 | u8::from(higher == 0);
+            these = if higher == 0 { these } else { higher };
+        }
+        (priority, these.trailing_zeros())
+    }
+
+    fn planes(&self, at: usize) -> &Planes {
+        &self.planes[at & (CPUS + WORDS - 1)]
+    }
+
+    fn planes_mut(&mut self, at: usize) -> &mut Planes {
+        &mut self.planes[at & (CPUS + WORDS - 1)]
+    }
+
+    /// The vCPUs, as bits, that some of `these`, of the word at `at`, go to.
+    pub fn targeted(&self, at: usize, these: u32) -> u32 {
+        let targets = (0..self.vcpus).filter(|vcpu| self.going_to(*vcpu, at, these) != 0);
+        targets.fold(0, |all, vcpu| all | 1 << vcpu)
+    }
+
+    /// Says which vCPUs an SPI may go to.
+    pub fn set_targets(&mut self, slot: Slot, targets: u8) {
+        self.interrupt_mut(slot).targets = targets;
+        spread(&mut self.planes_mut(slot.word()).targets, slot.bit(), targets);
+    }
+
+    /// Sets its priority.
+    pub fn set_priority<I: Interface>(&mut self, slot: Slot, priority: u8) {
+        self.interrupt_mut(slot).priority = priority;
+        spread(&mut self.planes_mut(slot.word()).priorities, slot.bit(), priority);
+        self.set_template::<I>(slot);
+    }
+
+    /// It is in list register `n` of vCPU `vcpu`.
+    pub fn hold(&mut self, slot: Slot, vcpu: usize, n: usize) {
+        self.interrupt_mut(slot).place = (vcpu * LISTS + n) as u8;
+        self.word_mut(slot.word()).held |= slot.bit();
+    }
+
+    /// It is in none.
+    pub fn free(&mut self, slot: Slot) {
+        self.interrupt_mut(slot).place = NOWHERE;
+        self.word_mut(slot.word()).held &= !slot.bit();
+    }
+
     /// Works out anew what is forwarded of the word at `at`, after GICD_CTLR, a
     /// group, or what is active changed.
     pub fn forward(&mut self, at: usize) {
@@ -416,7 +504,7 @@ impl State {
         }
     }
 
-    /// Sets an interrupt's priority and group to what is written there.
+    /// Sets what is written to a list register to its priority and group.
     pub fn set_template<I: Interface>(&mut self, slot: Slot) {
         let group1 = self.word(slot.word()).group1 & slot.bit() != 0;
         let interrupt = self.interrupt_mut(slot);

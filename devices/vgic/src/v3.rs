@@ -103,6 +103,11 @@ impl Frame {
     }
 }
 
+/// A bit for each of so many vCPUs.
+fn all_asleep(vcpus: usize) -> u32 {
+    (1 << vcpus) - 1
+}
+
 /// The word of enable bits at `offset`, if it is one of ISENABLER that is there.
 #[inline(always)]
 fn enable_word(offset: u64) -> Option<usize> {
@@ -137,16 +142,15 @@ impl GicV3 {
         for (index, affinity) in affinities.iter_mut().enumerate().take(count) {
             *affinity = vcpus.affinity(index).unwrap_or(u64::MAX);
         }
-        let mut new = Self {
+        let targets = distributor::targets(&affinities, 0);
+        Ok(Self {
             typer: distributor::typer(),
-            gic: Vgic::new(system, count, vcpus, 0)?,
+            gic: Vgic::new(system, count, vcpus, targets)?,
             addresses: affinities.map(sgi::address),
             affinities,
             routers: [0; INTIDS],
-            asleep: 0,
-        };
-        new.reset();
-        Ok(new)
+            asleep: all_asleep(count),
+        })
     }
 
     #[cold]
@@ -235,11 +239,9 @@ impl Notify for GicV3 {
 
 impl Object for GicV3 {
     fn reset(&mut self) {
-        self.gic.reset(0);
-        self.asleep = (1 << self.gic.state.vcpus) - 1;
-        for intid in 0..INTIDS {
-            self.route(intid, 0);
-        }
+        self.gic.reset(distributor::targets(&self.affinities, 0));
+        self.asleep = all_asleep(self.gic.state.vcpus);
+        self.routers = [0; INTIDS];
     }
 
     fn save(&self, to: &mut Save) {

@@ -167,10 +167,11 @@ fn best_shift(names: &[(u64, u64)]) -> u32 {
     // No shift can do better than to fill every slot.
     let fewest = names.len().saturating_sub(SLOTS) as u32;
     let (mut best, mut least) = (0, u32::MAX);
-    // All are alike in the bits above those that the first and the last differ in.
-    let ends = names.first().zip(names.last());
-    let bits = ends.map_or(0, |((first, _), (last, _))| 64 - (first ^ last).leading_zeros());
-    for shift in 0..bits.clamp(1, 40) {
+    // No two differ in bits above or below these.
+    let one = names.first().map_or(0, |(first, _)| *first);
+    let differ = names.iter().fold(0, |all, (first, _)| all | (first ^ one));
+    let bits = u64::BITS - differ.leading_zeros();
+    for shift in differ.trailing_zeros()..bits.min(40) {
         let shared = shared(shift);
         if shared < least {
             (best, least) = (shift, shared);

@@ -22,6 +22,7 @@ fn main() -> u8 {
     let cores = cores::count();
     println!("torture: seed {seed:#x}, {steps} steps on each of {cores} cores");
     SEED_OF_ALL.store(seed, Ordering::SeqCst);
+    storm::distributor();
     let begun = (1..cores).all(|core| cores::bring_up(core) && cores::begin(core, run, steps));
     let trace = run(steps);
     let ended = (1..cores).all(ends);

@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_guest::gic::{self, SPURIOUS, Target, Version};
 use evisor_guest::random::Random;
 use evisor_guest::{exception, map, timer, write_register};
-use tock_registers::interfaces::Writeable;
+use tock_registers::interfaces::{Readable, Writeable};
+use tock_registers::registers::ReadWrite;
 
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
@@ -94,6 +95,41 @@ pub fn exceptions(random: &mut Random) {
 fn deadline(random: &mut Random) {
     let ahead = random.below(5_000) as u64;
     timer::arm((timer::count() + ahead).saturating_sub(1_000));
+}
+
+/// The words of a bit an interrupt that SPIs have.
+const SPIS: core::ops::Range<usize> = 1..8;
+
+/// All that changes 32 interrupts at once in the distributor, while every SPI is enabled,
+/// pending and active, at one of many priorities; masked. Nothing that a guest writes
+/// takes EL2 longer.
+pub fn distributor() {
+    let bank = gic::distributor();
+    let all = |registers: &[ReadWrite<u32>; 32]| {
+        registers.iter().take(SPIS.end).skip(SPIS.start).for_each(|word| word.set(u32::MAX));
+    };
+    let each_byte = |registers: &[ReadWrite<u8>; 1024], value: fn(usize) -> u8| {
+        let spis = registers.iter().enumerate().take(32 * SPIS.end).skip(32 * SPIS.start);
+        spis.for_each(|(intid, register)| register.set(value(intid)));
+    };
+    each_byte(&bank.ipriorityr, |intid| (intid as u8).reverse_bits());
+    if gic::version() == Version::V2 {
+        each_byte(&bank.itargetsr, |_| 1);
+    }
+    let clears = [&bank.icenabler, &bank.icpendr, &bank.icactiver];
+    for clear in clears {
+        [&bank.isenabler, &bank.ispendr, &bank.isactiver].into_iter().for_each(all);
+        for word in bank.igroupr.iter().take(SPIS.end).skip(SPIS.start) {
+            let group = word.get();
+            word.set(!group);
+            word.set(group);
+        }
+        let control = bank.ctlr.get();
+        bank.ctlr.set(0);
+        bank.ctlr.set(control);
+        all(clear);
+    }
+    clears.into_iter().for_each(all);
 }
 
 /// The timers' registers, with anything in them; masked.

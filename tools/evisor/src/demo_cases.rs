@@ -30,12 +30,13 @@ const SENDS: [&str; 11] = [
     "linux +off (.|\n)*> =end",
 ];
 
-const SHOWN: [&str; 34] = [
+const SHOWN: [&str; 35] = [
     "evisor: 3 consoles; Ctrl-T ? for help\r",
     "evisor: linux is shown and typed to\r",
     "eVisor demonstration: Debian Linux",
-    "Ctrl-T 2 shows the real-time one, Ctrl-T 3 an echo",
-    "Ctrl-T m and then end turns off everything.\r",
+    "a real-time one, Ctrl-T 2, and an echo, Ctrl-T 3;\r",
+    "Ctrl-T 1 this Linux; with --consoles each has a\r",
+    "end in the monitor everything.\r",
     "2 cpus\r",
     "evisor: realtime is shown and typed to\r",
     "realtime: 1000 us a period",
@@ -56,7 +57,7 @@ const SHOWN: [&str; 34] = [
     "priority 10, 200/1000 us\r",
     "evisor: linux is shown and typed to\r",
     "back again\r",
-    "The other guests go on. Ctrl-T m and then end turns off everything.\r",
+    "The other guests go on; end in eVisor's monitor, Ctrl-T m, turns them off.\r",
     "evisor: linux: off, verdict 0\r",
     "evisor: realtime is shown and typed to\r",
     "evisor: serial is shown and typed to\r",

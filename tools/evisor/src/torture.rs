@@ -35,15 +35,20 @@ pub fn step(plan: &mut Plan) -> Result<()> {
         torture(FOUR_CORES, &Machine::raspi4()).map(drop)
     });
     for kind in ["trap", "interrupt"] {
-        plan.case(format!("the longest {kind}"), move || kept(kind)).in_turn("longest");
+        plan.case(format!("the longest {kind}"), move || kept(kind, 2)).in_turn("longest");
+        let name = format!("the longest {kind} with a GICv3");
+        plan.case(name, move || kept(kind, 3)).in_turn("longest");
     }
     Ok(())
 }
 
-/// Whether the longest stay at EL2 after this kind of exception keeps to its bound.
-fn kept(kind: &str) -> Result<()> {
-    static LONGEST: Shared<Longest> = Shared::new();
-    let Longest { trap, interrupt } = LONGEST.get(longest)?;
+/// Whether the longest stay at EL2 after this kind of exception keeps to its bound, with
+/// this version of the GIC.
+fn kept(kind: &str, gic: u8) -> Result<()> {
+    static LONGEST: [Shared<Longest>; 2] = [const { Shared::new() }; 2];
+    let [v2, v3] = &LONGEST;
+    let this = if gic == 2 { v2 } else { v3 };
+    let Longest { trap, interrupt } = this.get(|| longest(gic))?;
     Budgets::read()?.longest(kind, if kind == "trap" { *trap } else { *interrupt })
 }
 
@@ -84,8 +89,8 @@ struct Longest {
 }
 
 /// Counts every instruction at EL2 of a short run: QEMU writes each down.
-fn longest() -> Result<Longest> {
-    let counted = Machine { smp: Some(1), icount: true, ..Machine::for_tests() };
+fn longest(gic: u8) -> Result<Longest> {
+    let counted = Machine { gic, smp: Some(1), icount: true, ..Machine::for_tests() };
     let mut machine = Machine { accelerator: EACH_INSTRUCTION, ..counted };
     let files = prepare(&workspace::root().join(SHORT), &machine)?;
     let vectors = vectors(&files, machine.gic)?;
@@ -103,7 +108,9 @@ fn longest() -> Result<Longest> {
     // It is large, and of no use to anybody.
     let _ = fs::remove_file(&log);
     progress.end(counted.is_ok());
-    ensure!(end == End::Exited(Some(0)), "it ended with {end:?}; its console:\n{console}");
+    // QEMU may warn after eVisor's last line, that nothing is left to wait for.
+    let well = matches!(end, End::Exited(Some(0) | None)) && console.contains("off, verdict 0");
+    ensure!(well, "it ended with {end:?}; its console:\n{console}");
     let longest = counted?;
     let Longest { trap, interrupt } = longest;
     ensure!(trap > 0 && interrupt > 0, "no exception to EL2 was seen");

@@ -4,6 +4,7 @@
 mod declared;
 mod interrupts;
 mod property;
+mod queue;
 mod retired;
 mod snapshot;
 mod system;

@@ -115,7 +115,7 @@ impl Vgic<Gich> {
             for (n, byte) in scatter(width, value) {
                 let slot = Slot::new(here, first + n);
                 if slot.is_shared() {
-                    gic.state.interrupt_mut(slot).targets = byte & present;
+                    gic.state.set_targets(slot, byte & present);
                 }
             }
         });

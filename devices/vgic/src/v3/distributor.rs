@@ -9,7 +9,7 @@ use super::{GicV3, System};
 use crate::Vgic;
 use crate::files::{File, word_in_row};
 use crate::spec::{CPUS, PRIVATE, files};
-use crate::state::{INTIDS, Slot, WORDS, bits, word_of};
+use crate::state::{INTIDS, Slot, WORDS, word_of};
 use evisor_contract::{Power, Width};
 
 const PRIORITIES: u64 = files::IPRIORITYR + PRIVATE as u64;
@@ -44,6 +44,11 @@ pub fn typer() -> u32 {
 pub fn identification_register(offset: u64) -> u64 {
     let at = (offset.wrapping_sub(identification::FIRST) >> 2) as usize;
     identification::VALUES.get(at).copied().map_or(0, u64::from)
+}
+
+/// The vCPU, as a bit, whose affinity is `router`; no bit if there is none.
+pub fn targets(affinities: &[u64; CPUS], router: u64) -> u8 {
+    affinities.iter().position(|affinity| *affinity == router).map_or(0, |vcpu| 1 << vcpu)
 }
 
 /// Half of a register of 64 bits, or all of it.
@@ -145,13 +150,10 @@ impl GicV3 {
         if let Some(place) = self.routers.get_mut(intid) {
             *place = router;
         }
-        let is_target = |vcpu: &u32| {
-            self.affinities.get(*vcpu as usize).is_some_and(|affinity| *affinity == router)
-        };
-        let target = bits(0xff >> (CPUS - self.gic.state.vcpus.min(CPUS))).find(is_target);
+        let targets = targets(&self.affinities, router);
         let slot = Slot::new(0, intid);
         if slot.is_shared() {
-            self.gic.state.interrupt_mut(slot).targets = target.map_or(0, |vcpu| 1 << vcpu);
+            self.gic.state.set_targets(slot, targets);
         }
     }
 }
