@@ -302,10 +302,10 @@ impl World {
     }
 
     fn is_sound(&self) {
-        for vm in 0..VMS {
+        for (vm, shown) in SHOWN.iter().enumerate() {
             let has = self.holder == Some(vm);
             assert_eq!(reaches(&self.bound, vm), has, "by addresses that trap");
-            assert_eq!(SHOWN[vm].load(Ordering::Relaxed), has, "by its pages");
+            assert_eq!(shown.load(Ordering::Relaxed), has, "by its pages");
             assert_eq!(self.bound.vms[vm].passed.lacks(&alloc::format!("/{vm}/device")), !has);
         }
         match self.holder {
