@@ -3,7 +3,7 @@
 use evisor_guest::timer::wait_until;
 use evisor_guest::{println, tree};
 
-use crate::{device, lent, nothing, pair, supervisor};
+use crate::{device, keeper, lent, nothing, pair, supervisor};
 
 evisor_guest::entry!(main);
 
@@ -19,6 +19,7 @@ fn main() -> u8 {
         Some(6) => device::have(),
         Some(7) => lent::lend(),
         Some(8) => lent::borrow(),
+        Some(9) => keeper::run(),
         _ => 1,
     }
 }
