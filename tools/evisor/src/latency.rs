@@ -37,7 +37,7 @@ const LOAD: &str = "load: ";
 const LINUX: usize = 4;
 const LOADS: [&str; 7] = ["pipe", "fork", "print", "nap", "keep", "back", "scrub"];
 /// How often a VM is changed in a run, at least.
-const CHANGES: u64 = 10;
+const CHANGES: u64 = 3;
 
 /// The same twice: what the machine gives for chance, and a clock that goes with its time.
 const ALWAYS_THE_SAME: [&str; 4] = ["-seed", "1", "-rtc", "base=2026-01-01,clock=vm"];
