@@ -2,8 +2,8 @@
 //! writes goes into the channel's stream, and what comes there to its guest.
 //!
 //! The port is open while the other end of the channel is connected. What is moved at a time
-//! is [`MOST`] bytes, fewer of many chains; the rest follows by a deadline that has passed
-//! already, so that the guest and others come in between.
+//! is [`MOST`] bytes, fewer of many chains, whichever way; the rest follows by a deadline that
+//! has passed already, so that the guest and others come in between.
 //!
 //! The README says what is left out.
 
@@ -20,7 +20,7 @@ use evisor_contract::{
     ChannelEnd, Clock, Context, Deadline, Line, Memory, Mmio, Needs, Notify, Object, Parts, Reply,
     Restore, RestoreError, Rights, Save, Width, WindowNeed, component, tag,
 };
-use evisor_virtio::{Broken, CONFIG, Chain, Happened, Identity, Transport, WINDOW};
+use evisor_virtio::{Broken, CONFIG, Chain, Happened, Identity, PARTS, Transport, WINDOW};
 use link::Shared;
 use spec::{
     CONFIGURATION, CONTROL_RECEIVE, CONTROL_TRANSMIT, DEVICE, MESSAGE, MULTIPORT, QUEUES, RECEIVE,
@@ -53,6 +53,9 @@ component! {
             is_open: false,
             is_used: false,
             owed: 0,
+            receives_first: false,
+            chain: Chain::default(),
+            piece: [0; MOST],
         };
         Ok(Parts::new(console).mmio().notify().done())
     },
@@ -67,12 +70,18 @@ const ACCESS: Rights =
     Rights::READ8.union(Rights::READ16).union(Rights::READ32).union(Rights::WRITE32);
 const IDENTITY: Identity = Identity { device: DEVICE, features: MULTIPORT, most: 64 };
 
-/// How many bytes are moved each way at a time, and in how large pieces.
-const MOST: usize = 512;
-const PIECE: usize = 512;
-/// As how many of them a chain counts, and each of its buffers: reading a descriptor takes
-/// about as long.
-const EACH: usize = 64;
+/// How much is done at a time, in instructions of this device and what it calls, about. Less
+/// than [`MOST`] bytes are moved with the first chain if that has many buffers.
+const WORK: usize = 2400;
+/// No further chain is looked at when so much was done: to look at a long one is work too.
+const ENOUGH: usize = 1800;
+/// How many of these are a chain, whatever is in it, and each of its buffers; a byte is one.
+const CHAIN: usize = 500;
+const BUFFER: usize = 110;
+/// How many bytes are moved at a time at most.
+const MOST: usize = 1024;
+
+const _: () = assert!(CHAIN + PARTS * BUFFER < WORK && CHAIN + BUFFER + MOST < WORK);
 
 /// What the driver is still to be told.
 const ADD: u32 = 1;
@@ -101,6 +110,11 @@ struct Console {
     /// has.
     is_used: bool,
     owed: u32,
+    /// What comes in goes first the next time: the other way may take all there is.
+    receives_first: bool,
+    /// The chain at hand, and what is on its way.
+    chain: Chain,
+    piece: [u8; MOST],
 }
 
 /// What of a piece of work is to be seen to.
@@ -110,6 +124,27 @@ struct Done {
     ring: bool,
     /// There is more to do.
     more: bool,
+    /// How much was done, of [`WORK`].
+    spent: usize,
+}
+
+impl Done {
+    /// Whether more is to be done now.
+    fn goes_on(&self) -> bool {
+        self.spent < ENOUGH
+    }
+
+    /// How many bytes of a chain may be moved now; none of it if it is to wait for the next
+    /// time, when it comes first. Empty ones count too: there may be any number of them.
+    fn begin(&mut self, chain: &Chain) -> Option<usize> {
+        let work = CHAIN + BUFFER * chain.parts().len();
+        if self.spent > 0 && self.spent + work > WORK {
+            self.spent = WORK;
+            return None;
+        }
+        self.spent += work;
+        Some(WORK.saturating_sub(self.spent).min(MOST))
+    }
 }
 
 impl Console {
@@ -124,6 +159,7 @@ impl Console {
     /// The driver is gone. True if the other end is to know.
     fn close(&mut self) -> bool {
         (self.sent, self.is_open, self.is_used, self.owed) = (0, false, false, 0);
+        self.receives_first = false;
         self.link.take().map(Stream::close).is_some()
     }
 
@@ -152,33 +188,44 @@ impl Console {
     }
 
     fn work_on(&mut self, link: &mut Stream<Shared>) -> Result<Done, Broken> {
-        let mut done = Done { ring: link.meet(), more: false };
+        let mut done = Done { ring: link.meet(), ..Done::default() };
         let is_open = link.is_connected();
         if is_open != self.is_open {
             self.is_open = is_open;
             self.owed |= OPEN;
         }
         if self.transport.has(MULTIPORT) {
-            done.more |= self.hear()?;
-            self.tell()?;
+            self.hear(&mut done)?;
+            self.tell(&mut done)?;
         }
-        let moved = self.transmit(link, &mut done)? + self.receive(link, &mut done)?;
-        // Whoever sleeps says so first, and looks once more.
-        let want = if moved == 0 { Want::Either } else { Want::Nothing };
-        link.want(want);
-        done.more |= moved > 0 || self.can_move(link)?;
+        let receives_first = self.receives_first;
+        for receives in [receives_first, !receives_first] {
+            match receives {
+                true => self.receive(link, &mut done)?,
+                false => self.transmit(link, &mut done)?,
+            }
+        }
+        done.more = !done.goes_on();
+        if done.more {
+            self.receives_first = !receives_first;
+            link.want(Want::Nothing);
+        } else {
+            // Whoever sleeps says so first, and looks once more.
+            link.want(Want::Either);
+            done.more = self.can_move(link)?;
+        }
         Ok(done)
     }
 
     fn can_move(&mut self, link: &Stream<Shared>) -> Result<bool, Broken> {
         let (memory, takes, drops) = (self.memory, self.takes(), self.is_console());
         let mut has = |index| match self.transport.queue(index) {
-            Some(queue) => queue.next(memory).map(|chain| chain.is_some()),
+            Some(queue) => queue.has_next(memory),
             None => Ok(false),
         };
         let some = |bytes: Result<usize, _>| bytes.is_ok_and(|bytes| bytes > 0);
-        let sends = drops || some(link.space());
-        Ok(takes && some(link.waiting()) && has(RECEIVE)? || sends && has(TRANSMIT)?)
+        Ok(takes && has(RECEIVE)? && some(link.waiting())
+            || has(TRANSMIT)? && (drops || some(link.space())))
     }
 
     /// Whether the driver has a console at the port: what has no several ports is one (§5.3.4).
@@ -193,77 +240,94 @@ impl Console {
 
     /// From the guest to the channel. A console's output that finds no room is lost: Linux
     /// waits for its buffer with interrupts off, which nobody else is to make longer.
-    fn transmit(&mut self, link: &mut Stream<Shared>, done: &mut Done) -> Result<usize, Broken> {
-        let (mut moved, is_console) = (0, self.is_console());
-        while moved < MOST {
+    fn transmit(&mut self, link: &mut Stream<Shared>, done: &mut Done) -> Result<(), Broken> {
+        let (is_console, chain) = (self.is_console(), &mut self.chain);
+        let mut space = None;
+        while done.goes_on() {
             let Some(queue) = self.transport.queue(TRANSMIT) else { break };
-            let Some(chain) = queue.next(self.memory)? else { break };
-            let mut piece = [0; PIECE];
-            // Not more than can be sent: nothing of it is kept here.
-            let space = link.space();
-            if space.is_err() && !is_console {
+            if !queue.next(self.memory, chain)? {
                 break;
             }
-            let room = piece.get_mut(..space.unwrap_or(0).min(PIECE)).unwrap_or_default();
+            // Not more than can be sent: nothing of it is kept here.
+            let room = *space.get_or_insert_with(|| link.space());
+            if room.is_err() && !is_console {
+                break;
+            }
+            let Some(most) = done.begin(chain) else { break };
+            let room = room.unwrap_or(0).min(most);
+            let room = self.piece.get_mut(..room).unwrap_or_default();
             let count = chain.read(self.memory, self.sent, room)?;
-            let sent = link.send(piece.get(..count).unwrap_or_default());
+            let sent = link.send(self.piece.get(..count).unwrap_or_default());
             let sent = sent.unwrap_or(Moved { bytes: 0, ring: false });
+            space = space.map(|space| space.map(|space| space.saturating_sub(sent.bytes)));
             done.ring |= sent.ring;
-            moved += sent.bytes;
+            done.spent += sent.bytes;
             self.sent += sent.bytes as u64;
             if self.sent >= chain.bytes(false) || is_console && sent.bytes == 0 {
                 self.sent = 0;
-                if queue.give_back(self.memory, &chain, 0)? {
+                if queue.give_back(self.memory, chain, 0)? {
                     self.transport.used_buffer();
                 }
-                // Empty ones count too: there may be any number of them.
-                moved += weight(&chain);
-            } else if sent.bytes == 0 {
+            } else {
+                // Its rest comes the next time, if there was room for something.
+                done.spent = if sent.bytes == 0 { done.spent } else { WORK };
                 break;
             }
         }
-        Ok(moved)
+        Ok(())
     }
 
     /// From the channel to the guest.
-    fn receive(&mut self, link: &mut Stream<Shared>, done: &mut Done) -> Result<usize, Broken> {
-        let (mut moved, takes) = (0, self.takes());
-        while takes && moved < MOST && link.waiting().is_ok_and(|bytes| bytes > 0) {
+    fn receive(&mut self, link: &mut Stream<Shared>, done: &mut Done) -> Result<(), Broken> {
+        let (takes, chain) = (self.takes(), &mut self.chain);
+        let mut waiting = None;
+        while takes && done.goes_on() {
             let Some(queue) = self.transport.queue(RECEIVE) else { break };
-            let Some(chain) = queue.next(self.memory)? else { break };
-            let room = chain.bytes(true).min(MOST as u64) as usize;
-            let mut filled = 0;
-            while filled < room {
-                let mut piece = [0; PIECE];
-                let to = piece.get_mut(..PIECE.min(room - filled)).unwrap_or_default();
-                let Ok(got) = link.receive(to) else { break };
-                let from = piece.get(..got.bytes).unwrap_or_default();
-                if got.bytes == 0 || chain.write(self.memory, filled as u64, from)? < got.bytes {
-                    break;
-                }
-                done.ring |= got.ring;
-                filled += got.bytes;
+            if !queue.has_next(self.memory)? {
+                break;
             }
-            if queue.give_back(self.memory, &chain, filled as u32)? {
+            let bytes = *waiting.get_or_insert_with(|| link.waiting().unwrap_or(0));
+            if bytes == 0 || !queue.next(self.memory, chain)? {
+                break;
+            }
+            let Some(most) = done.begin(chain) else { break };
+            let room = chain.room().min(most as u64) as usize;
+            let room = self.piece.get_mut(..room).unwrap_or_default();
+            let Ok(got) = link.receive(room) else { break };
+            waiting = Some(bytes.saturating_sub(got.bytes));
+            done.ring |= got.ring;
+            done.spent += got.bytes;
+            chain.write(self.memory, 0, self.piece.get(..got.bytes).unwrap_or_default())?;
+            if queue.give_back(self.memory, chain, got.bytes as u32)? {
                 self.transport.used_buffer();
             }
-            moved += filled + weight(&chain);
         }
-        Ok(moved)
+        Ok(())
     }
 
-    /// A control message of the driver. True if there may be more.
-    fn hear(&mut self) -> Result<bool, Broken> {
-        let Some(queue) = self.transport.queue(CONTROL_TRANSMIT) else { return Ok(false) };
-        let Some(chain) = queue.next(self.memory)? else { return Ok(false) };
-        let mut message = [0; MESSAGE];
-        let count = chain.read(self.memory, 0, &mut message)?;
-        if queue.give_back(self.memory, &chain, 0)? {
-            self.transport.used_buffer();
+    /// The control messages of the driver.
+    fn hear(&mut self, done: &mut Done) -> Result<(), Broken> {
+        while done.goes_on() {
+            let Some(queue) = self.transport.queue(CONTROL_TRANSMIT) else { break };
+            if !queue.next(self.memory, &mut self.chain)? || done.begin(&self.chain).is_none() {
+                break;
+            }
+            let mut message = [0; MESSAGE];
+            let count = self.chain.read(self.memory, 0, &mut message)?;
+            if queue.give_back(self.memory, &self.chain, 0)? {
+                self.transport.used_buffer();
+            }
+            if count == MESSAGE {
+                self.heard(message);
+            }
         }
+        Ok(())
+    }
+
+    fn heard(&mut self, message: [u8; MESSAGE]) {
         let [id @ .., _, _, _, _] = message;
         let [_, _, _, _, event @ .., value, _] = message;
-        let mine = count == MESSAGE && u32::from_le_bytes(id) == 0;
+        let mine = u32::from_le_bytes(id) == 0;
         match u16::from_le_bytes(event) {
             event::DEVICE_READY => self.owed |= ADD,
             event::PORT_READY if mine && self.is_named_console => self.owed |= OPEN | CONSOLE,
@@ -271,35 +335,33 @@ impl Console {
             event::PORT_OPEN if mine => self.is_used = value != 0,
             _ => {}
         }
-        Ok(true)
     }
 
     /// Tells the driver what it is owed, as far as it has given room.
-    fn tell(&mut self) -> Result<(), Broken> {
+    fn tell(&mut self, done: &mut Done) -> Result<(), Broken> {
         let open = u16::from(self.is_open);
         for (what, event, value) in [
             (ADD, event::DEVICE_ADD, 1),
             (CONSOLE, event::CONSOLE_PORT, 1),
             (OPEN, event::PORT_OPEN, open),
         ] {
-            if self.owed & what == 0 {
+            if self.owed & what == 0 || !done.goes_on() {
                 continue;
             }
             let Some(queue) = self.transport.queue(CONTROL_RECEIVE) else { return Ok(()) };
-            let Some(chain) = queue.next(self.memory)? else { return Ok(()) };
+            let chain = &mut self.chain;
+            if !queue.next(self.memory, chain)? || done.begin(chain).is_none() {
+                break;
+            }
             let message = (u64::from(event) << 32 | u64::from(value) << 48).to_le_bytes();
             let written = chain.write(self.memory, 0, &message)?;
-            if queue.give_back(self.memory, &chain, written as u32)? {
+            if queue.give_back(self.memory, chain, written as u32)? {
                 self.transport.used_buffer();
             }
             self.owed &= !what;
         }
         Ok(())
     }
-}
-
-fn weight(chain: &Chain) -> usize {
-    EACH * (1 + chain.parts().len())
 }
 
 impl Mmio for Console {
@@ -359,7 +421,8 @@ impl Object for Console {
     fn save(&self, to: &mut Save) {
         to.begin(*b"virtcon\0", 1);
         self.transport.save(to);
-        let flags = u32::from(self.is_open) | u32::from(self.is_used) << 1;
+        let flags = [self.is_open, self.is_used, self.receives_first];
+        let flags = flags.iter().rev().fold(0, |flags, flag| flags << 1 | u32::from(*flag));
         for word in [self.opens, self.owed, flags] {
             to.word(word);
         }
@@ -380,11 +443,11 @@ impl Object for Console {
         }
         let (size, number) = (self.end.size() as usize, self.end.number() as usize);
         self.link = Stream::resume(self.shared, size, number, state);
-        if flags > 3 || self.owed > ADD | OPEN | CONSOLE || self.link.is_none() != (state == [0; 4])
+        if flags > 7 || self.owed > ADD | OPEN | CONSOLE || self.link.is_none() != (state == [0; 4])
         {
             return Err(RestoreError::Impossible);
         }
-        (self.is_open, self.is_used) = (flags & 1 != 0, flags & 2 != 0);
+        [self.is_open, self.is_used, self.receives_first] = [1, 2, 4].map(|bit| flags & bit != 0);
         Ok(())
     }
 }

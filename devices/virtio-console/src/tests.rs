@@ -2,7 +2,7 @@
 
 use crate::link::Shared;
 use crate::spec::{CONTROL_RECEIVE, CONTROL_TRANSMIT, RECEIVE, TRANSMIT, event};
-use crate::{EACH, MOST};
+use crate::{BUFFER, CHAIN, ENOUGH, MOST};
 use evisor_contract::ring::Stream;
 use evisor_contract::{Width, tag};
 use evisor_testkit::{Event, Random, Rig, Setup, describe, drive};
@@ -266,10 +266,58 @@ fn chains_of_nothing_are_not_all_looked_at_in_one_trap() {
         driver.offer(TRANSMIT, 0, false);
     }
     driver.rig.write32(QUEUE_NOTIFY, TRANSMIT as u64);
-    assert_eq!(driver.used(TRANSMIT).len(), MOST / (2 * EACH));
+    let at_a_time = ENOUGH.div_ceil(CHAIN + BUFFER);
+    assert!(at_a_time < ENTRIES as usize / 2 + 1);
+    assert_eq!(driver.used(TRANSMIT).len(), at_a_time);
     assert!(driver.rig.deadline().is_some(), "there is more");
     driver.settle();
-    assert_eq!(driver.used(TRANSMIT).len(), ENTRIES as usize - MOST / (2 * EACH));
+    assert_eq!(driver.used(TRANSMIT).len(), ENTRIES as usize - at_a_time);
+}
+
+/// The first of many gets no more done than one of few, and none is forgotten.
+#[test]
+fn a_chain_of_many_buffers_comes_alone() {
+    let (mut driver, mut other) = connected();
+    for n in 0..3 {
+        let at = driver.offer(TRANSMIT, 0, false);
+        let ram = driver.rig.guest_memory();
+        ram.put(at, &[n; 16]);
+        // All of the table is one chain, of a byte each; this one begins at its end.
+        for entry in 0..ENTRIES {
+            let descriptor = area(TRANSMIT, 0) + 16 * entry;
+            ram.put(descriptor, &(at + entry).to_le_bytes());
+            ram.put(descriptor + 8, &1_u32.to_le_bytes());
+            let next = if entry + 1 < ENTRIES { 1_u16 } else { 0 };
+            ram.put(descriptor + 12, &next.to_le_bytes());
+            ram.put(descriptor + 14, &(entry as u16 + 1).to_le_bytes());
+        }
+        ram.put(area(TRANSMIT, 1) + 4 + 2 * u64::from(n), &0_u16.to_le_bytes());
+    }
+    driver.rig.write32(QUEUE_NOTIFY, TRANSMIT as u64);
+    assert_eq!(driver.used(TRANSMIT).len(), 1);
+    assert!(driver.rig.deadline().is_some(), "there is more");
+    driver.settle();
+    assert_eq!(driver.used(TRANSMIT).len(), 2);
+    assert_eq!(other.waiting(), Ok(3 * ENTRIES as usize));
+    assert_eq!(other.receive(&mut [0; 64]).expect("connected").bytes, 3 * ENTRIES as usize);
+}
+
+/// A guest that always has something to send still receives.
+#[test]
+fn one_way_does_not_keep_the_other_waiting() {
+    let (mut driver, mut other) = connected();
+    driver.control(event::PORT_OPEN, 1);
+    driver.settle();
+    driver.offer(RECEIVE, 4, true);
+    other.send(b"ahoy").expect("connected");
+    for round in 0..2 {
+        for _ in 0..4 {
+            driver.offer(TRANSMIT, 0, false);
+        }
+        driver.rig.write32(QUEUE_NOTIFY, TRANSMIT as u64);
+        let received = driver.used(RECEIVE);
+        assert_eq!(received.len(), round, "in the round {round}");
+    }
 }
 
 #[test]

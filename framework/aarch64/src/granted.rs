@@ -5,9 +5,13 @@
 //! look into one, as Linux does for buffers of devices that are not coherent. So each
 //! copy begins with what memory holds, and leaves nothing in a cache: lines are
 //! cleaned and invalidated to the point of coherency before and after (DDI 0487,
-//! Mismatched memory attributes). A guest that writes to a line, its caches off,
-//! while a component writes to another part of it may lose its bytes, as it would
-//! with a device that is not coherent and its own cache.
+//! Mismatched memory attributes). Nobody waits for that after a read: the line is clean, and
+//! is invalidated in the order of the program, behind the load; what is to be complete when
+//! a copy begins, or when a write ends, a barrier makes so. That orders the copies too.
+//!
+//! A guest that writes to a line, its caches off, while a component writes to another part
+//! of it may lose its bytes, as it would with a device that is not coherent and its own
+//! cache.
 
 #![allow(unsafe_code, reason = "accesses to memory by address")]
 
@@ -15,12 +19,22 @@ use crate::maintenance;
 use crate::ram::Ram;
 use aarch64_paging::MapError;
 use alloc::boxed::Box;
-use core::ops::Range;
+use core::arch::asm;
 use evisor_contract::{Memory, Outside};
+
+unsafe extern "C" {
+    /// Copies `bytes` bytes, each of which is read once and written once, whoever writes
+    /// meanwhile; those of an aligned word or doubleword together (memory.s).
+    ///
+    /// # Safety
+    /// 1. As many are mapped at `from`, and at `to`, to be written; the two do not overlap.
+    fn copy_each_once(to: *mut u8, from: *const u8, bytes: usize);
+}
 
 /// A range of addresses, and where EL2 has it.
 struct Part {
-    addresses: Range<u64>,
+    first: u64,
+    size: u64,
     at: u64,
     writable: bool,
 }
@@ -38,7 +52,7 @@ pub fn of_vm<'a>(
 ) -> Result<&'static dyn Memory, MapError> {
     let part = |(ipa, ram, writable): (u64, &Ram, bool)| {
         let at = ram.keep()?;
-        Ok(Part { addresses: ipa..ipa + ram.size(), at, writable })
+        Ok(Part { first: ipa, size: ram.size(), at, writable })
     };
     Ok(Box::leak(Box::new(Granted(regions.map(part).collect::<Result<_, MapError>>()?))))
 }
@@ -53,28 +67,52 @@ impl Ram {
         let length = content.len() as u64;
         self.write(0, content)?;
         self.zero(length, self.size().saturating_sub(length))?;
-        let part = Part { addresses: 0..self.size(), at: self.keep()?, writable: true };
+        let part = Part { first: 0, size: self.size(), at: self.keep()?, writable: true };
         Ok(Box::leak(Box::new(Granted(Box::new([part])))))
     }
 }
 
 impl Granted {
     /// The part that holds all of `bytes` from `address` on, and where in EL2's map.
+    #[inline(always)]
     fn find(&self, address: u64, bytes: usize) -> Result<(&Part, u64), Outside> {
-        let end = address.checked_add(bytes as u64).ok_or(Outside)?;
-        let holds = |part: &&Part| part.addresses.contains(&address) && end <= part.addresses.end;
+        let bytes = bytes as u64;
+        let holds = |part: &&Part| {
+            let offset = address.wrapping_sub(part.first);
+            offset < part.size && bytes <= part.size - offset
+        };
         let part = self.0.iter().find(holds).ok_or(Outside)?;
-        Ok((part, part.at + (address - part.addresses.start)))
+        Ok((part, part.at + (address - part.first)))
     }
+}
+
+/// What is read most, an index, a word or a descriptor, in one access: it lies in one line,
+/// however long that is (DDI 0487, CTR_EL0.DminLine counts words, and four at least).
+///
+/// # Safety
+/// 1. As many bytes as `to` has are mapped at `at`. 2. `at` is a multiple of their number.
+macro_rules! load {
+    ($at:ident, $to:ident, $load:literal, $store:literal $(, $more:ident($($reg:tt)*) _)?) => {
+        asm!("dc civac, {at}", "dsb sy", $load, "dc civac, {at}", $store,
+            out(reg) _, $($more($($reg)*) _,)?
+            at = in(reg) $at, to = in(reg) $to.as_mut_ptr(), options(nostack, preserves_flags))
+    };
 }
 
 impl Memory for Granted {
     fn read(&self, address: u64, to: &mut [u8]) -> Result<(), Outside> {
         let (_, at) = self.find(address, to.len())?;
-        maintenance::clean_and_invalidate(at, to.len() as u64);
-        // SAFETY: 1. mapped for good, as long as `to` is.
-        unsafe { copy_out(at, to) };
-        maintenance::clean_and_invalidate(at, to.len() as u64);
+        let aligned = at.is_multiple_of(to.len() as u64);
+        // SAFETY: 1. mapped for good, as long as `to` is, which is nobody else's. 2. Looked
+        // at just before.
+        match to.len() {
+            2 if aligned => unsafe { load!(at, to, "ldrh {0:w}, [{at}]", "strh {0:w}, [{to}]") },
+            4 if aligned => unsafe { load!(at, to, "ldr {0:w}, [{at}]", "str {0:w}, [{to}]") },
+            16 if aligned => unsafe {
+                load!(at, to, "ldp {0}, {1}, [{at}]", "stp {0}, {1}, [{to}]", out(reg) _)
+            },
+            _ => read_any(at, to),
+        }
         Ok(())
     }
 
@@ -84,89 +122,17 @@ impl Memory for Granted {
             return Err(Outside);
         }
         maintenance::clean_and_invalidate(at, from.len() as u64);
-        // SAFETY: 1. mapped for good, as long as `from` is, and not the image's.
-        unsafe { copy_in(at, from) };
+        // SAFETY: 1. mapped for good, as long as `from` is, and nobody's that Rust knows.
+        unsafe { copy_each_once(at as *mut u8, from.as_ptr(), from.len()) };
         maintenance::clean_and_invalidate(at, from.len() as u64);
         Ok(())
     }
 }
 
-/// How many bytes lie before the first whole doubleword.
-fn before_words(at: u64) -> usize {
-    (at.wrapping_neg() & 7) as usize
-}
-
-/// Copies what lies at `at`; each byte is read once, whoever writes meanwhile.
-///
-/// # Safety
-/// 1. As many bytes as `to` has are mapped there.
-unsafe fn copy_out(at: u64, to: &mut [u8]) {
-    let mut at = at;
-    let (head, rest) = to.split_at_mut(before_words(at).min(to.len()));
-    let bytes = |at: &mut u64, part: &mut [u8]| {
-        for byte in part {
-            // SAFETY: 1. as the caller says.
-            *byte = unsafe { (*at as *const u8).read_volatile() };
-            *at += 1;
-        }
-    };
-    bytes(&mut at, head);
-    // SAFETY: 1. any bytes are numbers.
-    let (before, fours, after) = unsafe { rest.align_to_mut::<[u64; 4]>() };
-    if before.is_empty() {
-        for (place, four) in (at..).step_by(32).zip(&mut *fours) {
-            // SAFETY: 1. as the caller says; aligned since the head was taken off.
-            let word = |n: u64| unsafe { ((place + 8 * n) as *const u64).read_volatile() };
-            *four = [word(0), word(1), word(2), word(3)];
-        }
-        at += 32 * fours.len() as u64;
-        return bytes(&mut at, after);
-    }
-    let (words, tail) = rest.as_chunks_mut();
-    for word in words {
-        // SAFETY: 1. as the caller says; aligned since the head was taken off.
-        *word = unsafe { (at as *const u64).read_volatile() }.to_le_bytes();
-        at += 8;
-    }
-    bytes(&mut at, tail);
-}
-
-/// Copies `from` to `at`.
-///
-/// # Safety
-/// 1. As many bytes as `from` has are mapped there, and are nobody's that Rust knows.
-unsafe fn copy_in(at: u64, from: &[u8]) {
-    let mut at = at;
-    let (head, rest) = from.split_at(before_words(at).min(from.len()));
-    let bytes = |at: &mut u64, part: &[u8]| {
-        for byte in part {
-            // SAFETY: 1. as the caller says.
-            unsafe { (*at as *mut u8).write_volatile(*byte) };
-            *at += 1;
-        }
-    };
-    bytes(&mut at, head);
-    // SAFETY: 1. any bytes are numbers.
-    let (before, fours, after) = unsafe { rest.align_to::<[u64; 4]>() };
-    if before.is_empty() {
-        for (place, [a, b, c, d]) in (at..).step_by(32).zip(fours) {
-            let word = |n: u64, value: &u64| {
-                // SAFETY: 1. as the caller says; aligned since the head was taken off.
-                unsafe { ((place + 8 * n) as *mut u64).write_volatile(*value) };
-            };
-            word(0, a);
-            word(1, b);
-            word(2, c);
-            word(3, d);
-        }
-        at += 32 * fours.len() as u64;
-        return bytes(&mut at, after);
-    }
-    let (words, tail) = rest.as_chunks();
-    for word in words {
-        // SAFETY: 1. as the caller says; aligned since the head was taken off.
-        unsafe { (at as *mut u64).write_volatile(u64::from_le_bytes(*word)) };
-        at += 8;
-    }
-    bytes(&mut at, tail);
+#[inline(never)]
+fn read_any(at: u64, to: &mut [u8]) {
+    maintenance::clean_and_invalidate(at, to.len() as u64);
+    // SAFETY: 1. found there, and mapped for good, as long as `to` is, which is nobody else's.
+    unsafe { copy_each_once(to.as_mut_ptr(), at as *const u8, to.len()) };
+    maintenance::begin_to_clean_and_invalidate(at, to.len() as u64);
 }

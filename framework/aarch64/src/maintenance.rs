@@ -16,15 +16,37 @@ fn data_line() -> u64 {
 /// own off, as every guest does at first (DDI 0487, B2.7.2). The caller has it
 /// mapped.
 pub fn clean_and_invalidate(at: u64, bytes: u64) {
+    begin_to_clean_and_invalidate(at, bytes);
+    // SAFETY: 1. a barrier.
+    unsafe { asm!("dsb sy", options(nostack)) };
+}
+
+/// The same. It is complete after a `dsb sy`.
+#[inline(always)]
+pub(crate) fn begin_to_clean_and_invalidate(at: u64, bytes: u64) {
+    match at % LEAST_LINE + bytes <= LEAST_LINE {
+        true => clean_and_invalidate_line(at),
+        false => clean_and_invalidate_lines(at, bytes),
+    }
+}
+
+/// No line is shorter (DDI 0487, CTR_EL0.DminLine counts its words): what is copied most, a
+/// word or a descriptor, lies in one, however long that is.
+const LEAST_LINE: u64 = 16;
+
+#[inline(always)]
+fn clean_and_invalidate_line(at: u64) {
+    // SAFETY: 1. the line is mapped; its content does not change.
+    unsafe { asm!("dc civac, {}", in(reg) at, options(nostack)) };
+}
+
+fn clean_and_invalidate_lines(at: u64, bytes: u64) {
     let line = data_line();
     let mut address = at & !(line - 1);
     while address < at + bytes {
-        // SAFETY: 1. the line is mapped; its content does not change.
-        unsafe { asm!("dc civac, {}", in(reg) address, options(nostack)) };
+        clean_and_invalidate_line(address);
         address += line;
     }
-    // SAFETY: 1. a barrier.
-    unsafe { asm!("dsb sy", options(nostack)) };
 }
 
 /// Cleans `bytes` from EL2 address `at` to the point of coherency. It is complete

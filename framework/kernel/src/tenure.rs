@@ -221,11 +221,13 @@ impl Passed {
         }
     }
 
-    /// The same if nobody else has it.
-    pub fn unless_anothers(&self, path: &str, f: impl FnOnce()) {
+    /// The same if its VM was the last to have it, and may still have an interrupt of it. (What
+    /// a core is on its way with is then no other's.)
+    pub fn while_had_last(&self, path: &str, f: impl FnOnce()) {
         let Some(tenure) = self.tenure(path) else { return f() };
         let holder = tenure.lease.holder.lock();
-        if holder.is_none() || tenure.is(*holder) {
+        let last = holder.unwrap_or_else(|| tenure.lease.leads.load(Ordering::SeqCst));
+        if tenure.is(Some(last)) {
             f();
         }
     }

@@ -50,10 +50,10 @@ impl Devices {
     pub fn quiet(&self) {
         self.each_had(|interrupt| gic::disable(interrupt.intid as usize));
         self.passed.reset();
-        // Of a device that was taken from it too: it ends nothing any more.
+        // Of a device that was taken from it last too: it ends nothing any more.
         for interrupt in &self.passed.interrupts {
             let clear = || gic::clear(interrupt.intid as usize);
-            self.passed.unless_anothers(&interrupt.path, clear);
+            self.passed.while_had_last(&interrupt.path, clear);
         }
     }
 

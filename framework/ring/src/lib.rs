@@ -242,6 +242,9 @@ impl<A: Area> Stream<A> {
     /// # Errors
     /// [`Refusal::Apart`], [`Refusal::Broken`].
     pub fn send(&mut self, bytes: &[u8]) -> Result<Moved, Refusal> {
+        if bytes.is_empty() {
+            return Ok(Moved::NOTHING);
+        }
         let count = self.space()?.min(bytes.len());
         let Some(bytes) = bytes.get(..count).filter(|bytes| !bytes.is_empty()) else {
             return Ok(Moved::NOTHING);
@@ -255,6 +258,9 @@ impl<A: Area> Stream<A> {
     /// # Errors
     /// [`Refusal::Apart`], [`Refusal::Broken`].
     pub fn receive(&mut self, to: &mut [u8]) -> Result<Moved, Refusal> {
+        if to.is_empty() {
+            return Ok(Moved::NOTHING);
+        }
         let count = self.waiting()?.min(to.len());
         let Some(to) = to.get_mut(..count).filter(|to| !to.is_empty()) else {
             return Ok(Moved::NOTHING);

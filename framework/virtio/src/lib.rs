@@ -18,6 +18,6 @@ mod spec;
 mod tests;
 mod transport;
 
-pub use queue::{Broken, Chain, PARTS, Part, Queue};
+pub use queue::{AT_A_TIME, Broken, Chain, PARTS, Part, Queue};
 pub use spec::{CONFIG, VERSION_1, WINDOW, status};
 pub use transport::{Happened, Identity, Transport};

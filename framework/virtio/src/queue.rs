@@ -7,6 +7,10 @@ use evisor_contract::{Memory, Outside, Restore, RestoreError, Save};
 /// §2.7.5.3.1, which none does for what is served here.)
 pub const PARTS: usize = 16;
 
+/// How many buffers of a chain are read or written at most at a time: whatever has eight bytes,
+/// as messages have, is read at once however it is cut up (§2.7.4.1).
+pub const AT_A_TIME: usize = 8;
+
 /// What is in the guest's memory cannot be a virtqueue, or is not in its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
@@ -28,8 +32,8 @@ pub struct Part {
     pub writable: bool,
 }
 
-/// Buffers that belong together, those to be read first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Buffers that belong together, those to be read first; none at first.
+#[derive(Clone, Debug, Default)]
 pub struct Chain {
     head: u16,
     parts: [Part; PARTS],
@@ -49,7 +53,7 @@ impl Chain {
     }
 
     /// Copies from what the device reads, from byte `at` on, at most as much as `to` has
-    /// room for: how much.
+    /// room for, of [`AT_A_TIME`] buffers: how much.
     ///
     /// # Errors
     /// It is not in the guest's memory.
@@ -62,8 +66,14 @@ impl Chain {
         })
     }
 
+    /// How many bytes one [`write`](Self::write) has room for.
+    pub fn room(&self) -> u64 {
+        let these = self.parts().iter().filter(|part| part.writable && part.length > 0);
+        these.take(AT_A_TIME).map(|part| u64::from(part.length)).sum()
+    }
+
     /// Copies to what the device writes, from byte `at` on, as much of `from` as there is
-    /// room for: how much.
+    /// room for in [`AT_A_TIME`] buffers: how much.
     ///
     /// # Errors
     /// It is not in the guest's memory, or the guest cannot write there.
@@ -84,7 +94,7 @@ impl Chain {
         most: usize,
         mut copy: impl FnMut(u64, usize) -> Result<(), Broken>,
     ) -> Result<usize, Broken> {
-        let (mut skip, mut left) = (at, most);
+        let (mut skip, mut left, mut copies) = (at, most, 0);
         for part in self.parts().iter().filter(|part| part.writable == writable) {
             let length = u64::from(part.length);
             let Some(rest) = length.checked_sub(skip) else {
@@ -93,6 +103,10 @@ impl Chain {
             };
             let count = rest.min(left as u64) as usize;
             if count > 0 {
+                if copies == AT_A_TIME {
+                    break;
+                }
+                copies += 1;
                 copy(part.address.checked_add(skip).ok_or(Broken)?, count)?;
             }
             left -= count;
@@ -135,41 +149,48 @@ impl Queue {
         self.ready
     }
 
-    fn areas(&self) -> [u64; 3] {
-        self.areas
-    }
-
     fn slot(&self, index: u16) -> u64 {
         u64::from(index) & u64::from(self.size.wrapping_sub(1))
     }
 
-    /// The chain that is next, which stays so until it was [`give_back`](Self::give_back).
-    /// `None` if there is none, or the queue is not ready.
+    /// Whether there is a next chain. It costs one copy, of two bytes.
     ///
     /// # Errors
     /// The queue cannot be one.
-    pub fn next(&self, memory: &dyn Memory) -> Result<Option<Chain>, Broken> {
+    pub fn has_next(&self, memory: &dyn Memory) -> Result<bool, Broken> {
         if !self.ready {
-            return Ok(None);
+            return Ok(false);
         }
-        let [_, available, _] = self.areas();
-        let index = half(memory, available + INDEX)?;
-        match index.wrapping_sub(self.next) {
-            0 => return Ok(None),
-            ahead if u32::from(ahead) > self.size => return Err(Broken),
-            _ => {}
+        let [_, available, _] = self.areas;
+        match half(memory, available + INDEX)?.wrapping_sub(self.next) {
+            0 => Ok(false),
+            ahead if u32::from(ahead) > self.size => Err(Broken),
+            _ => Ok(true),
         }
-        // What is read from here on was written before the index was: `Memory` orders its
-        // copies.
-        let head = half(memory, available + RING + 2 * self.slot(self.next))?;
-        self.chain(memory, head).map(Some)
     }
 
-    /// The chain that begins at descriptor `head` (§2.7.5).
-    fn chain(&self, memory: &dyn Memory, head: u16) -> Result<Chain, Broken> {
-        let [descriptors, _, _] = self.areas();
-        let (mut chain, mut at) = (Chain { head, parts: [Part::default(); PARTS], count: 0 }, head);
-        loop {
+    /// Makes `chain` the one that is next, which stays so until it was
+    /// [`give_back`](Self::give_back). False if there is none, or the queue is not ready.
+    ///
+    /// # Errors
+    /// The queue cannot be one.
+    pub fn next(&self, memory: &dyn Memory, chain: &mut Chain) -> Result<bool, Broken> {
+        if !self.has_next(memory)? {
+            return Ok(false);
+        }
+        let [_, available, _] = self.areas;
+        // What is read from here on was written before the index was: `Memory` orders its
+        // copies.
+        chain.head = half(memory, available + RING + 2 * self.slot(self.next))?;
+        self.walk(memory, chain).map(|()| true)
+    }
+
+    /// The chain that begins at its head (§2.7.5).
+    fn walk(&self, memory: &dyn Memory, chain: &mut Chain) -> Result<(), Broken> {
+        let [descriptors, _, _] = self.areas;
+        chain.count = 0;
+        let (mut at, mut after_written) = (chain.head, false);
+        for slot in &mut chain.parts {
             if u32::from(at) >= self.size {
                 return Err(Broken);
             }
@@ -177,21 +198,20 @@ impl Queue {
             memory.read(descriptors + descriptor::SIZE * u64::from(at), &mut bytes)?;
             let [low, high] = bytes.as_chunks::<8>().0 else { return Err(Broken) };
             let (address, rest) = (u64::from_le_bytes(*low), u64::from_le_bytes(*high));
-            let (length, flags, next) = (rest as u32, (rest >> 32) as u16, (rest >> 48) as u16);
+            let (length, flags) = (rest as u32, (rest >> 32) as u16);
             let writable = flags & descriptor::WRITE != 0;
             // Those to be written come last (§2.7.4.2); indirect ones were not offered.
-            let after_written = chain.parts().last().is_some_and(|part| part.writable);
             if flags & descriptor::INDIRECT != 0 || after_written && !writable {
                 return Err(Broken);
             }
-            let slot = chain.parts.get_mut(chain.count).ok_or(Broken)?;
-            *slot = Part { address, length, writable };
+            (*slot, after_written) = (Part { address, length, writable }, writable);
             chain.count += 1;
             if flags & descriptor::NEXT == 0 {
-                return Ok(chain);
+                return Ok(());
             }
-            at = next;
+            at = (rest >> 48) as u16;
         }
+        Err(Broken)
     }
 
     /// Gives `chain`, the next one, back to the driver, with so many bytes written. True if
@@ -205,7 +225,7 @@ impl Queue {
         chain: &Chain,
         written: u32,
     ) -> Result<bool, Broken> {
-        let [_, available, used] = self.areas();
+        let [_, available, used] = self.areas;
         let entry = u64::from(written) << 32 | u64::from(chain.head);
         memory.write(used + RING + USED_ENTRY * self.slot(self.used), &entry.to_le_bytes())?;
         self.next = self.next.wrapping_add(1);

@@ -1,7 +1,9 @@
 //! A driver made of tables: registers of Virtio §4.2.2, a queue of §2.7, and one that lies.
 
 use crate::spec::{descriptor, register, status};
-use crate::{Broken, Happened, Identity, PARTS, Part, Queue, Transport, VERSION_1};
+use crate::{
+    AT_A_TIME, Broken, Chain, Happened, Identity, PARTS, Part, Queue, Transport, VERSION_1,
+};
 use evisor_contract::{Memory, Outside, Restore, RestoreError, Save};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -210,18 +212,26 @@ fn queue() -> Queue {
     *running().queue(0).expect("it is there")
 }
 
+/// The chain that is next, if there is one.
+fn next(queue: &Queue, ram: &Ram) -> Result<Option<Chain>, Broken> {
+    let mut chain = Chain::default();
+    assert!(queue.has_next(ram).is_ok() || queue.next(ram, &mut chain).is_err());
+    Ok(queue.next(ram, &mut chain)?.then_some(chain))
+}
+
 #[test]
 fn a_chain_is_read_written_and_given_back() {
     let (ram, mut queue) = (Ram::new(), queue());
-    assert_eq!(queue.next(&ram), Ok(None));
+    assert!(matches!(next(&queue, &ram), Ok(None)));
     ram.describe(3, (BUFFERS, 3, descriptor::NEXT, 5));
     ram.describe(5, (BUFFERS + 8, 2, descriptor::NEXT, 1));
     ram.describe(1, (BUFFERS + 16, 4, descriptor::WRITE, 0));
     ram.put(BUFFERS, *b"abc.....de");
     for round in 1..=300_u16 {
         ram.offer(3);
-        let chain = queue.next(&ram).expect("sound").expect("there");
-        assert_eq!(queue.next(&ram), Ok(Some(chain)), "it stays");
+        let chain = next(&queue, &ram).expect("sound").expect("there");
+        let again = next(&queue, &ram).expect("sound").expect("it stays");
+        assert_eq!(again.parts(), chain.parts());
         let parts = [(BUFFERS, 3, false), (BUFFERS + 8, 2, false), (BUFFERS + 16, 4, true)];
         let parts = parts.map(|(address, length, writable)| Part { address, length, writable });
         assert_eq!(chain.parts(), parts);
@@ -237,12 +247,46 @@ fn a_chain_is_read_written_and_given_back() {
         assert_eq!(ram.half(USED + 2), round);
         let entry = USED + 4 + 8 * (u64::from(round - 1) % u64::from(MOST));
         assert_eq!((ram.half(entry), ram.half(entry + 4)), (3, 4));
-        assert_eq!(queue.next(&ram), Ok(None));
+        assert!(matches!(next(&queue, &ram), Ok(None)));
     }
     ram.put(AVAILABLE, [1, 0]);
     ram.offer(3);
-    let chain = queue.next(&ram).expect("sound").expect("there");
+    let chain = next(&queue, &ram).expect("sound").expect("there");
     assert_eq!(queue.give_back(&ram, &chain, 0), Ok(false), "no interrupt, it says");
+}
+
+/// Empty ones are no work.
+#[test]
+fn so_many_buffers_are_read_or_written_at_a_time() {
+    let (ram, mut queue, count) = (Ram::new(), queue(), PARTS as u16);
+    queue.size = 32;
+    for (half, flags) in [(0, 0), (1, descriptor::WRITE)] {
+        for n in 0..count {
+            let next = if n + 1 < count { descriptor::NEXT } else { 0 };
+            let length = u32::from(n % 3 != 1);
+            ram.describe(n, (BUFFERS + 2 * u64::from(n), length, flags | next, n + 1));
+            ram.put(BUFFERS + 2 * u64::from(n), [n as u8]);
+        }
+        ram.offer(0);
+        let chain = next(&queue, &ram).expect("sound").expect("there");
+        if half == 0 {
+            let (mut bytes, mut all) = ([0; 64], Vec::<u8>::new());
+            loop {
+                let count = chain.read(&ram, all.len() as u64, &mut bytes).expect("sound");
+                all.extend(&bytes[..count]);
+                if count < AT_A_TIME {
+                    break;
+                }
+            }
+            let wanted: Vec<_> = (0..count as u8).filter(|n| n % 3 != 1).collect();
+            assert_eq!(all, wanted);
+            assert_eq!(chain.read(&ram, 0, &mut bytes), Ok(AT_A_TIME));
+        } else {
+            assert_eq!((chain.room(), chain.bytes(true)), (AT_A_TIME as u64, 11));
+            assert_eq!(chain.write(&ram, 0, &[7; 64]), Ok(AT_A_TIME));
+        }
+        queue.give_back(&ram, &chain, 0).expect("sound");
+    }
 }
 
 #[test]
@@ -265,7 +309,7 @@ fn what_is_no_chain_is_broken() {
             ram.describe(*at, *fields);
         }
         ram.offer(head);
-        assert_eq!(queue().next(&ram), Err(Broken), "{what}");
+        assert_eq!(next(&queue(), &ram).err(), Some(Broken), "{what}");
     }
 }
 
@@ -273,9 +317,10 @@ fn what_is_no_chain_is_broken() {
 fn more_than_a_queue_holds_is_broken() {
     let ram = Ram::new();
     ram.put(AVAILABLE + 2, (MOST as u16).to_le_bytes());
-    assert!(queue().next(&ram).is_ok());
+    assert!(next(&queue(), &ram).is_ok());
     ram.put(AVAILABLE + 2, (MOST as u16 + 1).to_le_bytes());
-    assert_eq!(queue().next(&ram), Err(Broken));
+    assert_eq!(next(&queue(), &ram).err(), Some(Broken));
+    assert_eq!(queue().has_next(&ram), Err(Broken));
 }
 
 #[test]
@@ -284,13 +329,13 @@ fn buffers_outside_of_memory_are_broken_when_they_are_touched() {
     for address in [0, AT + SIZE as u64 - 1, u64::MAX - 1] {
         ram.describe(0, (address, 4, 0, 0));
         ram.offer(0);
-        let chain = queue().next(&ram).expect("it is a chain").expect("there");
+        let chain = next(&queue(), &ram).expect("it is a chain").expect("there");
         assert_eq!(chain.read(&ram, 0, &mut [0; 4]), Err(Broken), "{address:#x}");
         ram.put(AVAILABLE + 2, [0, 0]);
     }
     let mut elsewhere = queue();
     elsewhere.areas[1] = 0x1000;
-    assert_eq!(elsewhere.next(&ram), Err(Broken));
+    assert_eq!(next(&elsewhere, &ram).err(), Some(Broken));
 }
 
 #[test]
@@ -299,7 +344,7 @@ fn a_saved_one_is_restored() {
     let mut first = running();
     ram.describe(0, (BUFFERS, 4, 0, 0));
     ram.offer(0);
-    let chain = first.queue(0).expect("there").next(&ram).expect("sound").expect("there");
+    let chain = next(first.queue(0).expect("there"), &ram).expect("sound").expect("there");
     first.queue(0).expect("there").give_back(&ram, &chain, 0).expect("sound");
     first.used_buffer();
     let mut save = Save::default();
@@ -343,7 +388,7 @@ proptest! {
         for index in 0..2 {
             let Some(queue) = transport.queue(index) else { continue };
             for _ in 0..20 {
-                let Ok(Some(chain)) = queue.next(&ram) else { break };
+                let Ok(Some(chain)) = next(queue, &ram) else { break };
                 prop_assert!(chain.parts().len() <= PARTS);
                 let mut bytes = [0; 64];
                 let _ = chain.read(&ram, 3, &mut bytes);

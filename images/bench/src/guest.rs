@@ -6,7 +6,7 @@ use smccc::psci::PSCI_VERSION;
 
 use crate::handles::{CALL_OWN, Given};
 use crate::port::Port;
-use crate::{access, channel, interrupt, switch};
+use crate::{access, channel, hostile, interrupt, switch};
 
 evisor_guest::entry!(main);
 
@@ -38,6 +38,8 @@ fn main() -> u8 {
         channel(end);
     } else if tree::boot_argument("port") == Some(1) {
         port();
+    } else if tree::boot_argument("port") == Some(2) {
+        return u8::from(!hostile::run());
     } else if tree::boot_argument("handles") == Some(1) {
         handles();
     } else if tree::boot_argument("shared") == Some(1) {

@@ -13,7 +13,8 @@
 //! With `end=0` and `end=1` it has an end of a channel, in two VMs: what a doorbell costs,
 //! and 1 KiB through the stream.
 //!
-//! With `port=1` it has a virtio console too: what 1 KiB through that costs.
+//! With `port=1` it has a virtio console too: what 1 KiB through that costs. With `port=2`
+//! it has it and counts nothing: it gives the device all that it may at once.
 //!
 //! With `handles=1` it has capabilities: what calls by their handles cost.
 //!
@@ -30,6 +31,8 @@ mod channel;
 mod guest;
 #[cfg(target_os = "none")]
 mod handles;
+#[cfg(target_os = "none")]
+mod hostile;
 #[cfg(target_os = "none")]
 mod interrupt;
 #[cfg(target_os = "none")]

@@ -3,7 +3,7 @@
 use evisor_guest::timer::wait_until;
 use evisor_guest::{println, tree};
 
-use crate::{blocks, device, lent, nothing, pair, supervisor};
+use crate::{blocks, device, keeper, lent, nothing, pair, supervisor};
 
 evisor_guest::entry!(main);
 
@@ -21,6 +21,7 @@ fn main() -> u8 {
         Some(8) => lent::borrow(),
         Some(9) => blocks::keep(),
         Some(10) => blocks::use_part(),
+        Some(11) => keeper::run(),
         _ => 1,
     }
 }

@@ -27,8 +27,7 @@ pub fn run() -> u8 {
         });
         return report("without capabilities there is nothing", version && next && invoke);
     }
-    let Some(watched) = OWN.find(Kind::Vm, WATCHED) else { return report("it has one", false) };
-    let watched = watched.handle;
+    let Some(watched) = watched() else { return report("it has one", false) };
     match tree::boot_argument("may") {
         Some(1) => look(watched),
         Some(3) => roll_back(watched),
@@ -36,12 +35,17 @@ pub fn run() -> u8 {
     }
 }
 
-fn ask(watched: u64, operation: u32) -> Result<(), Error> {
+/// The VM, if there is one.
+pub fn watched() -> Option<u64> {
+    OWN.find(Kind::Vm, WATCHED).map(|watched| watched.handle)
+}
+
+pub fn ask(watched: u64, operation: u32) -> Result<(), Error> {
     OWN.invoke(watched, operation, [0; 5]).map(|_| ())
 }
 
 /// State and crashes.
-fn state_of(watched: u64) -> (u64, u64) {
+pub fn state_of(watched: u64) -> (u64, u64) {
     OWN.invoke(watched, vm::STATE, [0; 5])
         .map_or((u64::MAX, 0), |[state, _, crashes]| (state, crashes))
 }

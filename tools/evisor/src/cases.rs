@@ -12,7 +12,11 @@ pub const ENDS: Case = Case::new("serial ends when it is told", "manifests/seria
 pub const DEMONSTRATION: Case = Case::new("the demonstration ends", workspace::DEMONSTRATION)
     .sends(&["~ # =poweroff", "linux: off, verdict 0=\x14mend"])
     .seconds(120)
-    .shows(&["linux is shown and typed to", "a real-time one, Ctrl-T 2", "all VMs stopped, status 0"]);
+    .shows(&[
+        "linux is shown and typed to",
+        "a real-time one, Ctrl-T 2",
+        "all VMs stopped, status 0",
+    ]);
 
 /// Remembers how many interrupts came from the timer and from the UART.
 const COUNTS_NOW: &str =

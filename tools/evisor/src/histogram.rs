@@ -24,7 +24,7 @@ const PLOT: u64 = 860;
 /// So many bars of each series at most.
 const BARS: u64 = 86;
 
-const COLOURS: [&str; 3] = ["#3b6ea5", "#d9822b", "#5a9c51"];
+const COLOURS: [&str; 4] = ["#3b6ea5", "#d9822b", "#5a9c51", "#8c5aa6"];
 
 /// Draws them, with `what` below the axis of the values.
 pub fn draw(title: &str, what: &str, series: &[Series<'_>]) -> String {

@@ -1,6 +1,7 @@
 //! `evisor bench --latency`: how late a real-time guest's timer comes, in instructions,
 //! beside a guest that waits and beside a Linux that does much, on one core; how much of
-//! the core it gets, and what Linux does meanwhile.
+//! the core it gets, and what Linux does meanwhile. And how late it comes beside VMs that
+//! are kept and rolled back, or scrubbed and started again, all the time.
 //!
 //! The guest counts for itself (images/realtime), with a counter that ticks once an
 //! instruction: from the timer's deadline to the first read of it in its handler, its own
@@ -25,12 +26,18 @@ use crate::workspace;
 
 const UNLOADED: &str = "tools/evisor/tests/guests/latency-unloaded.dts";
 const LOADED: &str = "tools/evisor/tests/guests/latency-loaded.dts";
+const KEPT: &str = "tools/evisor/tests/guests/latency-kept.dts";
+const SCRUBBED: &str = "tools/evisor/tests/guests/latency-scrubbed.dts";
 const LIMIT: Duration = Duration::from_secs(300);
 /// Its last words; what eVisor says of its end comes before them.
 const END: &str = "realtime: had the core for .* at once";
-/// What Linux says of each thing that it has done, and which there are (initramfs.rs).
+/// What Linux says of each thing that it has done, and which there are (initramfs.rs); and
+/// what who has another VM changed says (images/capability/src/keeper.rs).
 const LOAD: &str = "load: ";
-const LOADS: [&str; 4] = ["pipe", "fork", "print", "nap"];
+const LINUX: usize = 4;
+const LOADS: [&str; 7] = ["pipe", "fork", "print", "nap", "keep", "back", "scrub"];
+/// How often a VM is changed in a run, at least.
+const CHANGES: u64 = 3;
 
 /// The same twice: what the machine gives for chance, and a clock that goes with its time.
 const ALWAYS_THE_SAME: [&str; 4] = ["-seed", "1", "-rtc", "base=2026-01-01,clock=vm"];
@@ -40,6 +47,8 @@ const ALWAYS_THE_SAME: [&str; 4] = ["-seed", "1", "-rtc", "base=2026-01-01,clock
 struct Seen {
     /// How often it was so late.
     times: Times,
+    /// The latest, which the guest tells no others apart from when it is very late.
+    most: u64,
     missed: u64,
     /// What it had of the core when it asked for all, of how much; and the longest time
     /// at once.
@@ -50,10 +59,12 @@ struct Seen {
     loads: [u64; LOADS.len()],
 }
 
-/// Both.
+/// All of them.
 pub struct Latency {
     unloaded: Seen,
     loaded: Seen,
+    kept: Seen,
+    scrubbed: Seen,
     /// The histogram.
     pub svg: PathBuf,
 }
@@ -62,11 +73,19 @@ pub fn measure(gic: u8) -> Result<Latency> {
     need_qemu()?;
     let mut machine = Machine { smp: Some(1), ..Machine::for_bench(gic) };
     machine.qemu_args = ALWAYS_THE_SAME.map(Into::into).into();
-    let [unloaded, loaded] = [UNLOADED, LOADED].map(|manifest| watch(&machine, manifest));
-    let (unloaded, loaded) = (unloaded?, loaded?);
+    let [unloaded, loaded, kept, scrubbed] =
+        [UNLOADED, LOADED, KEPT, SCRUBBED].map(|manifest| watch(&machine, manifest));
+    let (unloaded, loaded, kept, scrubbed) = (unloaded?, loaded?, kept?, scrubbed?);
+    let [.., keep, back, _] = kept.loads;
+    let [.., scrub] = scrubbed.loads;
+    ensure!(
+        [keep, back, scrub].iter().all(|times| *times >= CHANGES),
+        "kept {keep}, rolled back {back} and scrubbed {scrub} times, fewer than {CHANGES}"
+    );
     let folder = workspace::root().join("target/evisor/bench-latency");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let latency = Latency { unloaded, loaded, svg: folder.join(format!("gic{gic}.svg")) };
+    let latency =
+        Latency { unloaded, loaded, kept, scrubbed, svg: folder.join(format!("gic{gic}.svg")) };
     write_whole(&latency.svg, latency.histogram(gic).as_bytes())?;
     Ok(latency)
 }
@@ -111,7 +130,9 @@ impl Seen {
             [late, times] if words.starts_with("late ") => {
                 self.times.insert(late, times);
             }
-            [.., missed] if words.contains("missed") => self.missed = missed,
+            [_, _, most, _, missed] if words.contains("missed") => {
+                (self.most, self.missed) = (most, missed);
+            }
             [had, of, at_once] if words.starts_with("had the core") => {
                 (self.had, self.of, self.at_once) = (had, of, at_once);
             }
@@ -135,7 +156,7 @@ impl Seen {
     }
 
     fn worst(&self) -> u64 {
-        self.quantile(10_000)
+        self.most
     }
 
     fn row(&self) -> [u64; 6] {
@@ -149,6 +170,8 @@ impl Latency {
         let series = [
             Series { name: "beside a guest that waits", times: &self.unloaded.times },
             Series { name: "beside Linux under load", times: &self.loaded.times },
+            Series { name: "beside checkpoints", times: &self.kept.times },
+            Series { name: "beside scrubbing", times: &self.scrubbed.times },
         ];
         let title = format!("How late a real-time guest's timer comes, GICv{gic}");
         draw(&title, "instructions from the deadline to the guest's handler", &series)
@@ -157,16 +180,20 @@ impl Latency {
     /// What has a budget: instructions, thousandths of the core, and microseconds for one
     /// thing that Linux does.
     pub fn figures(&self) -> Figures {
-        let (unloaded, loaded) = (self.unloaded.worst(), self.loaded.worst());
+        let all = [&self.unloaded, &self.loaded, &self.kept, &self.scrubbed];
+        let [unloaded, loaded, kept, scrubbed] = all.map(Seen::worst);
+        let missed = all.iter().map(|seen| seen.missed).sum();
         let share = |seen: &Seen| (seen.had * 1000).div_ceil(seen.of.max(1));
-        let all = (self.loaded.periods() * 1000 + self.loaded.of / 1000) / self.loads().max(1);
+        let of_linux = (self.loaded.periods() * 1000 + self.loaded.of / 1000) / self.loads().max(1);
         let events = [
             ("worst", loaded),
             ("worst_more_under_load", loaded.saturating_sub(unloaded)),
-            ("missed", self.loaded.missed + self.unloaded.missed),
+            ("worst_more_beside_checkpoints", kept.saturating_sub(unloaded)),
+            ("worst_more_beside_scrubbing", scrubbed.saturating_sub(unloaded)),
+            ("missed", missed),
             ("thousandths_when_spinning", share(&self.loaded).max(share(&self.unloaded))),
             ("at_once_when_spinning", self.loaded.at_once.max(self.unloaded.at_once)),
-            ("microseconds_of_linux", all),
+            ("microseconds_of_linux", of_linux),
         ];
         let events: Counts = events.map(|(name, count)| (name.to_owned(), count)).into();
         Figures { events, floor: Counts::new(), boot: None }
@@ -174,14 +201,15 @@ impl Latency {
 
     /// How much Linux did of what it did least of.
     fn loads(&self) -> u64 {
-        self.loaded.loads.iter().copied().min().unwrap_or(0)
+        self.loaded.loads.iter().take(LINUX).copied().min().unwrap_or(0)
     }
 
     pub fn table(&self) -> String {
         let heads = ["periods", "least", "median", "99 %", "99.9 %", "worst"];
         let mut text = format!("{:<28}", "instructions late");
         heads.iter().for_each(|head| text.push_str(&format!("{head:>9}")));
-        for (name, seen) in [("unloaded", &self.unloaded), ("loaded", &self.loaded)] {
+        let all = [&self.unloaded, &self.loaded, &self.kept, &self.scrubbed];
+        for (name, seen) in ["unloaded", "loaded", "kept", "scrubbed"].into_iter().zip(all) {
             text.push_str(&format!("\n{name:<28}"));
             seen.row().iter().for_each(|count| text.push_str(&format!("{count:>9}")));
         }
@@ -189,16 +217,21 @@ impl Latency {
         for (name, count) in &self.figures().events {
             text.push_str(&format!("{name:<28}{count:>9}\n"));
         }
-        let loads = LOADS.iter().zip(self.loaded.loads);
-        let loads: Vec<_> = loads.map(|(kind, count)| format!("{count} {kind}")).collect();
-        text + &format!("Linux did: {}\n{}\n", loads.join(", "), self.svg.display())
+        let sum = |n: usize| all.iter().filter_map(|seen| seen.loads.get(n)).sum::<u64>();
+        let loads = LOADS.iter().enumerate();
+        let loads: Vec<_> = loads.map(|(n, kind)| format!("{} {kind}", sum(n))).collect();
+        text + &format!("They did: {}\n{}\n", loads.join(", "), self.svg.display())
     }
 
     pub fn json(&self) -> String {
         let row = |seen: &Seen| json!({ "late": seen.times, "loads": seen.loads });
-        let (unloaded, loaded) = (row(&self.unloaded), row(&self.loaded));
-        json!({ "unloaded": unloaded, "loaded": loaded, "events": self.figures().events })
-            .to_string()
+        let [unloaded, loaded] = [&self.unloaded, &self.loaded].map(row);
+        let [kept, scrubbed] = [&self.kept, &self.scrubbed].map(row);
+        json!({
+            "unloaded": unloaded, "loaded": loaded, "kept": kept, "scrubbed": scrubbed,
+            "events": self.figures().events,
+        })
+        .to_string()
     }
 }
 
@@ -216,18 +249,30 @@ mod tests {
     fn figures_are_read_from_the_console() {
         let seen = Seen::read(CONSOLE);
         let times = Times::from([(5, 3), (90, 1)]);
-        let wanted =
-            Seen { times, missed: 2, had: 199, of: 1000, at_once: 20, loads: [0, 2, 0, 0] };
+        let wanted = Seen {
+            times,
+            most: 90,
+            missed: 2,
+            had: 199,
+            of: 1000,
+            at_once: 20,
+            loads: [0, 2, 0, 0, 0, 0, 0],
+        };
         assert_eq!(seen, wanted);
         assert_eq!(seen.row(), [4, 5, 5, 90, 90, 90]);
     }
 
     #[test]
     fn what_is_more_under_load_is_between_the_worst() {
-        let unloaded = Seen { times: Times::from([(10, 7)]), of: 10, had: 2, ..Seen::default() };
-        let latency = Latency { unloaded, loaded: Seen::read(CONSOLE), svg: PathBuf::new() };
+        let unloaded =
+            Seen { times: Times::from([(10, 7)]), most: 10, of: 10, had: 2, ..Seen::default() };
+        let kept = Seen { most: 15, ..Seen::default() };
+        let (loaded, scrubbed, svg) = (Seen::read(CONSOLE), Seen::default(), PathBuf::new());
+        let latency = Latency { unloaded, loaded, kept, scrubbed, svg };
         let events = latency.figures().events;
         assert_eq!(events.get("worst_more_under_load"), Some(&80));
+        assert_eq!(events.get("worst_more_beside_checkpoints"), Some(&5));
+        assert_eq!(events.get("worst_more_beside_scrubbing"), Some(&0));
         assert_eq!(events.get("thousandths_when_spinning"), Some(&200));
         assert!(latency.table().contains("2 fork"));
     }

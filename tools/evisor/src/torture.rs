@@ -20,6 +20,7 @@ use crate::workspace;
 const ONE_CORE: &str = "manifests/torture.dts";
 const FOUR_CORES: &str = "manifests/torture-smp.dts";
 const SHORT: &str = "tools/evisor/tests/guests/torture-short.dts";
+const PORT: &str = "tools/evisor/tests/guests/port-hostile.dts";
 const LIMIT: Duration = Duration::from_secs(300);
 
 pub fn step(plan: &mut Plan) -> Result<()> {
@@ -34,22 +35,46 @@ pub fn step(plan: &mut Plan) -> Result<()> {
     plan.case("four cores of a Raspberry Pi 4", || {
         torture(FOUR_CORES, &Machine::raspi4()).map(drop)
     });
-    for kind in ["trap", "interrupt"] {
-        plan.case(format!("the longest {kind}"), move || kept(kind, 2)).in_turn("longest");
-        let name = format!("the longest {kind} with a GICv3");
-        plan.case(name, move || kept(kind, 3)).in_turn("longest");
+    for hunt in &HUNTS {
+        for kind in ["trap", "interrupt"] {
+            let name = format!("the longest {kind}{}", hunt.name);
+            plan.case(name, move || hunt.keeps_to_bound(kind)).in_turn("longest");
+        }
     }
     Ok(())
 }
 
-/// Whether the longest stay at EL2 after this kind of exception keeps to its bound, with
-/// this version of the GIC.
-fn kept(kind: &str, gic: u8) -> Result<()> {
-    static LONGEST: [Shared<Longest>; 2] = [const { Shared::new() }; 2];
-    let [v2, v3] = &LONGEST;
-    let this = if gic == 2 { v2 } else { v3 };
-    let Longest { trap, interrupt } = this.get(|| longest(gic))?;
-    Budgets::read()?.longest(kind, if kind == "trap" { *trap } else { *interrupt })
+/// A run of which each stay at EL2 is counted.
+struct Hunt {
+    name: &'static str,
+    manifest: &'static str,
+    gic: u8,
+    /// What its bounds begin with.
+    bounds: &'static str,
+    longest: Shared<Longest>,
+}
+
+static HUNTS: [Hunt; 3] = [
+    Hunt::new("", SHORT, 2, ""),
+    Hunt::new(" with a GICv3", SHORT, 3, ""),
+    Hunt::new(" of a hostile driver", PORT, 2, "port_"),
+];
+
+impl Hunt {
+    const fn new(
+        name: &'static str,
+        manifest: &'static str,
+        gic: u8,
+        bounds: &'static str,
+    ) -> Self {
+        Self { name, manifest, gic, bounds, longest: Shared::new() }
+    }
+
+    fn keeps_to_bound(&self, kind: &str) -> Result<()> {
+        let Longest { trap, interrupt } = self.longest.get(|| longest(self.manifest, self.gic))?;
+        let most = if kind == "trap" { trap } else { interrupt };
+        Budgets::read()?.longest(&format!("{}{kind}", self.bounds), *most)
+    }
 }
 
 /// Runs it to its end; the trace that it gives.
@@ -89,10 +114,10 @@ struct Longest {
 }
 
 /// Counts every instruction at EL2 of a short run: QEMU writes each down.
-fn longest(gic: u8) -> Result<Longest> {
+fn longest(manifest: &str, gic: u8) -> Result<Longest> {
     let counted = Machine { gic, smp: Some(1), icount: true, ..Machine::for_tests() };
     let mut machine = Machine { accelerator: EACH_INSTRUCTION, ..counted };
-    let files = prepare(&workspace::root().join(SHORT), &machine)?;
+    let files = prepare(&workspace::root().join(manifest), &machine)?;
     let vectors = vectors(&files, machine.gic)?;
     let log = workspace::root().join("target/evisor/torture-instructions");
     machine.qemu_args = logging(vectors, &log).iter().map(Into::into).collect();

@@ -45,6 +45,7 @@ mod restarts;
 mod shared;
 mod stores;
 mod tenure;
+mod tenures;
 mod timers;
 mod vm;
 
@@ -125,13 +126,14 @@ impl Host for Fake {
     }
     fn clear_interrupt(&self, intid: u32) {
         self.interrupts.lock().push(("cleared", intid));
+        self.in_hand.store(false, Ordering::Relaxed);
     }
     fn is_interrupt_active(&self, _: u32) -> bool {
         self.in_hand.load(Ordering::Relaxed)
     }
     fn lead_interrupt(&self, intid: u32, edge: bool, core: usize) {
         assert!(!edge);
-        tenure::note(if core == 0 { "led to core 0" } else { "led to core 1" });
+        tenure::note(if core == 0 { "led to core 0" } else { "led to another core" });
         self.interrupts.lock().push(("led", intid));
     }
     fn allow_interrupt(&self, intid: u32) {

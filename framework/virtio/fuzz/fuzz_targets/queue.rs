@@ -4,7 +4,7 @@
 #![no_main]
 
 use evisor_contract::{Memory, Outside};
-use evisor_virtio::{Happened, Identity, Transport};
+use evisor_virtio::{Chain, Happened, Identity, Transport};
 use std::sync::Mutex;
 
 const SIZE: usize = 0x1000;
@@ -31,8 +31,11 @@ fn serve(transport: &mut Transport<2>, index: usize, ram: &Ram) {
     for _ in 0..32 {
         let Some(queue) = transport.queue(index) else { return };
         let mut bytes = [0; 100];
-        let served = queue.next(ram).and_then(|chain| {
-            let Some(chain) = chain else { return Ok(None) };
+        let mut chain = Chain::default();
+        let served = queue.next(ram, &mut chain).and_then(|there| {
+            if !there {
+                return Ok(None);
+            }
             let read = chain.read(ram, 1, &mut bytes)?;
             let written = chain.write(ram, 2, &bytes[..read])?;
             queue.give_back(ram, &chain, written as u32).map(Some)
