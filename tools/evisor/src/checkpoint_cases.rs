@@ -63,6 +63,54 @@ pub const CASES: &[Case] = &[
     ]),
 ];
 
+/// Both ends sum up 64 MiB of one life and tell each other: what a roll back cut off is in
+/// neither sum.
+const CHANNEL: Case = Case::new(
+    "an end of a channel is rolled back under traffic",
+    "tools/evisor/tests/guests/kept-channel.dts",
+)
+.seconds(60)
+.sends(&[
+    " bytes came so far=\x14mcheckpoint kept",
+    "kept: its checkpoint(.|\n)*kept: goes on=\x141",
+    " bytes came so far=\x14mrollback kept",
+    "kept: is what it was(.|\n)*kept: goes on=\x141",
+    "life 2 met life 1(.|\n)*bytes came so far=\x14mrollback kept",
+    "kept: is what it was(.|\n)*kept: goes on=\x141",
+    "life 3 met life 1(.|\n)*bytes came so far=\x14mstop kept",
+    "kept: off=rollback kept",
+    "kept: is what it was(.|\n)*kept: goes on=\x141",
+])
+.until("bytes, cksum 1695551558(.|\n)*: off, verdict 0(.|\n)*: off, verdict 0")
+.shows(&[
+    "channel: life 4 met life 1",
+    "channel: sent 67108864 bytes, cksum 797766453",
+    "evisor: kept: off, verdict 0",
+    "evisor: stays: off, verdict 0",
+]);
+
+/// The peer gets back what it sent from its first byte on.
+const LINUX_CHANNEL: Case = Case::new(
+    "Linux with a virtio console is rolled back under traffic",
+    "tools/evisor/tests/guests/kept-linux-channel.dts",
+)
+.seconds(120)
+.sends(&[
+    "linux. ~ # =\x14mcheckpoint linux",
+    "linux: its checkpoint(.|\n)*linux: goes on=\x141head -c 8000000 /dev/vport0p0 > /a & \
+     sleep 0.2; echo on'going'",
+    "ongoing=\x14mrollback linux",
+    "linux: is what it was(.|\n)*linux: goes on=\x141head -c 8000000 /dev/vport0p0 > /a; \
+     cat /a > /dev/vport0p0; echo se'nt'",
+    "sent=\x14a",
+])
+.until("peer: off, verdict 0")
+.shows(&[
+    "channel: life 1 met life 2",
+    "channel: sent 8000000 bytes, cksum 4214761439",
+    "channel: received 8000000 bytes, cksum 4214761439",
+]);
+
 /// Four vCPUs that wait in a spin table at first, and a card that stays as it is.
 const PI: Case =
     Case::new("a virtual Pi with a card is rolled back", "tools/evisor/tests/guests/kept-pi.dts")
@@ -82,12 +130,14 @@ const PI: Case =
 const TIMES: usize = 100;
 
 pub fn cases(plan: &mut Plan, board: Board) {
-    for case in CASES {
+    for case in CASES.iter().chain([&CHANNEL]) {
         plan.case(case.name, move || case.run(board));
     }
     if board == Board::QemuVirt {
-        plan.case(PI.name, move || PI.run(board));
-        for case in CASES.iter().take(2) {
+        for case in [PI, LINUX_CHANNEL] {
+            plan.case(case.name, move || case.run(board));
+        }
+        for case in CASES.iter().take(2).chain([&CHANNEL]) {
             let case = case.options(&["--gic", "3"]);
             plan.case(format!("{}, with a GICv3", case.name), move || case.run(board));
         }
