@@ -404,7 +404,9 @@ impl Object for Console {
         }
         let (size, number) = (self.end.size() as usize, self.end.number() as usize);
         self.link = Stream::resume(self.shared, size, number, state);
-        if flags > 3 || self.owed > ADD | OPEN | CONSOLE | CLOSED || self.link.is_none() != (state == [0; 4])
+        if flags > 3
+            || self.owed > ADD | OPEN | CONSOLE | CLOSED
+            || self.link.is_none() != (state == [0; 4])
         {
             return Err(RestoreError::Impossible);
         }
