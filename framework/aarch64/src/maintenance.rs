@@ -39,6 +39,47 @@ pub(crate) fn clean(at: u64, bytes: u64) {
     }
 }
 
+/// Copies `bytes` from `from` to `to`, 64 at a time as far as that goes: a guest's memory is
+/// large, and what the compiler calls for that moves a register at a time.
+///
+/// # Safety
+/// 1. Both are mapped as normal memory for so much, and do not overlap; the one is the
+///    caller's to read, the other to write.
+pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+    let whole = bytes & !63;
+    if whole > 0 {
+        // SAFETY: 1. as the caller says.
+        unsafe {
+            asm!(
+                "2:",
+                "ldp {a}, {b}, [{from}]",
+                "ldp {c}, {d}, [{from}, #16]",
+                "stp {a}, {b}, [{to}]",
+                "stp {c}, {d}, [{to}, #16]",
+                "ldp {a}, {b}, [{from}, #32]",
+                "ldp {c}, {d}, [{from}, #48]",
+                "stp {a}, {b}, [{to}, #32]",
+                "stp {c}, {d}, [{to}, #48]",
+                "add {from}, {from}, #64",
+                "add {to}, {to}, #64",
+                "cmp {from}, {end}",
+                "b.ne 2b",
+                from = inout(reg) from => _,
+                to = inout(reg) to => _,
+                end = in(reg) from.wrapping_add(whole),
+                a = out(reg) _,
+                b = out(reg) _,
+                c = out(reg) _,
+                d = out(reg) _,
+                options(nostack),
+            );
+        }
+    }
+    let (from, to) = (from.wrapping_add(whole), to.wrapping_add(whole));
+    // SAFETY: 1. as the caller says.
+    unsafe { core::ptr::copy_nonoverlapping(from, to, bytes - whole) };
+}
+
 /// Zeroes `bytes` from EL2 address `at`; a block at a time (DDI 0487, DC ZVA) if it
 /// consists of blocks: a guest's memory is large.
 ///

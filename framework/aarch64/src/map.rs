@@ -508,7 +508,7 @@ impl Ram {
                 let source = source.wrapping_add(inside as usize);
                 // SAFETY: 1. both are mapped for so much, and of two `Ram`s, which do not
                 // overlap; the guest that has one of them stands still.
-                unsafe { core::ptr::copy_nonoverlapping(source, at, size) };
+                unsafe { maintenance::copy(source, at, size) };
             });
             if put.is_err() {
                 copied = put;
