@@ -41,6 +41,17 @@ fn each_start_is_another_number() {
     }
 }
 
+/// A roll back resets and restores.
+#[test]
+fn a_restored_state_is_another_start() {
+    let mut rig = rig();
+    rig.reset();
+    let kept = rig.save();
+    rig.reset();
+    rig.restore(&kept).expect("its own");
+    assert_eq!(rig.read32(STARTS), 2);
+}
+
 #[test]
 fn the_other_end_is_seen_to_come_and_go() {
     let mut rig = rig();

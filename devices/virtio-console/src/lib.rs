@@ -87,6 +87,8 @@ const _: () = assert!(CHAIN + PARTS * BUFFER < WORK && CHAIN + BUFFER + MOST < W
 const ADD: u32 = 1;
 const OPEN: u32 = 2;
 const CONSOLE: u32 = 4;
+/// That the other end was away, before it is told how it is now.
+const CLOSED: u32 = 8;
 
 struct Console {
     /// The driver is told that the port is for a console.
@@ -156,6 +158,15 @@ impl Console {
         self.link = Stream::open(self.shared, size, number, session);
     }
 
+    /// An end was rolled back: what is in the channel is not of the life that goes on. What
+    /// the driver gives and was not sent to its end is sent from its beginning.
+    fn begin_again(&mut self) {
+        if self.link.is_some() {
+            self.sent = 0;
+            self.open();
+        }
+    }
+
     /// The driver is gone. True if the other end is to know.
     fn close(&mut self) -> bool {
         (self.sent, self.is_open, self.is_used, self.owed) = (0, false, false, 0);
@@ -189,11 +200,15 @@ impl Console {
 
     fn work_on(&mut self, link: &mut Stream<Shared>) -> Result<Done, Broken> {
         let mut done = Done { ring: link.meet(), ..Done::default() };
-        let is_open = link.is_connected();
-        if is_open != self.is_open {
-            self.is_open = is_open;
+        // A session that is new was not there before.
+        let (was_open, is_open) = (self.is_open && !done.ring, link.is_connected());
+        if self.is_open && !was_open || was_open && !is_open {
+            self.owed = self.owed & !OPEN | CLOSED;
+        }
+        if is_open && !was_open {
             self.owed |= OPEN;
         }
+        self.is_open = is_open;
         if self.transport.has(MULTIPORT) {
             self.hear(&mut done)?;
             self.tell(&mut done)?;
@@ -343,6 +358,7 @@ impl Console {
         for (what, event, value) in [
             (ADD, event::DEVICE_ADD, 1),
             (CONSOLE, event::CONSOLE_PORT, 1),
+            (CLOSED, event::PORT_OPEN, 0),
             (OPEN, event::PORT_OPEN, open),
         ] {
             if self.owed & what == 0 || !done.goes_on() {
@@ -403,7 +419,15 @@ impl Mmio for Console {
 impl Notify for Console {
     fn notify(&mut self, tag: u32, _value: u64, cx: &mut Context) -> Reply {
         match tag {
+            // Its VM's memory may be what is kept just now. It comes to that when it goes on.
+            tag::RUNG if !self.end.is_up() => {}
             tag::RUNG | tag::DEADLINE => self.pump(cx),
+            tag::BEGINS => {
+                self.begin_again();
+                if self.end.is_up() {
+                    self.pump(cx);
+                }
+            }
             _ => return Reply::ABSENT,
         }
         Reply::DONE
@@ -443,7 +467,9 @@ impl Object for Console {
         }
         let (size, number) = (self.end.size() as usize, self.end.number() as usize);
         self.link = Stream::resume(self.shared, size, number, state);
-        if flags > 7 || self.owed > ADD | OPEN | CONSOLE || self.link.is_none() != (state == [0; 4])
+        if flags > 7
+            || self.owed > ADD | OPEN | CONSOLE | CLOSED
+            || self.link.is_none() != (state == [0; 4])
         {
             return Err(RestoreError::Impossible);
         }

@@ -167,6 +167,86 @@ fn the_driver_is_told_of_the_port_and_when_it_opens() {
     assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::PORT_OPEN, 0)]);
 }
 
+/// A driver whose port is open, and what comes is taken; the other end has met it.
+fn in_use() -> (Driver, Stream<Shared>) {
+    let mut driver = Driver::start();
+    for _ in 0..6 {
+        driver.offer(CONTROL_RECEIVE, 8, true);
+    }
+    driver.control(event::DEVICE_READY, 1);
+    driver.control(event::PORT_READY, 1);
+    driver.control(event::PORT_OPEN, 1);
+    let mut other = driver.other();
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert!(other.meet());
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    let told = driver.used(CONTROL_RECEIVE);
+    assert_eq!(told.last(), Some(&message(event::PORT_OPEN, 1)));
+    (driver, other)
+}
+
+/// The other end's VM, or its own.
+#[test]
+fn when_an_end_begins_again_the_port_is_closed_and_opens_again() {
+    let (mut driver, mut other) = in_use();
+    driver.offer(RECEIVE, 16, true);
+    other.send(b"of then").expect("connected");
+    let _ = driver.rig.notify(tag::BEGINS, 0);
+    assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::PORT_OPEN, 0)]);
+    assert!(!other.is_connected());
+    assert!(driver.used(RECEIVE).is_empty(), "what was on its way is lost");
+    assert!(other.meet(), "it is another session");
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert_eq!(driver.used(CONTROL_RECEIVE), [message(event::PORT_OPEN, 1)]);
+    other.send(b"of now").expect("connected");
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert_eq!(driver.used(RECEIVE), [b"of now"]);
+}
+
+#[test]
+fn who_was_away_is_told_so_even_if_it_is_back_before_that() {
+    let (mut driver, mut other) = in_use();
+    driver.rig.end().set_up(false);
+    let _ = driver.rig.notify(tag::BEGINS, 0);
+    assert!(other.meet());
+    driver.rig.end().set_up(true);
+    let _ = driver.rig.notify(tag::DEADLINE, 0);
+    let told = [message(event::PORT_OPEN, 0), message(event::PORT_OPEN, 1)];
+    assert_eq!(driver.used(CONTROL_RECEIVE), told);
+}
+
+#[test]
+fn what_was_half_sent_is_sent_whole_when_an_end_begins_again() {
+    let (mut driver, mut other) = in_use();
+    let all = vec![7; 3 * MOST / 2];
+    let room = other.capacity();
+    assert!(room < 2 * all.len());
+    for _ in 0..2 {
+        driver.give(TRANSMIT, &all);
+        driver.settle();
+    }
+    assert_eq!(driver.used(TRANSMIT).len(), 1, "of the second one a part");
+    let _ = driver.rig.notify(tag::BEGINS, 0);
+    assert!(other.meet());
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    driver.settle();
+    assert_eq!(other.waiting(), Ok(all.len()));
+    assert_eq!(driver.used(TRANSMIT).len(), 1);
+}
+
+#[test]
+fn while_its_vm_stands_still_its_memory_is_left_alone() {
+    let (mut driver, mut other) = in_use();
+    driver.offer(RECEIVE, 16, true);
+    other.send(b"meanwhile").expect("connected");
+    driver.rig.end().set_up(false);
+    let _ = driver.rig.notify(tag::RUNG, 0);
+    assert!(driver.used(RECEIVE).is_empty());
+    driver.rig.end().set_up(true);
+    let _ = driver.rig.notify(tag::DEADLINE, 0);
+    assert_eq!(driver.used(RECEIVE), [b"meanwhile"]);
+}
+
 /// Virtio §5.3.6.2: nominated once the driver is ready for it; it answers with PORT_OPEN.
 #[test]
 fn a_port_that_is_a_console_is_said_to_be_one() {

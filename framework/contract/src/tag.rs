@@ -39,3 +39,6 @@ pub const BLOCK_DONE: u32 = FIRST + 7;
 /// The other end of the object's channel rang, or its VM stops: see
 /// [`ChannelEnd`](crate::ChannelEnd).
 pub const RUNG: u32 = FIRST + 8;
+/// The VM of one end of the object's channel was rolled back: what is in the channel is of
+/// no life that goes on, and a new one of it begins. It comes before a vCPU of that VM runs.
+pub const BEGINS: u32 = FIRST + 9;

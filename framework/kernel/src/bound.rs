@@ -163,6 +163,9 @@ impl BoundVm {
             device.stays_taken(cx);
             let _ = deliver(cx);
         }
+        for held in &self.ends {
+            held.end.begins_again(cx);
+        }
         for object in &self.storing {
             // Nobody has what it had asked for then.
             let _: Words = object.notify(tag::BLOCK_DONE, BlockDone::Failed.encode(), cx);

@@ -13,8 +13,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU32, Ordering};
-use evisor_contract::{ChannelEnd, Context, Effect, VmState};
+use evisor_contract::{ChannelEnd, Context, Effect, VmState, tag};
 use evisor_manifest::ChannelPlan;
+use evisor_router::deliver;
 use spin::Once;
 
 use crate::memory::MemorySlot;
@@ -105,6 +106,24 @@ impl End {
             }
         }
     }
+
+    /// Its VM was rolled back, and does not run yet: both ends begin again, and whoever holds
+    /// them is rung.
+    pub(crate) fn begins_again(&self, cx: &mut Context) {
+        for bell in [&self.bell, &self.others_bell].into_iter().filter_map(Once::get) {
+            match *bell {
+                Bell::Core { core, sgi } => self.host.signal(core, sgi),
+                Bell::Effect(effect) => cx.push(begins(effect)),
+            }
+            let _ = deliver(cx);
+        }
+    }
+}
+
+/// What an object is told instead of that it is rung; a line has an edge for both.
+fn begins(rung: Effect) -> Effect {
+    let tag = if rung.tag == tag::RUNG { tag::BEGINS } else { rung.tag };
+    Effect { tag, ..rung }
 }
 
 impl ChannelEnd for End {
@@ -126,6 +145,11 @@ impl ChannelEnd for End {
 
     fn other_is_up(&self) -> bool {
         self.other.get().is_some_and(|other| other.vm.state() == VmState::On)
+    }
+
+    #[inline(always)]
+    fn is_up(&self) -> bool {
+        self.vm.goes_on()
     }
 
     fn start(&self) {

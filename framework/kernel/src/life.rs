@@ -32,6 +32,13 @@ pub enum Change {
     RollBack,
 }
 
+impl Change {
+    /// It is made as soon as it is begun: what goes on after it is another core's.
+    pub fn is_short(self) -> bool {
+        matches!(self, Self::Pause | Self::Resume)
+    }
+}
+
 /// Where a VM is between two changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {

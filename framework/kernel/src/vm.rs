@@ -319,6 +319,12 @@ impl Vm {
         self.life.state()
     }
 
+    /// Whether it is on, and is to be.
+    #[inline(always)]
+    pub(crate) fn goes_on(&self) -> bool {
+        self.life.goes_on()
+    }
+
     /// The core that vCPU `index` runs on.
     pub fn core_of(&self, index: usize) -> usize {
         self.slots.get(index).map_or(usize::MAX, |slot| slot.core)

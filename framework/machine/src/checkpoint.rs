@@ -106,8 +106,11 @@ impl Held {
             return vm.stands();
         };
         if off {
+            if let Err(Refused) = self.placed.lock().comes_back() {
+                vm.becomes(Place::Off);
+                return vm.stands();
+            }
             *self.ended.lock() = None;
-            self.placed.lock().used = true;
             self.bound.stop_time();
         }
         kept.way = Some(Way::Back(Stage::Memory(0, 0)));

@@ -121,15 +121,23 @@ impl PlacedVm {
     /// At the first start too: flash shows its memory, which was placed since it was
     /// built, and a device of the board is as the firmware left it.
     pub fn ready(&self, bound: &BoundVm) -> Result<Entry, Refused> {
-        for (shared, end) in &self.shared {
-            shared.comes(*end)?;
-        }
+        self.comes()?;
         for object in &bound.objects {
             object.with(&mut |object| object.reset());
         }
         maintenance::invalidate_instructions();
         let x0 = self.plan.device_tree.map_or(0, |place| place.ipa);
         Ok(Entry { pc: self.plan.image.entry_ipa, x0 })
+    }
+
+    /// It was off, and is about to be what was kept of it.
+    pub fn comes_back(&mut self) -> Result<(), Refused> {
+        self.used = true;
+        self.comes()
+    }
+
+    fn comes(&self) -> Result<(), Refused> {
+        self.shared.iter().try_for_each(|(shared, end)| shared.comes(*end))
     }
 
     /// Zeroes at most `bytes` of `all`; gives what is left.

@@ -299,7 +299,7 @@ pub(crate) fn run_core(core: usize) -> ! {
             Next::Change(change) => {
                 held.change(running, change, &mut block.vcpu().context);
                 // What others wait for may come to this core: the consoles' line does.
-                while held.go_on(running, ALONE, core) == Progress::More {
+                while !change.is_short() && held.go_on(running, ALONE, core) == Progress::More {
                     look(held, index, &mut block);
                 }
             }

@@ -357,7 +357,10 @@ impl Core<'_> {
                     member.rest();
                     let held = member.held;
                     held.change(self.running, change, &mut member.block.vcpu().context);
-                    return self.changes.push(held);
+                    if !change.is_short() {
+                        self.changes.push(held);
+                    }
+                    return;
                 }
             }
         }

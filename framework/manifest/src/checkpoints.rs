@@ -2,8 +2,8 @@
 //! time is when it is rolled back.
 //!
 //! What is outside of a VM cannot be rolled back with it: blocks that it wrote, what it
-//! shares, the state of a device of the board. A VM that has such is refused, unless it is
-//! blocks or flash and the node says that they stay as they are.
+//! shares, the state of a device of the board. A VM that has such is refused, unless the
+//! node says that it stays as it is. A device of the board does not.
 
 use crate::error::Faults;
 use crate::plan::{CheckpointPlan, GivenPlan, MemoryPlan, ObjectPlan};
@@ -58,13 +58,16 @@ fn check(faults: &Faults, vm: Node<'_>, object: &ObjectPlan) {
     let remove = "remove it, or evisor,checkpoints from the VM";
     if needs.host_device || node.has("evisor,pins") {
         refuse("is of the board, and cannot be rolled back with its VM", remove);
-    } else if needs.channel {
-        refuse("is shared with another VM, and cannot be rolled back with its own", remove);
-    } else if (needs.backing || object.block.is_some_and(|block| !block.read_only))
-        && !node.has(words::NOT_ROLLED_BACK)
-    {
-        let remedy = "write evisor,not-rolled-back, and it stays as it is; or evisor,read-only";
-        refuse("is written, and is not rolled back with its VM", remedy);
+    } else if !node.has(words::NOT_ROLLED_BACK) {
+        let word = words::NOT_ROLLED_BACK;
+        if needs.channel {
+            let message = "is shared with another VM, and is not rolled back with its own";
+            let remedy = format!("write {word}, and both ends begin again then; or {remove}");
+            refuse(message, &remedy);
+        } else if needs.backing || object.block.is_some_and(|block| !block.read_only) {
+            let remedy = format!("write {word}, and it stays as it is; or evisor,read-only");
+            refuse("is written, and is not rolled back with its VM", &remedy);
+        }
     }
 }
 

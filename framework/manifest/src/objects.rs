@@ -148,7 +148,8 @@ fn check_words(faults: &Faults, node: Node<'_>, declaration: &Declaration) {
     if declaration.needs.block {
         known.extend([words::BLOCK, words::READ_ONLY]);
     }
-    if declaration.needs.block || declaration.needs.backing {
+    let outside = declaration.needs.block || declaration.needs.channel;
+    if outside || declaration.needs.backing {
         known.push(words::NOT_ROLLED_BACK);
     }
     if declaration.needs.host_device {

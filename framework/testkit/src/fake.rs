@@ -245,6 +245,7 @@ pub struct FakeEnd {
     starts: AtomicU32,
     other_starts: AtomicU32,
     other_is_up: AtomicBool,
+    is_up: AtomicBool,
     log: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -255,7 +256,13 @@ impl FakeEnd {
         self.other_is_up.store(is_up, Ordering::Relaxed);
     }
 
+    /// Its own VM runs, as it does at first, or does not.
+    pub fn set_up(&self, is_up: bool) {
+        self.is_up.store(is_up, Ordering::Relaxed);
+    }
+
     pub(crate) fn copy(&self, other: &Self) {
+        self.set_up(other.is_up());
         self.starts.store(other.starts(), Ordering::Relaxed);
         self.set_other(other.other_starts(), other.other_is_up());
     }
@@ -276,6 +283,9 @@ impl ChannelEnd for FakeEnd {
     }
     fn other_is_up(&self) -> bool {
         self.other_is_up.load(Ordering::Relaxed)
+    }
+    fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed)
     }
     fn start(&self) {
         self.starts.fetch_add(1, Ordering::Relaxed);
@@ -389,6 +399,7 @@ impl Grants for World {
             starts: AtomicU32::new(0),
             other_starts: AtomicU32::new(0),
             other_is_up: AtomicBool::new(false),
+            is_up: AtomicBool::new(true),
             log: Arc::clone(&self.log),
         };
         Ok(*self.end.insert(Box::leak(Box::new(end))))

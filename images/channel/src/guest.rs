@@ -1,7 +1,7 @@
 //! The guest, where there is no operating system below.
 
 use aarch64_cpu::asm::wfi;
-use evisor_guest::channel::{Channel, Memory};
+use evisor_guest::channel::{Channel, Lives, Memory};
 use evisor_guest::ring::{Refusal, Stream, Want};
 use evisor_guest::tree::boot_argument;
 use evisor_guest::{gic, map, mmio, println, timer};
@@ -20,9 +20,15 @@ const TOLD: usize = 12;
 struct Exchange {
     channel: Channel,
     stream: Stream<Memory>,
+    /// Of which lives of the ends the stream is.
+    lives: Lives,
     bytes: u64,
+    /// It says so each time that so many more have come.
+    shows: u64,
+    shown: u64,
     /// It dies when so many have come.
     crash: u64,
+    seed: u64,
     numbers: u64,
     sent: Cksum,
     received: Cksum,
@@ -39,7 +45,8 @@ fn main() -> u8 {
     gic::enable();
     gic::set_edge(map::CHANNEL_INTID, true);
     gic::enable_interrupt(map::CHANNEL_INTID);
-    let Some(stream) = channel.open(map::CHANNEL_MEMORY) else {
+    let lives = channel.lives();
+    let Some(stream) = channel.open(map::CHANNEL_MEMORY, lives) else {
         println!("channel: what is shared cannot be used");
         return 1;
     };
@@ -47,14 +54,19 @@ fn main() -> u8 {
         return talk::run(channel, stream);
     }
     let argument = |name, otherwise| boot_argument(name).unwrap_or(otherwise);
-    let (number, life) = (channel.number(), channel.starts());
+    let (number, life) = (channel.number(), lives.own);
+    let seed = argument("seed", 1 + number as u64);
     println!("channel: end {number} of {} bytes, life {life}", channel.size());
     let mut exchange = Exchange {
         channel,
         stream,
+        lives,
         bytes: argument("bytes", 64 << 20),
+        shows: argument("shows", u64::MAX),
+        shown: 0,
         crash: if life == 1 { argument("crash", u64::MAX) } else { u64::MAX },
-        numbers: argument("seed", 1 + number as u64),
+        seed,
+        numbers: seed,
         sent: Cksum::default(),
         received: Cksum::default(),
         made: [0; PIECE],
@@ -84,32 +96,74 @@ fn main() -> u8 {
 }
 
 impl Exchange {
-    /// Sends and receives all of it; from the beginning where the other end starts anew.
+    /// Sends and receives all of it; from the beginning where an end starts anew, or is
+    /// rolled back: what came is to be believed only if none did.
     fn all(&mut self) -> Result<(), Refusal> {
-        while self.received.bytes() < self.bytes || self.sent.bytes() < self.bytes {
+        while self.is_left() || self.renew() {
             self.meet();
             match self.some() {
-                Ok(0) => self.sleep(),
+                Ok(0) => self.sleep_and_renew(),
                 Ok(_) | Err(Refusal::Apart) => {}
-                Err(refusal) => return Err(refusal),
+                Err(refusal) if !self.renew() => return Err(refusal),
+                Err(_) => {}
             }
+            self.show();
             if self.received.bytes() >= self.crash {
                 let _ = mmio::load32(map::DEVICE_HOLE);
             }
             if !self.stream.is_connected() {
-                self.sleep();
+                self.sleep_and_renew();
             }
         }
         Ok(())
     }
 
+    fn sleep_and_renew(&mut self) {
+        self.sleep();
+        let _ = self.renew();
+    }
+
+    fn is_left(&self) -> bool {
+        self.received.bytes() < self.bytes || self.sent.bytes() < self.bytes
+    }
+
+    /// Opens the stream once more if an end began another life since it did: true.
+    fn renew(&mut self) -> bool {
+        let lives = self.channel.lives();
+        if lives == self.lives {
+            return false;
+        }
+        self.lives = lives;
+        if let Some(stream) = self.channel.open(map::CHANNEL_MEMORY, lives) {
+            self.stream = stream;
+        }
+        self.begin();
+        true
+    }
+
     fn meet(&mut self) {
-        if !self.stream.meet() {
+        // That of an end which started since this one looked is met once more.
+        if !self.stream.meet() || self.renew() {
             return;
         }
-        println!("channel: met life {}", self.channel.other_starts());
-        (self.sent, self.received, self.waits) = (Cksum::default(), Cksum::default(), 0..0);
+        let Lives { own, other } = self.channel.lives();
+        println!("channel: life {own} met life {other}");
+        self.begin();
         self.channel.ring();
+    }
+
+    /// From the first byte on.
+    fn begin(&mut self) {
+        (self.sent, self.received, self.waits) = (Cksum::default(), Cksum::default(), 0..0);
+        (self.numbers, self.shown) = (self.seed, 0);
+    }
+
+    fn show(&mut self) {
+        let bytes = self.received.bytes();
+        if bytes - self.shown >= self.shows {
+            self.shown = bytes;
+            println!("channel: {bytes} bytes came so far");
+        }
     }
 
     /// Moves what can be moved now, a piece each way at most: how many bytes.

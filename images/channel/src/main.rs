@@ -4,7 +4,8 @@
 //! What it sends is made from `seed=`; what came is summed up as POSIX's `cksum` does. It
 //! prints both sums. With `tells=1` the two tell each other what they received, as messages,
 //! and the verdict is 1 if that is not what was sent. With `crash=` it reads,
-//! once so many bytes came in its first life, what is not there. With `talks=1` it types to a
+//! once so many bytes came in its first life, what is not there. With `shows=` it says so each
+//! time that so many more came. With `talks=1` it types to a
 //! shell instead.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]

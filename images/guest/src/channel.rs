@@ -77,6 +77,14 @@ impl Channel {
         self.read(offset::OTHER_STARTS)
     }
 
+    /// How often both have, of which another number is another life.
+    #[must_use]
+    pub fn lives(self) -> Lives {
+        // What was read of the memory was read before.
+        barrier::dsb(barrier::ISHLD);
+        Lives { own: self.starts(), other: self.other_starts() }
+    }
+
     /// Rings the other end, which sees what was written to the memory before.
     pub fn ring(self) {
         barrier::dsb(barrier::ISHST);
@@ -89,16 +97,34 @@ impl Channel {
         Memory { at, size: self.size() }
     }
 
-    /// Opens the stream in what is shared, which is at address `memory`.
+    /// Opens the stream in what is shared, which is at address `memory`, in these lives of
+    /// the two ends: once in each.
     ///
     /// `memory` has to be mapped Normal, inner shareable, write-back, as the other end's:
     /// nobody maintains a cache here.
     #[must_use]
-    pub fn open(self, memory: usize) -> Option<Stream<Memory>> {
-        let size = self.size();
-        let opened = Stream::open(self.memory(memory), size, self.number(), self.starts());
+    pub fn open(self, memory: usize, lives: Lives) -> Option<Stream<Memory>> {
+        let (size, session) = (self.size(), lives.session());
+        let opened = Stream::open(self.memory(memory), size, self.number(), session);
         self.ring();
         opened
+    }
+}
+
+/// How often each end of a channel has started or was rolled back. What came through the
+/// channel is of these lives if they are the same after it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lives {
+    /// This end.
+    pub own: u32,
+    /// The other.
+    pub other: u32,
+}
+
+impl Lives {
+    /// A number for each two of them, and never 0.
+    fn session(self) -> u32 {
+        1 << 31 | (self.own & 0x7fff) << 16 | self.other & 0xffff
     }
 }
 

@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
         .shows(&[
             "falls: restarts after its crash",
             "channel: end 0 of 131072 bytes, life 2",
-            "channel: met life 2",
+            "channel: life 1 met life 2",
             "falls: off, verdict 0",
             "stays: off, verdict 0",
         ]),

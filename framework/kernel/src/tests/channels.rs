@@ -181,6 +181,38 @@ fn who_stops_rings() {
 }
 
 #[test]
+fn who_is_rolled_back_begins_again_with_the_other() {
+    let _one = ONE.lock();
+    let host = Fake::new();
+    let bound = bound(host, device()).expect("sound");
+    TOLD.lock().clear();
+    let mut cx = Context::new(0);
+    for vm in &bound.vms {
+        let _ = vm.start_time(&mut cx);
+        assert_eq!(*TOLD.lock(), [], "it only stood still");
+        vm.roll_time_back(false);
+        // Once, however often it stands still after that.
+        for _ in 0..2 {
+            let _ = vm.start_time(&mut cx);
+        }
+        assert_eq!(core::mem::take(&mut *TOLD.lock()), [(tag::BEGINS, 0)]);
+        assert_eq!(core::mem::take(&mut *host.signalled.lock()), [(0, 1)]);
+    }
+}
+
+#[test]
+fn an_end_whose_vm_is_off_is_down() {
+    let _one = ONE.lock();
+    let bound = bound(Fake::new(), device()).expect("sound");
+    let there = &bound.vms[1];
+    assert!(!there.ends[0].end.is_up());
+    there.vm.changed(Some(crate::Entry { pc: 0, x0: 0 }));
+    assert!(there.ends[0].end.is_up());
+    assert!(there.vm.order(evisor_contract::VmEvent::Pause));
+    assert!(!there.ends[0].end.is_up(), "from when that is asked for");
+}
+
+#[test]
 fn ends_know_of_each_other() {
     let _one = ONE.lock();
     let bound = bound(Fake::new(), device()).expect("sound");
