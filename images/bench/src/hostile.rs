@@ -153,7 +153,7 @@ fn open() -> Option<Stream<Memory>> {
     QUEUES.iter().enumerate().for_each(|(number, queue)| queue.set_up(number));
     mmio::store32(STATUS, 0b1111);
     let channel = Channel::at(map::CHANNEL)?;
-    let mut other = channel.open(map::CHANNEL_MEMORY)?;
+    let mut other = channel.open(map::CHANNEL_MEMORY, channel.lives())?;
     let met = || {
         if other.meet() {
             channel.ring();
