@@ -159,11 +159,11 @@ fn the_calendar_goes_on_in_a_pause() {
     let second = rig.frequency();
     rig.write32(IMSC, 1);
     rig.write32(MR, NOON + 10);
-    rig.set_unix_seconds(u64::from(NOON) + 7);
+    rig.set_unix_seconds(NOON + 7);
     let _ = rig.notify(tag::DEADLINE, 0);
     assert_eq!((rig.read32(DR), rig.line(0)), (NOON + 7, false));
     assert_eq!(rig.deadline(), Some(3 * second), "sooner, by as much as the pause took");
-    rig.set_unix_seconds(u64::from(NOON) + 12);
+    rig.set_unix_seconds(NOON + 12);
     let _ = rig.notify(tag::DEADLINE, 0);
     assert_eq!((rig.read32(DR), rig.line(0)), (NOON + 12, true), "it was due in the pause");
 }

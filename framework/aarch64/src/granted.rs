@@ -103,11 +103,13 @@ impl Memory for Granted {
     fn read(&self, address: u64, to: &mut [u8]) -> Result<(), Outside> {
         let (_, at) = self.find(address, to.len())?;
         let aligned = at.is_multiple_of(to.len() as u64);
-        // SAFETY: 1. mapped for good, as long as `to` is, which is nobody else's. 2. Looked
-        // at just before.
         match to.len() {
+            // SAFETY: 1. mapped for good, as long as `to` is, which is nobody else's. 2. Looked
+            // at just before.
             2 if aligned => unsafe { load!(at, to, "ldrh {0:w}, [{at}]", "strh {0:w}, [{to}]") },
+            // SAFETY: the same.
             4 if aligned => unsafe { load!(at, to, "ldr {0:w}, [{at}]", "str {0:w}, [{to}]") },
+            // SAFETY: the same.
             16 if aligned => unsafe {
                 load!(at, to, "ldp {0}, {1}, [{at}]", "stp {0}, {1}, [{to}]", out(reg) _)
             },
