@@ -11,23 +11,19 @@
 //! ([`Vgic::recall`]), changes what is to be changed, and fills the registers in
 //! the order of priority ([`Vgic::fill`]).
 
+mod presence;
+mod questions;
+
+pub use presence::Change;
+
 use crate::Vgic;
-use crate::interface::{GuestState, Interface};
+use crate::interface::Interface;
 use crate::queue::Queue;
 use crate::spec::PRIVATE;
-use crate::state::{INTIDS, NOWHERE, Slot, bits, words_of};
+use crate::state::{INTIDS, NOWHERE, Slot, bits};
 
 /// All bits of a physical interrupt's number in a list register.
 const LINK: u16 = 0x3ff;
-
-/// The vCPU leaves its core, or starts anew there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It goes off, or its VM is about to be saved.
-    Leave,
-    /// Its CPU interface is as after a reset.
-    Start,
-}
 
 impl<I: Interface> Vgic<I> {
     /// A list register for `slot`: the one that it was in, if the guest is done
@@ -393,164 +389,8 @@ impl<I: Interface> Vgic<I> {
         true
     }
 
-    /// The interface as after a reset, or as it was saved.
-    fn start(&mut self, here: usize) {
-        let all = self.interface.all();
-        let bank = self.state.bank_mut(here);
-        bank.free = all;
-        bank.stale = false;
-        bank.awake = true;
-        bank.overflow = false;
-        self.interface.start(&bank.guest);
-    }
-
-    /// The vCPU is about to go on, and something may have changed for it.
-    pub(crate) fn refresh(&mut self, here: usize) {
-        let bank = self.state.bank(here);
-        if bank.dirty || bank.stale || bank.overflow || !bank.awake || !self.take_arrived(here) {
-            self.state.bank_mut(here).awake = true;
-            self.flush(here);
-        }
-    }
-
-    /// Places what came in from other cores; false if not all of it could be.
-    fn take_arrived(&mut self, here: usize) -> bool {
-        let arrived = core::mem::take(&mut self.state.bank_mut(here).arrived);
-        for n in bits(arrived.into()) {
-            let word = crate::state::word_of(here, n as usize);
-            let ready = self.state.word(word).pending() & self.state.word(word).open();
-            if !self.place_all(here, word, self.state.going_to(here, word, ready)) {
-                return false;
-            }
-        }
-        true
-    }
-
     /// Places these of the word at `at`; false if there was no list register for one.
     pub(crate) fn place_all(&mut self, here: usize, at: usize, these: u32) -> bool {
         bits(these).all(|bit| self.place(here, Slot::in_word(at, bit)))
-    }
-
-    /// Takes everything back that software can hold: all but what is active and
-    /// linked to hardware, unless the vCPU starts anew. Private physical interrupts
-    /// are inactive then; whoever starts a vCPU sees to it.
-    pub(crate) fn change(&mut self, here: usize, change: Change) {
-        let kicks = self.recall(here);
-        for n in bits(self.interface.all() & !self.state.bank(here).free) {
-            let (n, slot) = (n as usize, self.slot_in(here, n as usize));
-            let linked = self.interface.list(n) & I::HW != 0;
-            match change {
-                Change::Leave if linked => continue,
-                _ if linked => self.deactivate(here, n, slot),
-                _ => {
-                    self.release(here, n, slot);
-                    self.state.word_mut(slot.word()).active |= slot.bit();
-                }
-            }
-            self.state.forward(slot.word());
-        }
-        self.state.bank_mut(here).guest = match change {
-            Change::Leave => self.interface.guest_state(),
-            Change::Start => GuestState::default(),
-        };
-        let bank = self.state.bank_mut(here);
-        bank.awake = change == Change::Start;
-        bank.overflow = false;
-        self.interface.set_overflow(false);
-        if change == Change::Start {
-            self.state.word_mut(here).physical = 0;
-            self.start(here);
-            return self.settle(here, kicks);
-        }
-        self.tell(kicks | self.left_to_others(here));
-    }
-
-    /// The vCPUs, as bits, that can take what is shared and waits for `here`.
-    fn left_to_others(&self, here: usize) -> u32 {
-        let targeted = |at: usize| {
-            let word = self.state.word(at);
-            self.state.targeted(at, (word.pending() | word.active) & !word.held)
-        };
-        words_of(here).skip(1).fold(0, |all, at| all | targeted(at)) & !(1 << here)
-    }
-
-    /// What `here` has in list registers is as the images say.
-    fn known(&mut self, here: usize) {
-        self.state.awaited &= !(0x0101_0101_0101_0101 << (here & 7));
-    }
-
-    /// Whether what other vCPUs have in list registers of the word at `at` is
-    /// known well enough for a read. If not, they are told to look, and the read
-    /// is to be tried again.
-    ///
-    /// A guest that is interrupted between the tries and never comes back leaves
-    /// its question behind; the next access that asks something else takes it away.
-    pub(crate) fn others_are_known(&mut self, here: usize, at: usize) -> bool {
-        let shift = 8 * (here as u32 & 7);
-        let question = at as u8 + 1;
-        let bank = self.state.bank_mut(here);
-        if bank.asks != question {
-            if bank.asks != 0 && bank.answered == question {
-                bank.answered = 0;
-                return true;
-            }
-            self.forget_question(here);
-            self.state.bank_mut(here).asks = question;
-            let holders = self.holders(here, at);
-            self.state.awaited |= u64::from(holders) << shift;
-            self.tell(holders);
-        }
-        let awaited = bits((self.state.awaited >> shift) as u32 & 0xff);
-        let running =
-            awaited.filter(|vcpu| self.vcpus.power(*vcpu as usize) == evisor_contract::Power::On);
-        let known = running.count() == 0;
-        if known {
-            self.forget_question(here);
-            self.state.bank_mut(here).answered = question;
-        }
-        known
-    }
-
-    /// `here` asks no more.
-    pub(crate) fn forget_question(&mut self, here: usize) {
-        self.state.bank_mut(here).asks = 0;
-        self.state.awaited &= !(0xff << (8 * (here as u32 & 7)));
-    }
-
-    /// The other vCPUs, as bits, with interrupts of the word at `at` in their list
-    /// registers.
-    fn holders(&self, here: usize, at: usize) -> u32 {
-        let others = (0..self.state.vcpus).filter(|vcpu| *vcpu != here);
-        let holds = |vcpu: &usize| {
-            let mut held = self.state.held::<I>(*vcpu, self.interface.all());
-            held.any(|(_, _, slot)| slot.word() == at)
-        };
-        others.filter(holds).fold(0, |all, vcpu| all | 1 << vcpu)
-    }
-
-    /// The bits of the word at `at` that are in `state` in a list register: in
-    /// those of `here` as they are, in others' as they were last known and have
-    /// been changed since.
-    pub(crate) fn in_lists(&self, here: usize, at: usize, state: u64) -> u32 {
-        let mut found = 0;
-        for vcpu in 0..self.state.vcpus {
-            let bank = self.state.bank(vcpu);
-            for (n, image, slot) in self.state.held::<I>(vcpu, self.interface.all()) {
-                let mut value = if vcpu == here { self.interface.list(n) } else { image };
-                if bank.cancel >> n & 1 != 0 && value & I::HW == 0 {
-                    value &= !I::PENDING;
-                }
-                if bank.deactivate >> n & 1 != 0 {
-                    value &= !I::ACTIVE;
-                }
-                if bank.activate >> n & 1 != 0 {
-                    value |= I::ACTIVE;
-                }
-                if slot.word() == at && value & state != 0 {
-                    found |= slot.bit();
-                }
-            }
-        }
-        found
     }
 }

@@ -9,9 +9,10 @@ use crate::timers::Timers;
 use crate::vm::Vm;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use evisor_contract::abi::Kind;
 use evisor_contract::{
-    BlockDone, Capability, ChannelEnd, Clock, Context, NotifyPort, ObjectPort, Offer,
-    SchedulerPort, Words, tag,
+    BlockDone, Capability, ChannelEnd, Clock, Context, Effect, LineState, NotifyPort, ObjectPort,
+    Offer, Rights, SchedulerPort, Words, tag,
 };
 use evisor_manifest::VmPlan;
 use evisor_router::{HandlePort, Handles, HeldLine, Space, deliver};
@@ -166,9 +167,21 @@ impl BoundVm {
         for held in &self.ends {
             held.end.begins_again(cx);
         }
+        self.rings_once(cx);
         for object in &self.storing {
             // Nobody has what it had asked for then.
             let _: Words = object.notify(tag::BLOCK_DONE, BlockDone::Failed.encode(), cx);
+            let _ = deliver(cx);
+        }
+    }
+
+    /// Pulses each line of its doorbells: what was rung since it was kept it has not heard,
+    /// and who rang may wait for it.
+    fn rings_once(&self, cx: &mut Context) {
+        let rings = |offered: &&Offered| offered.offer.is_some_and(|it| it.kind == Kind::Doorbell);
+        for &(to, tag) in self.offered.iter().filter(rings).flat_map(|offered| &offered.lines) {
+            let value = LineState::Pulse.encode();
+            cx.push(Effect { to, right: Rights::INTERRUPT, tag, value });
             let _ = deliver(cx);
         }
     }

@@ -18,7 +18,7 @@ use evisor_contract::abi::{Error, Kind};
 use evisor_contract::{
     BLOCK, BLOCKS, BlockBuffer, BlockDone, BlockOpening, BlockOperation, BlockPort, BlockRequest,
     BuildError, Capability, Context, Effect, Invoke, InvokePort, Memory, Notify, Object,
-    ObjectPort, Offer, Parts, Reply, Rights, Through, Words, tag,
+    ObjectPort, Offer, Parts, Reply, Restore, RestoreError, Rights, Save, Through, Words, tag,
 };
 use evisor_manifest::{Deployment, GivenBlocks, GivenPlan, Target};
 
@@ -205,6 +205,18 @@ impl Object for Holder {
     /// What it asked for goes on, and is nobody's.
     fn reset(&mut self) {
         self.asked = None;
+    }
+
+    /// What its VM asked for before it was kept: said only so that it is reset when that is
+    /// rolled back.
+    fn save(&self, to: &mut Save) {
+        to.double(self.asked.map_or(0, |asked| asked.ticket));
+    }
+
+    /// Nothing: no ticket of then is good, and the numbers of all that were given stay
+    /// given.
+    fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
+        from.double().map(|_| ())
     }
 }
 

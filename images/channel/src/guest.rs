@@ -50,8 +50,8 @@ fn main() -> u8 {
         println!("channel: what is shared cannot be used");
         return 1;
     };
-    if boot_argument("talks") == Some(1) {
-        return talk::run(channel, stream);
+    if let Some(talks) = boot_argument("talks") {
+        return talk::run(channel, stream, lives, talks);
     }
     let argument = |name, otherwise| boot_argument(name).unwrap_or(otherwise);
     let (number, life) = (channel.number(), lives.own);

@@ -5,8 +5,9 @@
 //! prints both sums. With `tells=1` the two tell each other what they received, as messages,
 //! and the verdict is 1 if that is not what was sent. With `crash=` it reads,
 //! once so many bytes came in its first life, what is not there. With `shows=` it says so each
-//! time that so many more came. With `talks=1` it types to a
-//! shell instead.
+//! time that so many more came. With `talks=` it types to a
+//! shell instead, so many times, of which each but the first is after an end was rolled back
+//! or started anew.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

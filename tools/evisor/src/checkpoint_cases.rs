@@ -107,6 +107,29 @@ const LINUX_CHANNEL: Case = Case::new(
 .until("channel: received 8000000 bytes, cksum 4214761439")
 .shows(&["channel: life 1 met life 2", "channel: sent 8000000 bytes, cksum 4214761439"]);
 
+/// The peer types again to the shell that is there again, or that heard it from a life of the
+/// peer's which is over; at the end it leaves it.
+const LINUX_HVC: Case = Case::new(
+    "Linux's shell at a virtio console goes on when either end is rolled back",
+    "tools/evisor/tests/guests/kept-hvc.dts",
+)
+.seconds(120)
+.sends(&[
+    "linux. ~ # =sh </dev/hvc0 >/dev/hvc0 2>&1; echo left $((40+4))",
+    "PASS 42-Linux=\x14mcheckpoint linux",
+    "linux: its checkpoint(.|\n)*linux: goes on=checkpoint peer",
+    "peer: its checkpoint(.|\n)*peer: goes on=rollback linux",
+    "linux: is what it was(.|\n)*linux: goes on=\x14a",
+    "PASS 42-Linux=\x14mrollback peer",
+    "peer: is what it was(.|\n)*peer: goes on=\x14a",
+    "PASS 42-Linux=\x14mrollback linux",
+    "linux: is what it was(.|\n)*linux: goes on=\x14a",
+    "PASS 42-Linux(.|\n)*PASS /dev/hvc0=\x141",
+    "left 44=poweroff",
+])
+.until("linux: off, verdict 0")
+.shows(&["PASS /dev/hvc0", "peer: off, verdict 0"]);
+
 /// Four vCPUs that wait in a spin table at first, and a card that stays as it is.
 const PI: Case =
     Case::new("a virtual Pi with a card is rolled back", "tools/evisor/tests/guests/kept-pi.dts")
@@ -140,7 +163,7 @@ pub fn cases(plan: &mut Plan, board: Board) {
         plan.case(case.name, move || case.run(board));
     }
     if board == Board::QemuVirt {
-        for case in [PI, LINUX_CHANNEL] {
+        for case in [PI, LINUX_CHANNEL, LINUX_HVC] {
             plan.case(case.name, move || case.run(board));
         }
         for case in CASES.iter().take(2).chain([&CHANNEL]) {

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use evisor_contract::abi::vm::{crash, state};
 use evisor_contract::abi::{Error, Kind, device, function, rights, vm as operation};
 use evisor_contract::{
-    Backend, Context, CrashFacts, Declaration, Effect, ExitFacts, Invoke, LastCrash, Line, Mmio,
-    Needs, Object, Parts, Reply, Rights, Status, Through, Width,
+    Backend, Context, CrashFacts, Declaration, Effect, ExitFacts, Invoke, LastCrash, Line,
+    LineState, Mmio, Needs, Object, Parts, Reply, Rights, Status, Through, Width,
 };
 use evisor_manifest::{
     CapabilitiesPlan, CpuPlan, Deployment, GivenPlan, LinePlan, ManifestError, ObjectPlan, Target,
@@ -392,4 +392,54 @@ fn a_device_that_failed_is_not_given_again() {
     let give = [seconds, device::GIVE.into()];
     assert_eq!(call(&bound, 0, function::INVOKE, &give).0, Status::Absent);
     assert_eq!(load(&bound, 1).0, Status::Absent);
+}
+
+/// As many lines as it has, which only handles lead to.
+struct Bell;
+
+impl Object for Bell {
+    fn reset(&mut self) {}
+}
+
+impl Invoke for Bell {
+    fn invoke(&mut self, _: u32, _: &mut [u64; 5], _: &Through, _: &mut Context) -> Reply {
+        Reply::DONE
+    }
+}
+
+static BELL: Declaration = Declaration {
+    name: "bell",
+    compatible: &["example,bell"],
+    needs: Needs { lines: 2, ..Needs::NONE },
+    properties: &[],
+    build: |_, grants| {
+        let _ = (grants.line(0)?, grants.line(1)?);
+        Ok(Parts::new(Bell).invoke(Kind::Doorbell, 2).done())
+    },
+    describe: |_, _| Ok(()),
+};
+
+/// Rings that it heard since it was kept are not heard by whom it is again.
+#[test]
+fn who_is_rolled_back_is_rung_once_by_each_line_of_its_doorbells() {
+    let line = |intid| LinePlan { controller: 0, intid, level: false, shared: false };
+    let bell = ObjectPlan { lines: Vec::from([line(40), line(41)]), ..object("bell", &BELL) };
+    let bell = Vec::from([object("controller", &CONTROLLER), bell]);
+    let rings = given(Target::Object { vm: 1, object: 1 }, Rights::CALL, 1);
+    let hears = VmPlan { objects: bell, ..holder("second", 1, Vec::new()) };
+    let vms = Vec::from([holder("first", 0, Vec::from([rings])), hears]);
+    let bound = bind(&deployment(vms), Fake::new()).expect("sound");
+    let told = || core::mem::take(&mut *LINES.lock());
+    let (vm, mut cx) = (&bound.vms[1], Context::new(1));
+    vm.stop_time();
+    vm.start_time(&mut cx);
+    assert_eq!(told(), [], "it only stood still");
+    vm.stop_time();
+    vm.roll_time_back(true);
+    vm.start_time(&mut cx);
+    let pulse = LineState::Pulse.encode();
+    assert_eq!(told(), [(40, pulse), (41, pulse)]);
+    vm.stop_time();
+    vm.start_time(&mut cx);
+    assert_eq!(told(), []);
 }

@@ -11,8 +11,8 @@ use core::cell::{Cell, RefCell};
 use evisor_contract::abi::{Error, function, rights, store};
 use evisor_contract::{
     BLOCK, Backend, BlockBuffer, BlockDone, BlockOpening, BlockOperation, BlockRequest, BuildError,
-    Context, Declaration, Effect, Memory, Needs, Notify, Object, Outside, Parts, Reply, Rights,
-    Status, tag,
+    Context, Declaration, Effect, Memory, Needs, Notify, Object, Outside, Parts, Reply, Restore,
+    Rights, Save, Status, tag,
 };
 use evisor_manifest::{Deployment, GivenBlocks, GivenPlan, ManifestError, ObjectPlan, Target};
 use evisor_router::{Cache, Delivery, deliver};
@@ -284,6 +284,71 @@ fn a_request_outlives_its_vm_and_is_nobodys_then() {
     assert_eq!(ram.0.lock()[0], 0xee);
     assert_eq!(ask(store::WRITE, [0, 1, RAM]), Ok(ticket + 1));
     assert_eq!(answer(), 1);
+}
+
+/// Keeps the first VM, and gives what makes it that again; as `framework/machine` does, which
+/// leaves alone what wrote nothing down.
+fn keep(bound: &Bound) -> impl Fn() {
+    let vm = &bound.vms[0];
+    let kept: Vec<_> = vm
+        .objects
+        .iter()
+        .map(|object| {
+            let mut save = Save::default();
+            object.with(&mut |object| object.save(&mut save));
+            save.into_bytes()
+        })
+        .collect();
+    move || {
+        vm.stop_time();
+        for (object, state) in vm.objects.iter().zip(&kept).filter(|(_, kept)| !kept.is_empty()) {
+            object.with(&mut |object| {
+                object.reset();
+                object.restore(&mut Restore::new(state)).expect("it is sound");
+            });
+        }
+        vm.roll_time_back(false);
+        let _ = vm.start_time(&mut Context::new(0));
+    }
+}
+
+#[test]
+fn who_is_rolled_back_has_no_ticket_that_is_good() {
+    let (bound, [ram, _]) = usual();
+    let disk = handles(&bound, 0)[0];
+    let ask = |operation, words| ask(&bound, 0, disk, operation, words);
+    LATE.set(true);
+    let ticket = ask(store::READ, [0, 1, 0]).expect("it is asked");
+    let rolls_back = keep(&bound);
+    let refused = |ticket| assert_eq!(ask(store::FINISH, [ticket, RAM, 0]), Err(Error::WrongState));
+    // Before it is answered; and that is nobody's.
+    rolls_back();
+    assert_eq!(state(&bound, 0, disk), store::state::UNDER_WAY);
+    refused(ticket);
+    assert_eq!(ask(store::WRITE, [0, 1, RAM]), Err(Error::Busy));
+    assert_eq!((answer(), state(&bound, 0, disk)), (1, store::state::NONE));
+    refused(ticket);
+    // With one of a life that is over, under way and answered; and what that wrote is there.
+    for answered in [false, true] {
+        let next = ask(store::WRITE, [1, 1, RAM]).expect("it is asked");
+        assert!(next > ticket, "no number comes again");
+        assert_eq!(answer(), 1);
+        assert_eq!(ask(store::FINISH, [next, 0, 0]), Ok(store::done::DONE));
+        let next = ask(store::READ, [1, 1, 0]).expect("it is asked");
+        assert!(!answered || answer() == 1);
+        rolls_back();
+        refused(ticket);
+        refused(next);
+        assert_eq!(answer(), usize::from(!answered));
+        refused(next);
+        assert_eq!(state(&bound, 0, disk), store::state::NONE);
+    }
+    assert!(ram.0.lock().iter().all(|byte| *byte == 0xee), "nothing came to its memory");
+    let next = ask(store::READ, [0, 2, 0]).expect("it is asked");
+    assert_eq!((answer(), ask(store::FINISH, [next, RAM, 0])), (1, Ok(store::done::DONE)));
+    let bytes = [16, 0xee].into_iter().flat_map(|byte| [byte; BLOCK]);
+    assert!(ram.0.lock().iter().copied().take(2 * BLOCK).eq(bytes));
+    ASKED.take();
 }
 
 #[test]
