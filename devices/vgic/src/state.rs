@@ -167,6 +167,20 @@ fn spread(planes: &mut [u32; 8], bit: u32, byte: u8) {
     }
 }
 
+/// The same of all 32 bytes of a word's interrupts.
+fn planes_of(bytes: &[u8; PRIVATE]) -> [u32; 8] {
+    let mut planes = [0; 8];
+    for (n, eight) in bytes.as_chunks().0.iter().enumerate() {
+        let eight = u64::from_le_bytes(*eight);
+        for (bit, plane) in planes.iter_mut().enumerate() {
+            // This moves bit 0 of byte n to bit 56 + n; no two others meet.
+            let moved = (eight >> bit & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080);
+            *plane |= ((moved >> 56) as u32) << (8 * n);
+        }
+    }
+    planes
+}
+
 /// Not in a list register.
 pub const NOWHERE: u8 = 0xff;
 
@@ -341,8 +355,10 @@ impl State {
 
     /// The same in its place: it is too large to be made on a core's stack.
     pub fn reset<I: Interface>(&mut self, targets: u8) {
-        self.awaited = 0;
-        self.control = 0;
+        self.reset_words::<I>();
+        for planes in self.planes.iter_mut().skip(CPUS) {
+            spread(&mut planes.targets, !0, targets);
+        }
         // In two loops, whose INTIDs only count: a reset is on the way to the first guest.
         let at_reset = |intid| Interrupt {
             template: I::pending(intid, 0, false),
@@ -356,6 +372,12 @@ impl State {
         for each in banks.chain([shared]) {
             (0..).zip(each).for_each(|(intid, interrupt)| *interrupt = at_reset(intid));
         }
+    }
+
+    /// The same of all but what [`set_bytes`](Self::set_bytes) sets.
+    pub fn reset_words<I: Interface>(&mut self) {
+        self.awaited = 0;
+        self.control = 0;
         for (vcpu, bank) in self.banks.iter_mut().enumerate() {
             *bank = Bank { own: 1 << 16 << vcpu, ..Bank::RESET };
         }
@@ -366,9 +388,6 @@ impl State {
             word.enabled = I::ENABLED;
         }
         self.planes = [Planes::default(); _];
-        for planes in self.planes.iter_mut().skip(CPUS) {
-            spread(&mut planes.targets, !0, targets);
-        }
     }
 
     #[inline(always)]
@@ -480,6 +499,34 @@ impl State {
         self.interrupt_mut(slot).priority = priority;
         spread(&mut self.planes_mut(slot.word()).priorities, slot.bit(), priority);
         self.set_template::<I>(slot);
+    }
+
+    /// Sets the priorities and the targets of all interrupts of the word at `at`, whose
+    /// groups are set, and which are in no list register.
+    pub fn set_bytes<I: Interface>(
+        &mut self,
+        at: usize,
+        priorities: &[u8; PRIVATE],
+        targets: &[u8; PRIVATE],
+    ) {
+        let group1 = self.word(at).group1;
+        for (bit, (priority, targets)) in (0..).zip(priorities.iter().zip(targets)) {
+            let slot = Slot::in_word(at, bit);
+            *self.interrupt_mut(slot) = Interrupt {
+                template: I::pending(slot.intid(), *priority, group1 & slot.bit() != 0),
+                physical: 0,
+                targets: *targets,
+                place: NOWHERE,
+                priority: *priority,
+            };
+        }
+        *self.planes_mut(at) =
+            Planes { priorities: planes_of(priorities), targets: planes_of(targets) };
+    }
+
+    /// All words.
+    pub const fn words(&self) -> &[Word; CPUS + WORDS] {
+        &self.words
     }
 
     /// It is in list register `n` of vCPU `vcpu`.
