@@ -144,16 +144,14 @@ fn restore_word<I: Interface>(
     if word.enabled & always != always || edge & sgis != sgis || line & sgis != 0 {
         return Err(RestoreError::Impossible);
     }
-    let (mut priorities, mut targets) = ([0; PRIVATE], [0; PRIVATE]);
-    let mut bytes = [0; 2 * PRIVATE];
-    from.raw(&mut bytes)?;
-    let each = priorities.iter_mut().zip(&mut targets);
-    for ((priority, targets), both) in each.zip(bytes.as_chunks().0) {
-        [*priority, *targets] = *both;
-        if *priority & !priority_mask != 0 || *targets & !present != 0 {
-            return Err(RestoreError::Impossible);
-        }
+    let mut bytes = [[0; 2]; PRIVATE];
+    from.raw(bytes.as_flattened_mut())?;
+    let eights = bytes.as_flattened().as_chunks().0.iter();
+    let seen = eights.fold(0, |seen, eight| seen | u64::from_le_bytes(*eight));
+    let never = u64::from(u16::from_le_bytes([!priority_mask, !present])) * 0x0001_0001_0001_0001;
+    if seen & never != 0 {
+        return Err(RestoreError::Impossible);
     }
-    state.set_bytes::<I>(at, &priorities, &targets);
+    state.set_bytes::<I>(at, &bytes);
     Ok(())
 }

@@ -169,6 +169,11 @@ fn spread(planes: &mut [u32; 8], bit: u32, byte: u8) {
 
 /// The same of all 32 bytes of a word's interrupts.
 fn planes_of(bytes: &[u8; PRIVATE]) -> [u32; 8] {
+    let [first, ..] = *bytes;
+    // As most are.
+    if bytes.as_chunks().0.iter().all(|eight| *eight == [first; 8]) {
+        return core::array::from_fn(|bit| 0_u32.wrapping_sub(u32::from(first) >> bit & 1));
+    }
     let mut planes = [0; 8];
     for (n, eight) in bytes.as_chunks().0.iter().enumerate() {
         let eight = u64::from_le_bytes(*eight);
@@ -501,27 +506,26 @@ impl State {
         self.set_template::<I>(slot);
     }
 
-    /// Sets the priorities and the targets of all interrupts of the word at `at`, whose
-    /// groups are set, and which are in no list register.
-    pub fn set_bytes<I: Interface>(
-        &mut self,
-        at: usize,
-        priorities: &[u8; PRIVATE],
-        targets: &[u8; PRIVATE],
-    ) {
-        let group1 = self.word(at).group1;
-        for (bit, (priority, targets)) in (0..).zip(priorities.iter().zip(targets)) {
-            let slot = Slot::in_word(at, bit);
-            *self.interrupt_mut(slot) = Interrupt {
-                template: I::pending(slot.intid(), *priority, group1 & slot.bit() != 0),
+    /// Sets the priority and the targets of each interrupt of the word at `at`, whose groups
+    /// are set, and which are in no list register.
+    pub fn set_bytes<I: Interface>(&mut self, at: usize, bytes: &[[u8; 2]; PRIVATE]) {
+        let (group1, first) = (self.word(at).group1, Slot::in_word(at, 0).intid());
+        let (mut priorities, mut targets) = ([0; PRIVATE], [0; PRIVATE]);
+        let interrupts = &mut self.interrupts.as_chunks_mut::<PRIVATE>().0[at & (CPUS + WORDS - 1)];
+        for (bit, interrupt) in interrupts.iter_mut().enumerate() {
+            let [priority, to] = bytes[bit & (PRIVATE - 1)];
+            priorities[bit & (PRIVATE - 1)] = priority;
+            targets[bit & (PRIVATE - 1)] = to;
+            *interrupt = Interrupt {
+                template: I::pending(first + bit, priority, group1 >> bit & 1 != 0),
                 physical: 0,
-                targets: *targets,
+                targets: to,
                 place: NOWHERE,
-                priority: *priority,
+                priority,
             };
         }
         *self.planes_mut(at) =
-            Planes { priorities: planes_of(priorities), targets: planes_of(targets) };
+            Planes { priorities: planes_of(&priorities), targets: planes_of(&targets) };
     }
 
     /// All words.
