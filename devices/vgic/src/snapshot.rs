@@ -6,35 +6,49 @@
 
 use crate::Vgic;
 use crate::interface::Interface;
-use crate::spec::SGIS;
-use crate::state::{SGI_BITS, Slot, State, WORDS, bits, word_of, words_of};
-use alloc::boxed::Box;
+use crate::spec::{CPUS, PRIVATE, SGIS};
+use crate::state::{SGI_BITS, Slot, State, WORDS, Word, word_of, words_of};
 use evisor_contract::{Restore, RestoreError, Save};
 
+/// What list registers have, added to the rest: a copy of what that changes, as all of the
+/// state is much.
+struct Folded {
+    words: [Word; CPUS + WORDS],
+    /// By vCPU.
+    sources: [[u8; SGIS]; CPUS],
+}
+
 /// Writes it down.
+#[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
 pub fn save<I: Interface>(gic: &Vgic<I>, to: &mut Save) {
-    let mut state = Box::new(gic.state.clone());
+    let state = &gic.state;
+    let mut folded = Folded {
+        words: *state.words(),
+        sources: core::array::from_fn(|vcpu| state.bank(vcpu).sources),
+    };
     for vcpu in 0..state.vcpus {
-        fold::<I>(&mut state, vcpu, gic.interface.all());
+        fold::<I>(state, &mut folded, vcpu, gic.interface.all());
     }
     to.word(state.vcpus as u32);
     to.word(state.control);
     for at in words(state.vcpus) {
-        let word = state.word(at);
+        let word = &folded.words[at & (CPUS + WORDS - 1)];
         let latch = word.latch | word.physical;
         for value in [word.enabled, latch, word.line, word.edge, word.active, word.group1] {
             to.word(value);
         }
-        for bit in 0..32 {
+        let mut bytes = [0; 2 * PRIVATE];
+        for (bit, both) in (0..).zip(bytes.as_chunks_mut().0) {
             let interrupt = state.interrupt(Slot::in_word(at, bit));
-            to.raw(&[interrupt.priority, interrupt.targets]);
+            *both = [interrupt.priority, interrupt.targets];
         }
+        to.raw(&bytes);
     }
-    for vcpu in 0..state.vcpus {
-        let bank = state.bank(vcpu);
-        to.word(bank.guest.vmcr);
-        bank.guest.active_priorities.iter().for_each(|word| to.word(*word));
-        to.raw(&bank.sources);
+    for (vcpu, sources) in folded.sources.iter().enumerate().take(state.vcpus) {
+        let guest = &state.bank(vcpu).guest;
+        to.word(guest.vmcr);
+        guest.active_priorities.iter().for_each(|word| to.word(*word));
+        to.raw(sources);
     }
 }
 
@@ -45,32 +59,31 @@ fn words(vcpus: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Moves what vCPU `vcpu` has in list registers back.
-fn fold<I: Interface>(state: &mut State, vcpu: usize, lists: u32) {
-    let bank = *state.bank(vcpu);
-    for at in bits(lists) {
-        let found = state.held::<I>(vcpu, 1 << at).next();
-        let Some((n, image, slot)) = found else {
-            continue;
-        };
+#[expect(clippy::indexing_slicing, reason = "masked to the length of the array")]
+fn fold<I: Interface>(state: &State, to: &mut Folded, vcpu: usize, lists: u32) {
+    let bank = state.bank(vcpu);
+    for (n, image, slot) in state.held::<I>(vcpu, lists) {
         let flag = |list: u32| list >> n & 1 != 0;
         let linked = image & I::HW != 0;
         let active = image & I::ACTIVE != 0 && !flag(bank.deactivate) || flag(bank.activate);
+        let word = &mut to.words[slot.word() & (CPUS + WORDS - 1)];
         if active {
-            state.word_mut(slot.word()).active |= slot.bit();
+            word.active |= slot.bit();
         }
         if image & I::ACTIVE != 0 {
             continue;
         }
         if I::SOURCES && slot.is_sgi() && !linked {
-            let sources = state.sources(vcpu, slot.intid()) | 1 << (I::source(image) & 7);
-            state.set_sources(vcpu, slot.intid(), sources);
+            to.sources[vcpu & (CPUS - 1)][slot.intid() & (SGIS - 1)] |= 1 << (I::source(image) & 7);
+            word.latch |= slot.bit();
         } else if linked || flag(bank.latched) && !flag(bank.cancel) {
-            state.word_mut(slot.word()).latch |= slot.bit();
+            word.latch |= slot.bit();
         }
     }
 }
 
-/// Takes back the state of a VM with as many vCPUs, into one that was just reset.
+/// Takes back the state of a VM with as many vCPUs. Whatever was there is gone, also what
+/// came since the reset.
 pub fn restore<I: Interface>(
     gic: &mut Vgic<I>,
     from: &mut Restore<'_>,
@@ -82,6 +95,7 @@ pub fn restore<I: Interface>(
     }
     let priority_mask = gic.interface.priority_mask();
     let state = &mut gic.state;
+    state.reset_words::<I>();
     state.control = control;
     for at in words(vcpus) {
         restore_word::<I>(state, at, priority_mask, from)?;
@@ -130,16 +144,14 @@ fn restore_word<I: Interface>(
     if word.enabled & always != always || edge & sgis != sgis || line & sgis != 0 {
         return Err(RestoreError::Impossible);
     }
-    for bit in 0..32 {
-        let mut bytes = [0; 2];
-        from.raw(&mut bytes)?;
-        let [priority, targets] = bytes;
-        if priority & !priority_mask != 0 || targets & !present != 0 {
-            return Err(RestoreError::Impossible);
-        }
-        let slot = Slot::in_word(at, bit);
-        state.set_targets(slot, targets);
-        state.set_priority::<I>(slot, priority);
+    let mut bytes = [[0; 2]; PRIVATE];
+    from.raw(bytes.as_flattened_mut())?;
+    let eights = bytes.as_flattened().as_chunks().0.iter();
+    let seen = eights.fold(0, |seen, eight| seen | u64::from_le_bytes(*eight));
+    let never = u64::from(u16::from_le_bytes([!priority_mask, !present])) * 0x0001_0001_0001_0001;
+    if seen & never != 0 {
+        return Err(RestoreError::Impossible);
     }
+    state.set_bytes::<I>(at, &bytes);
     Ok(())
 }

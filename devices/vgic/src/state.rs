@@ -167,6 +167,25 @@ fn spread(planes: &mut [u32; 8], bit: u32, byte: u8) {
     }
 }
 
+/// The same of all 32 bytes of a word's interrupts.
+fn planes_of(bytes: &[u8; PRIVATE]) -> [u32; 8] {
+    let [first, ..] = *bytes;
+    // As most are.
+    if bytes.as_chunks().0.iter().all(|eight| *eight == [first; 8]) {
+        return core::array::from_fn(|bit| 0_u32.wrapping_sub(u32::from(first) >> bit & 1));
+    }
+    let mut planes = [0; 8];
+    for (n, eight) in bytes.as_chunks().0.iter().enumerate() {
+        let eight = u64::from_le_bytes(*eight);
+        for (bit, plane) in planes.iter_mut().enumerate() {
+            // This moves bit 0 of byte n to bit 56 + n; no two others meet.
+            let moved = (eight >> bit & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080);
+            *plane |= ((moved >> 56) as u32) << (8 * n);
+        }
+    }
+    planes
+}
+
 /// Not in a list register.
 pub const NOWHERE: u8 = 0xff;
 
@@ -341,8 +360,10 @@ impl State {
 
     /// The same in its place: it is too large to be made on a core's stack.
     pub fn reset<I: Interface>(&mut self, targets: u8) {
-        self.awaited = 0;
-        self.control = 0;
+        self.reset_words::<I>();
+        for planes in self.planes.iter_mut().skip(CPUS) {
+            spread(&mut planes.targets, !0, targets);
+        }
         // In two loops, whose INTIDs only count: a reset is on the way to the first guest.
         let at_reset = |intid| Interrupt {
             template: I::pending(intid, 0, false),
@@ -356,6 +377,12 @@ impl State {
         for each in banks.chain([shared]) {
             (0..).zip(each).for_each(|(intid, interrupt)| *interrupt = at_reset(intid));
         }
+    }
+
+    /// The same of all but what [`set_bytes`](Self::set_bytes) sets.
+    pub fn reset_words<I: Interface>(&mut self) {
+        self.awaited = 0;
+        self.control = 0;
         for (vcpu, bank) in self.banks.iter_mut().enumerate() {
             *bank = Bank { own: 1 << 16 << vcpu, ..Bank::RESET };
         }
@@ -366,9 +393,6 @@ impl State {
             word.enabled = I::ENABLED;
         }
         self.planes = [Planes::default(); _];
-        for planes in self.planes.iter_mut().skip(CPUS) {
-            spread(&mut planes.targets, !0, targets);
-        }
     }
 
     #[inline(always)]
@@ -480,6 +504,33 @@ impl State {
         self.interrupt_mut(slot).priority = priority;
         spread(&mut self.planes_mut(slot.word()).priorities, slot.bit(), priority);
         self.set_template::<I>(slot);
+    }
+
+    /// Sets the priority and the targets of each interrupt of the word at `at`, whose groups
+    /// are set, and which are in no list register.
+    pub fn set_bytes<I: Interface>(&mut self, at: usize, bytes: &[[u8; 2]; PRIVATE]) {
+        let (group1, first) = (self.word(at).group1, Slot::in_word(at, 0).intid());
+        let (mut priorities, mut targets) = ([0; PRIVATE], [0; PRIVATE]);
+        let interrupts = &mut self.interrupts.as_chunks_mut::<PRIVATE>().0[at & (CPUS + WORDS - 1)];
+        for (bit, interrupt) in interrupts.iter_mut().enumerate() {
+            let [priority, to] = bytes[bit & (PRIVATE - 1)];
+            priorities[bit & (PRIVATE - 1)] = priority;
+            targets[bit & (PRIVATE - 1)] = to;
+            *interrupt = Interrupt {
+                template: I::pending(first + bit, priority, group1 >> bit & 1 != 0),
+                physical: 0,
+                targets: to,
+                place: NOWHERE,
+                priority,
+            };
+        }
+        *self.planes_mut(at) =
+            Planes { priorities: planes_of(&priorities), targets: planes_of(&targets) };
+    }
+
+    /// All words.
+    pub const fn words(&self) -> &[Word; CPUS + WORDS] {
+        &self.words
     }
 
     /// It is in list register `n` of vCPU `vcpu`.

@@ -161,7 +161,6 @@ impl Object for GicV2 {
 
     fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
         from.begin(spec::STATE_TAG, spec::STATE_VERSION)?;
-        self.reset();
         snapshot::restore(&mut self.gic, from)
     }
 }

@@ -11,7 +11,7 @@ mod sgi;
 pub(crate) mod spec;
 mod system;
 
-use crate::spec::{CPUS, files};
+use crate::spec::{CPUS, PRIVATE, files};
 use crate::state::{INTIDS, WORDS, word_of};
 use crate::{Vgic, snapshot};
 use evisor_contract::{
@@ -248,23 +248,32 @@ impl Object for GicV3 {
         to.begin(spec::STATE_TAG, spec::STATE_VERSION);
         snapshot::save(&self.gic, to);
         to.word(self.asleep);
-        self.routers.iter().for_each(|router| to.double(*router));
+        for routers in self.routers.as_chunks::<PRIVATE>().0 {
+            to.raw(routers.map(u64::to_le_bytes).as_flattened());
+        }
     }
 
     fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
         from.begin(spec::STATE_TAG, spec::STATE_VERSION)?;
-        self.reset();
         snapshot::restore(&mut self.gic, from)?;
         self.asleep = from.word()?;
         if self.asleep >> self.gic.state.vcpus != 0 {
             return Err(RestoreError::Impossible);
         }
-        for intid in 0..INTIDS {
-            let router = from.double()?;
-            if router & !distributor::ROUTE != 0 {
-                return Err(RestoreError::Impossible);
+        let mut last = (0, distributor::targets(&self.affinities, 0));
+        for n in 0..WORDS {
+            let mut routers = [[0; 8]; PRIVATE];
+            from.raw(routers.as_flattened_mut())?;
+            for (bit, router) in routers.into_iter().enumerate() {
+                let router = u64::from_le_bytes(router);
+                if router & !distributor::ROUTE != 0 {
+                    return Err(RestoreError::Impossible);
+                }
+                if router != last.0 {
+                    last = (router, distributor::targets(&self.affinities, router));
+                }
+                self.take_route(n * PRIVATE + bit, last);
             }
-            self.route(intid, router);
         }
         Ok(())
     }

@@ -7,8 +7,10 @@
 #![allow(unsafe_code, reason = "translation tables, and memory named by physical address")]
 
 mod instruction;
+mod pages;
 
 pub(crate) use instruction::read_guest_word;
+pub(crate) use pages::Pages;
 
 use crate::{layout, maintenance};
 use aarch64_paging::descriptor::{

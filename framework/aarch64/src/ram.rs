@@ -3,21 +3,22 @@
 
 #![allow(unsafe_code, reason = "memory named by physical address")]
 
-use crate::map::{DATA, PAGE, change};
+use crate::map::{DATA, Pages, change};
 use crate::{gic, layout, maintenance};
 use aarch64_paging::MapError;
-use aarch64_paging::descriptor::{El23Attributes, VirtualAddress};
+use aarch64_paging::descriptor::VirtualAddress;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::{Mutex, MutexGuard};
 
-/// Each window from [`layout::SLICE_AT`] on is one core's at a time.
-static SLICES: [Mutex<()>; gic::CORES] = [const { Mutex::new(()) }; _];
+/// Each window from [`layout::SLICE_AT`] on is one core's at a time; it has its table once
+/// it was used.
+static SLICES: [Mutex<Option<Pages>>; gic::CORES] = [const { Mutex::new(None) }; _];
 static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
 /// A window that nobody has, as there are as many as cores: nobody waits for a VM that is
 /// being filled on another core. The first one serves whoever is alone.
-fn free_window() -> (u64, MutexGuard<'static, ()>) {
+fn free_window() -> (u64, MutexGuard<'static, Option<Pages>>) {
     let places = (layout::SLICE_AT..).step_by(layout::SLICE as usize);
     loop {
         let free = places.clone().zip(&SLICES).find_map(|(at, lock)| Some((at, lock.try_lock()?)));
@@ -37,25 +38,21 @@ fn each_slice(
     mut fill: impl FnMut(*mut u8, u64, usize),
 ) -> Result<(), MapError> {
     let start = ram.part(offset, bytes)?;
-    let (window, _taken) = free_window();
+    let (window, mut taken) = free_window();
+    let pages = match &mut *taken {
+        Some(pages) => pages,
+        empty => empty.insert(Pages::new(window)?),
+    };
     let mut done = 0;
     while done < bytes {
         let from = start + done;
         let inside = from % layout::SLICE;
         let size = (layout::SLICE - inside).min(bytes - done);
-        // In one block, where all of the slice is this memory.
-        let slice = from - inside;
-        let (first, mapped) = if ram.holds(slice, layout::SLICE) {
-            (slice, layout::SLICE)
-        } else {
-            (from - from % PAGE, from % PAGE + size)
-        };
         let at = window + inside;
-        let begin = at - (from - first);
-        change(begin, first, mapped, DATA)?;
+        pages.map(inside, from, size);
         fill(at as *mut u8, done, size as usize);
         maintenance::clean_and_invalidate(at, size);
-        change(begin, 0, mapped, El23Attributes::empty())?;
+        pages.unmap(inside, size);
         done += size;
     }
     Ok(())
@@ -193,11 +190,6 @@ impl Ram {
                 unsafe { core::ptr::copy_nonoverlapping(at, part.as_mut_ptr(), part.len()) };
             }
         })
-    }
-
-    /// Whether physical memory from `at` on for `bytes` is part of it.
-    fn holds(&self, at: u64, bytes: u64) -> bool {
-        at >= self.physical && at + bytes <= self.physical + self.size
     }
 
     /// Where `bytes` from `offset` on are.

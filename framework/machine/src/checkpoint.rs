@@ -52,6 +52,8 @@ enum Stage {
     Vcpus,
     /// The next object, and where its state is.
     Objects(usize, u64),
+    /// The same, which was reset, and gets its state back: what is [`LARGE`] takes two slices.
+    Restore(usize, u64),
     /// The next of the VM's regions that can be written, and the next byte of it.
     Memory(usize, u64),
 }
@@ -59,6 +61,9 @@ enum Stage {
 /// An object's state is built up on EL2's heap for a moment. With less than this left
 /// nothing is kept: many times what the largest takes.
 const HEAP: u64 = room::CHECKPOINT as u64;
+
+/// As many bytes of state or more take long to reset and to restore.
+const LARGE: usize = 512;
 
 const _: () = assert!(size_of::<Mutex<Aside>>() <= room::ASIDE);
 
@@ -173,6 +178,8 @@ impl Held {
             Stage::Memory(region, at) => {
                 kept.copy(&mut self.placed.lock(), (region, at), bytes, false)?
             }
+            // Nothing is brought back.
+            Stage::Restore(..) => Some(stage),
         })
     }
 
@@ -189,7 +196,16 @@ impl Held {
             }
             Stage::Objects(n, at) => match self.bound.objects.get(n) {
                 Some(object) => {
-                    Some(Stage::Objects(n + 1, kept.bring_object_back(*object, n, at)?))
+                    let length = kept.length(n);
+                    // One that has none is left as it is: so is what its reset would do in
+                    // its VM's name.
+                    if length > 0 {
+                        object.with(&mut |object| object.reset());
+                    }
+                    match length {
+                        LARGE.. => Some(Stage::Restore(n, at)),
+                        _ => Some(Stage::Objects(n + 1, kept.bring_object_back(*object, n, at)?)),
+                    }
                 }
                 None => {
                     // Code was written, as data (DDI 0487, B2.7.4.2).
@@ -200,6 +216,11 @@ impl Held {
                     Some(Stage::Vcpus)
                 }
             },
+            Stage::Restore(n, at) => {
+                let object = self.bound.objects.get(n);
+                let next = object.map(|object| kept.bring_object_back(*object, n, at));
+                Some(Stage::Objects(n + 1, next.transpose()?.unwrap_or(at)))
+            }
             Stage::Vcpus if self.bound.vm.all_served() => None,
             Stage::Vcpus => Some(stage),
         })
@@ -243,25 +264,26 @@ impl Kept {
         Ok(at + bytes.len().next_multiple_of(8) as u64)
     }
 
-    /// The same. One that has no state is left as it is: so is what its reset would do in
-    /// its VM's name.
+    /// How many bytes that is of object `n`.
+    fn length(&self, n: usize) -> usize {
+        self.lengths.get(n).copied().unwrap_or(0)
+    }
+
+    /// Gives object `n`, which was reset, its state. Gives where the next one's is.
     fn bring_object_back(
         &self,
         object: &dyn ObjectPort,
         n: usize,
         at: u64,
     ) -> Result<u64, Refused> {
-        let length = self.lengths.get(n).copied().unwrap_or(0);
+        let length = self.length(n);
         if length == 0 {
             return Ok(at);
         }
         let mut bytes = vec![0; length];
         self.state.read(at, &mut bytes).map_err(|error| refuse_for(&error))?;
         let mut restored: Result<(), RestoreError> = Ok(());
-        object.with(&mut |object| {
-            object.reset();
-            restored = object.restore(&mut Restore::new(&bytes));
-        });
+        object.with(&mut |object| restored = object.restore(&mut Restore::new(&bytes)));
         restored.map_err(|error| refuse_for(&error))?;
         Ok(at + length.next_multiple_of(8) as u64)
     }

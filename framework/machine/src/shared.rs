@@ -74,9 +74,22 @@ impl Shared {
         let (state, port) = (self.state, self.scheduler.port);
         let (first, armed) = (u64::MAX, u64::MAX);
         let changes = Vec::with_capacity(members.len());
-        let (shared, rate, here) = (self, Rate::here(), 0);
-        Core { running, shared, state, port, switch, members, rate, here, first, armed, changes }
-            .run()
+        let (shared, rate, here, pause) = (self, Rate::here(), 0, Pause::default());
+        Core {
+            running,
+            shared,
+            state,
+            port,
+            switch,
+            members,
+            rate,
+            here,
+            first,
+            armed,
+            changes,
+            pause,
+        }
+        .run()
     }
 }
 
@@ -163,11 +176,23 @@ struct Core<'a> {
     armed: u64,
     /// The VMs whose change this core has in hand.
     changes: Vec<&'a Held>,
+    pause: Pause,
 }
 
-/// How much memory a slice of a change zeroes or copies: who has to run may wait for its
+/// Between two slices of a change, for those who can run.
+#[derive(Default)]
+struct Pause {
+    /// Until when it is.
+    until: u64,
+    /// How long it is.
+    long: u64,
+    /// It was begun anew for one that was not here.
+    again: bool,
+}
+
+/// How much memory a slice of a change zeroes or copies: who wakes meanwhile waits for its
 /// end.
-const SLICE: u64 = 8 << 10;
+const SLICE: u64 = 4 << 10;
 /// How long the others run after a slice, if they can, in times that it took.
 const OTHERS: u64 = 3;
 
@@ -237,21 +262,27 @@ impl Core<'_> {
         }
     }
 
-    /// Does a slice of a VM's change. Gives when to come back, at the latest.
+    /// Does a slice of a VM's change, unless others are to run first. Gives when to come
+    /// back, at the latest.
     #[cold]
     #[inline(never)]
     fn change(&mut self, choice: Choice, now: u64) -> u64 {
+        if let Some(member) = choice.member
+            && self.pause.goes_on(member != self.here, now)
+        {
+            return choice.until.min(self.pause.until);
+        }
         if let Some(held) = self.changes.last()
             && held.go_on(self.running, SLICE, self.shared.core()) == Progress::Done
         {
             self.changes.pop();
         }
-        // Nobody to run: `idle` comes back at once.
-        if choice.member.is_none() {
-            return choice.until;
+        self.pause = Pause::after(now, timer::now());
+        match choice.member {
+            Some(_) => choice.until.min(self.pause.until),
+            // Nobody to run: `idle` comes back at once.
+            None => choice.until,
         }
-        let end = timer::now();
-        choice.until.min(end.saturating_add(OTHERS * end.wrapping_sub(now)))
     }
 
     /// Puts `member` here.
@@ -389,6 +420,25 @@ impl Core<'_> {
             self.port.wake(self.here, now);
         }
         now
+    }
+}
+
+impl Pause {
+    /// The one that a slice of this time is followed by.
+    fn after(begin: u64, end: u64) -> Self {
+        let long = OTHERS * end.wrapping_sub(begin);
+        Self { until: end.saturating_add(long), long, again: false }
+    }
+
+    /// Whether it is not over, for who is to run. Who just `comes` has not had any of it:
+    /// for the first that does, it begins again, and only once, as a change goes on beside
+    /// any others.
+    fn goes_on(&mut self, comes: bool, now: u64) -> bool {
+        if now >= self.until && comes && !self.again {
+            self.until = now.saturating_add(self.long);
+            self.again = true;
+        }
+        now < self.until
     }
 }
 

@@ -146,13 +146,17 @@ impl GicV3 {
 
     /// Sends shared interrupt `intid` to the vCPU with the affinity in `router`; to
     /// none if there is no such vCPU.
-    pub(super) fn route(&mut self, intid: usize, router: u64) {
+    fn route(&mut self, intid: usize, router: u64) {
+        self.take_route(intid, (router, targets(&self.affinities, router)));
+    }
+
+    /// The same where its targets are known.
+    pub(super) fn take_route(&mut self, intid: usize, (router, targets): (u64, u8)) {
         if let Some(place) = self.routers.get_mut(intid) {
             *place = router;
         }
-        let targets = targets(&self.affinities, router);
         let slot = Slot::new(0, intid);
-        if slot.is_shared() {
+        if slot.is_shared() && self.gic.state.interrupt(slot).targets != targets {
             self.gic.state.set_targets(slot, targets);
         }
     }
