@@ -49,6 +49,7 @@ pub use plan::{
     PartPlan, RestartLimit, SchedulerPlan, Target, TreePlan, VmPlan, WindowPlan,
 };
 pub use read::read;
+pub use rights::RIGHT_NAMES;
 pub use surroundings::{BoardFacts, Files, GicVersion, LeftOut, Surroundings};
 
 /// The version of the manifest format.

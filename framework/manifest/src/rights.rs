@@ -6,7 +6,8 @@ use alloc::format;
 use evisor_contract::Rights;
 use evisor_fdt::Node;
 
-const NAMES: [(&str, Rights); 6] = [
+/// The words for rights, of which `evisor,rights` is a list.
+pub const RIGHT_NAMES: [(&str, Rights); 6] = [
     ("read", Rights::READ),
     ("write", Rights::WRITE),
     ("interrupt", Rights::INTERRUPT),
@@ -29,9 +30,9 @@ pub(crate) fn read(faults: &Faults, node: Node<'_>) -> Rights {
 }
 
 fn right(faults: &Faults, node: Node<'_>, name: &str) -> Rights {
-    let known = NAMES.iter().find(|(known, _)| *known == name);
+    let known = RIGHT_NAMES.iter().find(|(known, _)| *known == name);
     if known.is_none() {
-        let names = NAMES.map(|(name, _)| name).join(", ");
+        let names = RIGHT_NAMES.map(|(name, _)| name).join(", ");
         let message = format!("there is no right \"{name}\"");
         faults.property(node, words::RIGHTS, message, format!("the rights are {names}"));
     }

@@ -6,13 +6,13 @@
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 
 use aarch64_cpu::asm::barrier;
-use evisor_guest::channel::{Channel, Memory};
+use evisor_guest::channel::Memory;
 use evisor_guest::ring::Stream;
-use evisor_guest::{map, mmio, timer};
+use evisor_guest::{mmio, timer};
 
 use crate::port::{
     AREAS, DRIVER_FEATURES, DRIVER_FEATURES_SEL, QUEUE_NOTIFY, QUEUE_NUM, QUEUE_READY, QUEUE_SEL,
-    STATUS,
+    STATUS, other_end,
 };
 
 const RECEIVE: usize = 0;
@@ -152,15 +152,7 @@ fn open() -> Option<Stream<Memory>> {
     mmio::store32(STATUS, 0b1011);
     QUEUES.iter().enumerate().for_each(|(number, queue)| queue.set_up(number));
     mmio::store32(STATUS, 0b1111);
-    let channel = Channel::at(map::CHANNEL)?;
-    let mut other = channel.open(map::CHANNEL_MEMORY, channel.lives())?;
-    let met = || {
-        if other.meet() {
-            channel.ring();
-        }
-        other.is_connected()
-    };
-    timer::wait_until(1_000_000, met).then_some(other)
+    other_end()
 }
 
 /// Chains in both queues, so many empty ones before the long ones, and so many messages; then

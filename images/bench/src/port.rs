@@ -93,6 +93,19 @@ pub struct Port {
     other: Stream<Memory>,
 }
 
+/// The other end, which is this guest's too; `None` if it does not meet the port.
+pub fn other_end() -> Option<Stream<Memory>> {
+    let channel = Channel::at(map::CHANNEL)?;
+    let mut other = channel.open(map::CHANNEL_MEMORY, channel.lives())?;
+    let met = || {
+        if other.meet() {
+            channel.ring();
+        }
+        other.is_connected()
+    };
+    timer::wait_until(1_000_000, met).then_some(other)
+}
+
 impl Port {
     /// `None` if it is not there, or does not come to be connected.
     pub fn open() -> Option<Self> {
@@ -108,15 +121,7 @@ impl Port {
         }
         QUEUES.iter().enumerate().for_each(|(number, queue)| queue.set_up(number));
         mmio::store32(STATUS, 0b1111);
-        let channel = Channel::at(map::CHANNEL)?;
-        let mut other = channel.open(map::CHANNEL_MEMORY, channel.lives())?;
-        let met = || {
-            if other.meet() {
-                channel.ring();
-            }
-            other.is_connected()
-        };
-        timer::wait_until(1_000_000, met).then_some(Self { other })
+        Some(Self { other: other_end()? })
     }
 
     /// The counts of so many KiB that the guest gives to the port.

@@ -4,7 +4,7 @@
 use evisor_contract::{Capability, Context, Register, RegisterPort, Rights, Status};
 use evisor_kernel::{Bound, BoundVm, HeldStore};
 use evisor_manifest::{
-    Deployment, GivenBlocks, GivenPlan, HostDevicePlan, ObjectPlan, Target, VmPlan,
+    Deployment, GivenBlocks, GivenPlan, HostDevicePlan, ObjectPlan, RIGHT_NAMES, Target, VmPlan,
 };
 use evisor_router::{Route, Table};
 use serde_json::{Value, json};
@@ -294,14 +294,6 @@ fn names(rights: Rights) -> String {
 
 /// As in `read write grant`, the words of a manifest.
 fn words(rights: Rights) -> String {
-    let known = [
-        ("read", Rights::READ),
-        ("write", Rights::WRITE),
-        ("interrupt", Rights::INTERRUPT),
-        ("control", Rights::CONTROL),
-        ("grant", Rights::GRANT),
-        ("call", Rights::CALL),
-    ];
-    let has = known.into_iter().filter(|(_, right)| rights.contains(*right));
+    let has = RIGHT_NAMES.into_iter().filter(|(_, right)| rights.contains(*right));
     has.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
 }
