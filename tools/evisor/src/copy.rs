@@ -37,24 +37,29 @@ impl Copy {
     }
 
     /// Has it hold what the repository does, less what `wanted` changes of a file's bytes.
-    pub fn write(&self, wanted: impl Fn(&Path, Vec<u8>) -> Result<Vec<u8>>) -> Result<()> {
+    /// Gives the files, relative to it.
+    pub fn write(
+        &self,
+        wanted: impl Fn(&Path, Vec<u8>) -> Result<Vec<u8>>,
+    ) -> Result<Vec<PathBuf>> {
         let root = workspace::root();
-        for file in sources(&root, Path::new(""))? {
-            let to = self.folder.join(&file);
+        let files = sources(&root, Path::new(""))?;
+        for file in &files {
+            let to = self.folder.join(file);
             fs::create_dir_all(to.parent().unwrap_or(&self.folder))?;
-            write_changed(&to, &wanted(&file, fs::read(root.join(&file))?)?)?;
+            write_changed(&to, &wanted(file, fs::read(root.join(file))?)?)?;
         }
         fs::create_dir_all(&self.results)?;
         let target = self.folder.join("target");
         if !target.is_symlink() {
             std::os::unix::fs::symlink(&self.results, &target)?;
         }
-        Ok(())
+        Ok(files)
     }
 }
 
 /// The files of the repository, relative to it, less what was built.
-pub fn sources(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {
+fn sources(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let folder = root.join(below);
     for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
