@@ -7,10 +7,10 @@
 #![allow(unsafe_code, reason = "translation tables, and memory named by physical address")]
 
 mod instruction;
-mod pages;
+mod slice_window;
 
 pub(crate) use instruction::read_guest_word;
-pub(crate) use pages::Pages;
+pub(crate) use slice_window::SliceWindow;
 
 use crate::{layout, maintenance};
 use aarch64_paging::descriptor::{

@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "memory named by physical address")]
 
-use crate::map::{DATA, Pages, change};
+use crate::map::{DATA, SliceWindow, change};
 use crate::{gic, layout, maintenance};
 use aarch64_paging::MapError;
 use aarch64_paging::descriptor::VirtualAddress;
@@ -13,12 +13,12 @@ use spin::{Mutex, MutexGuard};
 
 /// Each window from [`layout::SLICE_AT`] on is one core's at a time; it has its table once
 /// it was used.
-static SLICES: [Mutex<Option<Pages>>; gic::CORES] = [const { Mutex::new(None) }; _];
+static SLICES: [Mutex<Option<SliceWindow>>; gic::CORES] = [const { Mutex::new(None) }; _];
 static NEXT_BACKING: AtomicU64 = AtomicU64::new(layout::BACKING);
 
 /// A window that nobody has, as there are as many as cores: nobody waits for a VM that is
 /// being filled on another core. The first one serves whoever is alone.
-fn free_window() -> (u64, MutexGuard<'static, Option<Pages>>) {
+fn free_window() -> (u64, MutexGuard<'static, Option<SliceWindow>>) {
     let places = (layout::SLICE_AT..).step_by(layout::SLICE as usize);
     loop {
         let free = places.clone().zip(&SLICES).find_map(|(at, lock)| Some((at, lock.try_lock()?)));
@@ -38,21 +38,21 @@ fn each_slice(
     mut fill: impl FnMut(*mut u8, u64, usize),
 ) -> Result<(), MapError> {
     let start = ram.part(offset, bytes)?;
-    let (window, mut taken) = free_window();
-    let pages = match &mut *taken {
-        Some(pages) => pages,
-        empty => empty.insert(Pages::new(window)?),
+    let (window_at, mut taken) = free_window();
+    let window = match &mut *taken {
+        Some(window) => window,
+        empty => empty.insert(SliceWindow::new(window_at)?),
     };
     let mut done = 0;
     while done < bytes {
         let from = start + done;
         let inside = from % layout::SLICE;
         let size = (layout::SLICE - inside).min(bytes - done);
-        let at = window + inside;
-        pages.map(inside, from, size);
+        let at = window_at + inside;
+        window.map(inside, from, size);
         fill(at as *mut u8, done, size as usize);
         maintenance::clean_and_invalidate(at, size);
-        pages.unmap(inside, size);
+        window.unmap(inside, size);
         done += size;
     }
     Ok(())

@@ -10,23 +10,23 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// With more pages than this, all that EL2 remembers is forgotten at once.
 const FEW: u64 = 4;
 
-/// The pages of a window of 2 MiB.
-pub(crate) struct Pages {
-    window: u64,
-    /// Their table, physical. It is never freed.
+/// A window of 2 MiB, in pages.
+pub(crate) struct SliceWindow {
+    at: u64,
+    /// Its table, physical. It is never freed.
     table: u64,
 }
 
-impl Pages {
-    /// Makes the table of the window at `window`, of which nothing was mapped before.
-    pub fn new(window: u64) -> Result<Self, MapError> {
+impl SliceWindow {
+    /// Makes the table of the window at `at`, of which nothing was mapped before.
+    pub fn new(at: u64) -> Result<Self, MapError> {
         let mut map = MAP.lock();
-        let missing = MapError::InvalidVirtualAddress(VirtualAddress(window as usize));
+        let missing = MapError::InvalidVirtualAddress(VirtualAddress(at as usize));
         // Not valid, and not what is there: the crate would make no table for that.
-        place(map.as_mut().ok_or(missing)?, window, 0, PAGE, El23Attributes::XN)?;
-        let level2 = table_entry(ROOT.load(Ordering::Relaxed), window >> 30) & TABLE;
-        let table = table_entry(level2, window >> 21 & 0x1ff) & TABLE;
-        Ok(Self { window, table })
+        place(map.as_mut().ok_or(missing)?, at, 0, PAGE, El23Attributes::XN)?;
+        let level2 = table_entry(ROOT.load(Ordering::Relaxed), at >> 30) & TABLE;
+        let table = table_entry(level2, at >> 21 & 0x1ff) & TABLE;
+        Ok(Self { at, table })
     }
 
     /// The entries of those that have `bytes` from `inside` the window on.
@@ -50,7 +50,7 @@ impl Pages {
 
     /// Takes them away.
     pub fn unmap(&mut self, inside: u64, bytes: u64) {
-        let first = self.window + inside / PAGE * PAGE;
+        let first = self.at + inside / PAGE * PAGE;
         let mut pages = 0;
         for entry in self.entries(inside, bytes) {
             entry.store(0, Ordering::Relaxed);
