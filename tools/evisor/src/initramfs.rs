@@ -41,11 +41,13 @@ const INITTAB: &str = "\
 ::shutdown:/bin/mount -o remount,ro /
 ";
 
+/// What the kernel warns of stays in its log from here on, and out of what a shell prints.
 const START: &str = "\
 #!/bin/busybox sh
 /bin/busybox mount -o remount,rw /
 /bin/busybox --install -s
 hostname evisor
+dmesg -n 4
 echo
 echo \"eVisor demonstration: Debian Linux $(uname -r)\"
 /etc/say greeting || echo \"poweroff ends the machine, reboot starts it again.\"

@@ -26,8 +26,6 @@ pub const SHARED_LINES: &[Case] = &[Case::new(
 .sends(&[PREPARE, BOTH_CARDS, READ_BACK])
 .seconds(300)
 .shows(&[
-    "mmc0: new ",
-    "mmc1: new ",
     "158 Level     mmc",
     "a is filled",
     "b is filled",

@@ -224,9 +224,7 @@ impl Scene {
             }
             played.counted()
         });
-        judged
-            .map(drop)
-            .with_context(|| format!("{}; the consoles:\n{}", blows.awaited(), played.console))
+        played.with_console(judged.map(drop).with_context(|| blows.awaited()))
     }
 
     fn manifest(&self) -> String {
@@ -276,11 +274,12 @@ impl Scene {
     }
 }
 
-/// Its shell wrote one number after the other, each on a whole line.
+/// Its shell wrote one number after the other, each on a whole line. What its kernel said
+/// before it was told to be quiet is before the first.
 fn linux_counted(log: &str) -> Result<()> {
-    let (_, counted) = log.split_once("done\n").context("Linux does not count")?;
+    let (_, counted) = log.split_once("\nn0\n").context("Linux does not count")?;
     let (whole, _) = counted.rsplit_once('\n').unwrap_or_default();
-    for (number, line) in whole.lines().enumerate() {
+    for (number, line) in (1..).zip(whole.lines()) {
         ensure!(line == format!("n{number}"), "Linux wrote '{line}', not n{number}");
     }
     Ok(())
@@ -306,5 +305,20 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_linux_counts_is_seen_behind_what_its_kernel_said() {
+        let begins = "~ # dmesg -n 1; while :; do echo n$n; done\n[ 7.9] hrtimer: slow\nn0\n";
+        assert!(linux_counted(&format!("{begins}n1\nn2\nn")).is_ok());
+        for wrong in ["n2\n", "n1\nn3\n", "n1\n[ 8.1] a word\nn2\n"] {
+            assert!(linux_counted(&format!("{begins}{wrong}")).is_err(), "{wrong}");
+        }
+        assert!(linux_counted("~ # ").is_err());
     }
 }

@@ -46,6 +46,12 @@ const STEPS: [Step; 16] = [
 /// So many of the slowest cases are shown.
 const SLOWEST: usize = 12;
 
+/// So many lines of what is wrong with a case are shown.
+const FIRST_LINES: usize = 100;
+const LAST_LINES: usize = 200;
+/// And so many characters of it once more at the end.
+const REASON: usize = 300;
+
 #[derive(Args)]
 pub struct Test {
     /// Only these steps: format, lint, host, build, check, sdcard, system, lives, raspi4, boots,
@@ -160,8 +166,10 @@ impl Count {
             Ok(remark) if remark.is_empty() => print(&format!("ok      {name}")),
             Ok(remark) => print(&format!("ok      {name}: {remark}")),
             Err(error) => {
-                print(&format!("FAILED  {name}: {error:#}"));
-                self.failed.push(format!("{step}: {name}"));
+                let error = format!("{error:#}");
+                print(&format!("FAILED  {name}: {}", shortened(&error)));
+                let reason = error.lines().next().unwrap_or_default().chars().take(REASON);
+                self.failed.push(format!("{step}: {name}: {}", reason.collect::<String>()));
             }
         }
         self.times.push((step, name, took));
@@ -202,6 +210,18 @@ impl Count {
     }
 }
 
+/// A console can be long: its beginning and its end tell the most.
+fn shortened(error: &str) -> String {
+    let lines: Vec<&str> = error.lines().collect();
+    let left_out = lines.len().saturating_sub(FIRST_LINES + LAST_LINES);
+    if left_out == 0 {
+        return error.to_owned();
+    }
+    let (first, rest) = lines.split_at(FIRST_LINES);
+    let last = rest.get(left_out..).unwrap_or_default();
+    format!("{}\n[{left_out} lines are left out]\n{}", first.join("\n"), last.join("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,5 +258,25 @@ mod tests {
         fill_needs(&mut plan);
         let titles: Vec<_> = plan.jobs.iter().map(|job| job.title()).collect();
         assert_eq!(titles, ["a: what it needs", "b: three"]);
+    }
+
+    #[test]
+    fn of_a_long_console_the_beginning_and_the_end_are_shown() {
+        let lines = |range: std::ops::Range<usize>| {
+            range.map(|n| n.to_string()).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(shortened(&lines(0..300)), lines(0..300));
+        let short = shortened(&lines(0..350));
+        let wanted = format!("{}\n[50 lines are left out]\n{}", lines(0..100), lines(150..350));
+        assert_eq!(short, wanted);
+    }
+
+    #[test]
+    fn a_failed_case_says_why_again_at_the_end() {
+        let mut count = Count::default();
+        let result = Err(anyhow::anyhow!("it ended; the console:\na\nb"));
+        let took = Duration::from_secs(1);
+        count.one(Outcome { step: "boots", name: "a case".to_owned(), result, took });
+        assert_eq!(count.failed, ["boots: a case: it ended; the console:"]);
     }
 }
