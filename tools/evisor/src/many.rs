@@ -143,7 +143,8 @@ fn linux_shows(folder: &Path, name: &str, last: u32) -> Result<()> {
     let shown = log(folder, name)?;
     let units: Vec<&str> = shown.lines().map(str::trim_end).filter(|line| is_unit(line)).collect();
     ensure!(units == shells_units(last)?, "{name} shows:\n{shown}");
-    let alone = !["worker", "told", "evisor:"].iter().any(|word| shown.contains(word));
+    let alone =
+        !["worker: ", "worker-", "told ", "evisor:"].iter().any(|word| shown.contains(word));
     ensure!(alone && shown.contains("Power down"), "{name} shows:\n{shown}");
     let other = if last == 3000 { "$n 4000" } else { "$n 3000" };
     ensure!(!shown.contains(other), "{name} shows what was typed elsewhere:\n{shown}");
