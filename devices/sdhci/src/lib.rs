@@ -136,6 +136,8 @@ pub struct Sdhci {
     erases: bool,
     line_up: bool,
     armed: bool,
+    /// It was restored, and its VM did not go on since.
+    stands: bool,
     ends: Ends,
 }
 
@@ -175,6 +177,7 @@ impl Sdhci {
             erases: false,
             line_up: false,
             armed: false,
+            stands: false,
             ends,
         }
     }
@@ -314,7 +317,12 @@ impl Notify for Sdhci {
             tag::BLOCK_DONE => self.answered(value, cx),
             tag::DEADLINE => {
                 self.armed = false;
-                self.proceed(cx);
+                let again = self.advance();
+                if core::mem::take(&mut self.stands) {
+                    // It is told, whatever it was when it was kept.
+                    self.line_up = !self.registers.interrupts();
+                }
+                self.settle(again, cx);
             }
             _ => return Reply::ABSENT,
         }

@@ -5,11 +5,12 @@ use crate::dma::Dma;
 use crate::fifo::Fifo;
 use crate::registers::Registers;
 use crate::spec::BUFFER;
+use crate::store::Want;
 use crate::transfer::{Kind, Transfer, Way};
 use evisor_contract::{BLOCKS, Object, Restore, RestoreError, Save};
 
 const TAG: [u8; 8] = *b"sdhci\0\0\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Object for Sdhci {
     /// An answer that is due is still due, and nobody wants it.
@@ -23,23 +24,24 @@ impl Object for Sdhci {
         self.erases = false;
         self.line_up = false;
         self.armed = false;
+        self.stands = false;
         self.quick_read = 0;
         self.quick_write = 0;
     }
 
-    /// What the medium holds is not part of it. A request that is under way is: it
-    /// goes where the state does.
+    /// What the medium holds is not part of it, and what the line is told is told anew.
     fn save(&self, to: &mut Save) {
         to.begin(TAG, VERSION);
         self.registers.save(to);
         self.card.save(to);
         self.transfer.save(to);
         self.fifo.save(to);
-        let flags = [self.waits, self.erases, self.line_up];
-        to.word(flags.into_iter().rev().fold(0, |all, flag| all << 1 | u32::from(flag)));
+        to.word(u32::from(self.waits) | u32::from(self.erases) << 1);
         self.store.save(to);
     }
 
+    /// Of a request that was under way then the guest hears, when its VM goes on, that it
+    /// failed; what the store is doing now is still nobody's.
     fn restore(&mut self, from: &mut Restore<'_>) -> Result<(), RestoreError> {
         self.reset();
         from.begin(TAG, VERSION)?;
@@ -47,12 +49,17 @@ impl Object for Sdhci {
         self.card.restore(from)?;
         self.transfer = Transfer::restore(from)?;
         self.fifo = Fifo::restore(from)?;
-        let flags = from.bits(7)?;
+        let flags = from.bits(3)?;
         self.waits = flags & 1 != 0;
         self.erases = flags & 2 != 0;
-        self.line_up = flags & 4 != 0;
-        self.store.restore(from, self.card.facts.blocks)?;
-        if self.is_sound() { Ok(()) } else { Err(RestoreError::Impossible) }
+        let lost = self.store.restore(from, self.card.facts.blocks)?;
+        self.stands = true;
+        if self.is_sound() {
+            self.lose(lost);
+            Ok(())
+        } else {
+            Err(RestoreError::Impossible)
+        }
     }
 }
 
@@ -60,7 +67,23 @@ impl Sdhci {
     /// What holds between the parts.
     fn is_sound(&self) -> bool {
         let ready = self.transfer.way == Way::Port && self.transfer.kind != Kind::None;
+        // Its block has its place in the buffer.
+        let ready = ready && (self.transfer.short || self.store.want == Want::Nothing);
         (self.card.programs() || !self.erases) && (ready || !self.fifo.is_ready())
+    }
+
+    /// `lost` has failed; so has a transfer whose piece would be where the store has another.
+    fn lose(&mut self, lost: Option<Want>) {
+        if let Some(want) = lost {
+            self.ended(want, false);
+        }
+        if self.store.is_due() && !self.transfer.short {
+            match self.transfer.kind {
+                Kind::None => {}
+                Kind::Read => drop(self.was_read(0, false)),
+                Kind::Write => drop(self.was_written(0, false)),
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The way to the blocks: one request at a time, and its buffer.
 
 use evisor_contract::{
-    BLOCKS, BlockOperation, BlockPort, BlockRequest, Context, Restore, RestoreError, Save,
+    BLOCK, BLOCKS, BlockOperation, BlockPort, BlockRequest, Context, Restore, RestoreError, Save,
 };
 
 /// What is wanted of the store, or was asked already.
@@ -95,7 +95,13 @@ impl Store {
         });
     }
 
-    /// With the buffer: who restores has the same request under way, or none.
+    /// Whether the store has the buffer.
+    pub fn is_due(&self) -> bool {
+        self.flight != Flight::None
+    }
+
+    /// What is wanted, whether it was asked, and the buffer. What is due to somebody else is
+    /// no part of it.
     pub fn save(&self, to: &mut Save) {
         let (kind, block, count) = match self.want {
             Want::Nothing => (0, 0, 0),
@@ -107,37 +113,54 @@ impl Store {
         to.word(kind);
         to.double(block);
         to.word(count);
-        to.word(match self.flight {
-            Flight::None => 0,
-            Flight::Live => 1,
-            Flight::Stale => 2,
-        });
+        to.word(u32::from(self.flight == Flight::Live));
         self.port.buffer().with(|bytes| to.raw(bytes));
     }
 
-    pub fn restore(&mut self, from: &mut Restore<'_>, blocks: u64) -> Result<(), RestoreError> {
-        let (kind, block, count) = (from.word()?, from.double()?, from.word()?);
-        self.want = match (kind, block, count) {
-            (0, 0, 0) => Want::Nothing,
-            (1, ..) => Want::Read(block, count),
-            (2, ..) => Want::Write(block, count),
-            (3, 0, 0) => Want::Flush,
-            (4, ..) => Want::Erase(block, count),
-            _ => return Err(RestoreError::Impossible),
-        };
-        if matches!(kind, 1 | 2 | 4) {
-            let few = (1..=BLOCKS as u64).contains(&u64::from(count));
-            let end = block.checked_add(u64::from(count));
-            if !few || end.is_none_or(|end| end > blocks) {
-                return Err(RestoreError::Impossible);
-            }
+    /// Gives what was asked then: nobody answers that any more. What is due now stays due,
+    /// and until it came the buffer is left alone; what was to be written from it is lost
+    /// too then.
+    pub fn restore(
+        &mut self,
+        from: &mut Restore<'_>,
+        blocks: u64,
+    ) -> Result<Option<Want>, RestoreError> {
+        let want = want(from, blocks)?;
+        let asked = from.flag()?;
+        if asked && want == Want::Nothing {
+            return Err(RestoreError::Impossible);
         }
-        self.flight = match from.bits(3)? {
-            0 => Flight::None,
-            1 if self.want != Want::Nothing => Flight::Live,
-            2 => Flight::Stale,
-            _ => return Err(RestoreError::Impossible),
-        };
-        self.port.buffer().with(|bytes| from.raw(bytes))
+        let due = self.is_due();
+        if due {
+            for _ in 0..BLOCK * BLOCKS / size_of::<u32>() {
+                from.word()?;
+            }
+        } else {
+            self.port.buffer().with(|bytes| from.raw(bytes))?;
+        }
+        let lost = asked || due && matches!(want, Want::Write(..));
+        self.want = if lost { Want::Nothing } else { want };
+        Ok(lost.then_some(want))
     }
+}
+
+/// What was wanted of a part of so many blocks.
+fn want(from: &mut Restore<'_>, blocks: u64) -> Result<Want, RestoreError> {
+    let (kind, block, count) = (from.word()?, from.double()?, from.word()?);
+    let want = match (kind, block, count) {
+        (0, 0, 0) => Want::Nothing,
+        (1, ..) => Want::Read(block, count),
+        (2, ..) => Want::Write(block, count),
+        (3, 0, 0) => Want::Flush,
+        (4, ..) => Want::Erase(block, count),
+        _ => return Err(RestoreError::Impossible),
+    };
+    if matches!(kind, 1 | 2 | 4) {
+        let few = (1..=BLOCKS as u64).contains(&u64::from(count));
+        let end = block.checked_add(u64::from(count));
+        if !few || end.is_none_or(|end| end > blocks) {
+            return Err(RestoreError::Impossible);
+        }
+    }
+    Ok(want)
 }

@@ -6,5 +6,6 @@ mod cards;
 mod errors;
 mod host;
 mod registers;
+mod rolling_back;
 mod saving;
 mod transfers;

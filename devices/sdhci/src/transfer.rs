@@ -227,7 +227,7 @@ impl Sdhci {
     }
 
     /// Whether there is more to do at once.
-    fn advance(&mut self) -> bool {
+    pub fn advance(&mut self) -> bool {
         if self.transfer.short {
             return self.transfer.way != Way::Port && self.read_by_dma();
         }
@@ -247,17 +247,25 @@ impl Sdhci {
 
     /// The store is done with a piece.
     pub fn answered(&mut self, value: u64, cx: &mut Context) {
-        let done = BlockDone::decode(value) == BlockDone::Done;
         let again = match self.store.answered() {
+            None if self.stands => return,
             // Something may have waited for the answer that nobody wanted.
             None => self.advance(),
-            Some(Want::Read(_, count)) => self.was_read(count, done),
-            Some(Want::Write(_, count)) => self.was_written(count, done),
-            Some(Want::Erase(_, count)) => self.was_erased(count, done),
-            Some(Want::Flush) => self.was_flushed(done),
-            Some(Want::Nothing) => false,
+            Some(want) => self.ended(want, BlockDone::decode(value) == BlockDone::Done),
         };
         self.settle(again, cx);
+    }
+
+    /// What was asked of the store has ended, well if it was `done`. Whether there is more to
+    /// do at once.
+    pub fn ended(&mut self, want: Want, done: bool) -> bool {
+        match want {
+            Want::Read(_, count) => self.was_read(count, done),
+            Want::Write(_, count) => self.was_written(count, done),
+            Want::Erase(_, count) => self.was_erased(count, done),
+            Want::Flush => self.was_flushed(done),
+            Want::Nothing => false,
+        }
     }
 }
 

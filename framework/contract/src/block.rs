@@ -170,7 +170,9 @@ impl BlockPort {
     }
 
     /// Asks. One request at a time, and each is answered once, whatever becomes of
-    /// the VM meanwhile: an object that is reset remembers that an answer is due.
+    /// the VM meanwhile: an object that is reset, or restored, remembers that an answer is
+    /// due, and does not touch the buffer before it came. An answer names no request: what
+    /// a restored state says was asked is answered by nobody, and has failed.
     pub fn request(&self, request: BlockRequest, cx: &mut Context) {
         self.wire.send(request.encode(), cx);
     }

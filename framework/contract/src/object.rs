@@ -28,9 +28,11 @@ pub trait Object: Downcast + Send {
         let _ = to;
     }
 
-    /// Takes back what [`save`](Self::save) wrote; the object was just reset. The VM's time and the levels of
-    /// its lines are restored too; a deadline is not, so an object that was granted
-    /// one is notified of [`tag::DEADLINE`](crate::tag::DEADLINE) afterwards.
+    /// Takes back what [`save`](Self::save) wrote; the object was reset. The VM's memory is what
+    /// it was then already, and its time and the levels of its lines are restored too; a
+    /// deadline is not, so an object that was granted one is notified of
+    /// [`tag::DEADLINE`](crate::tag::DEADLINE) when its VM goes on. What comes before is
+    /// from outside, and the other objects may not be restored yet.
     ///
     /// # Errors
     /// What was read is not of this device or version, or not a state that the

@@ -46,7 +46,6 @@ pub(crate) fn bind_vm(
         gates: Vec::new(),
         passed: Passed::default(),
         offered: Vec::new(),
-        storing: Vec::new(),
     };
     for object in &plan.objects {
         under.object(common, vm, control, plan, object)?;
@@ -70,7 +69,6 @@ pub(crate) fn bind_vm(
         waiting: under.waiting,
         handles,
         offered: under.offered,
-        storing: under.storing,
         rolled_back: AtomicBool::new(false),
         taken: Mutex::default(),
         timers: common.timers,
@@ -93,7 +91,6 @@ struct Under {
     gates: Vec<SharedLine>,
     passed: Passed,
     offered: Vec<Offered>,
-    storing: Vec<&'static dyn NotifyPort>,
 }
 
 impl Under {
@@ -146,7 +143,6 @@ impl Under {
             self.controller = parts.notify;
         }
         self.waiting.extend(waiting);
-        self.storing.extend(parts.notify.filter(|_| plan.block.is_some()));
         self.built.push(parts);
         Ok(())
     }

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evisor_contract::abi::Kind;
 use evisor_contract::{
-    BlockDone, Capability, ChannelEnd, Clock, Context, Effect, LineState, NotifyPort, ObjectPort,
-    Offer, Rights, SchedulerPort, Words, tag,
+    Capability, ChannelEnd, Clock, Context, Effect, LineState, NotifyPort, ObjectPort, Offer,
+    Rights, SchedulerPort, Words, tag,
 };
 use evisor_manifest::VmPlan;
 use evisor_router::{HandlePort, Handles, HeldLine, Space, deliver};
@@ -78,8 +78,6 @@ pub struct BoundVm {
     pub handles: Option<&'static HandlePort>,
     /// What its objects are to handles, if there are any.
     pub(crate) offered: Vec<Offered>,
-    /// Those of its objects that store blocks.
-    pub(crate) storing: Vec<&'static dyn NotifyPort>,
     /// It was rolled back, and those have not been told.
     pub(crate) rolled_back: AtomicBool,
     /// Those of its devices that can be taken from it.
@@ -168,11 +166,6 @@ impl BoundVm {
             held.end.begins_again(cx);
         }
         self.rings_once(cx);
-        for object in &self.storing {
-            // Nobody has what it had asked for then.
-            let _: Words = object.notify(tag::BLOCK_DONE, BlockDone::Failed.encode(), cx);
-            let _ = deliver(cx);
-        }
     }
 
     /// Pulses each line of its doorbells: what was rung since it was kept it has not heard,

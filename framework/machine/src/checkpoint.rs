@@ -50,10 +50,10 @@ enum Way {
 #[derive(Clone, Copy)]
 enum Stage {
     Vcpus,
+    /// The next object, which is reset.
+    Reset(usize),
     /// The next object, and where its state is.
     Objects(usize, u64),
-    /// The same, which was reset, and gets its state back: what is [`LARGE`] takes two slices.
-    Restore(usize, u64),
     /// The next of the VM's regions that can be written, and the next byte of it.
     Memory(usize, u64),
 }
@@ -61,9 +61,6 @@ enum Stage {
 /// An object's state is built up on EL2's heap for a moment. With less than this left
 /// nothing is kept: many times what the largest takes.
 const HEAP: u64 = room::CHECKPOINT as u64;
-
-/// As many bytes of state or more take long to reset and to restore.
-const LARGE: usize = 512;
 
 const _: () = assert!(size_of::<Mutex<Aside>>() <= room::ASIDE);
 
@@ -118,7 +115,7 @@ impl Held {
             *self.ended.lock() = None;
             self.bound.stop_time();
         }
-        kept.way = Some(Way::Back(Stage::Memory(0, 0)));
+        kept.way = Some(Way::Back(Stage::Reset(0)));
     }
 
     /// Does a slice of what is under way, of at most `bytes` of memory, and says whether
@@ -179,7 +176,7 @@ impl Held {
                 kept.copy(&mut self.placed.lock(), (region, at), bytes, false)?
             }
             // Nothing is brought back.
-            Stage::Restore(..) => Some(stage),
+            Stage::Reset(..) => Some(stage),
         })
     }
 
@@ -190,22 +187,26 @@ impl Held {
         bytes: u64,
     ) -> Result<Option<Stage>, Refused> {
         Ok(match stage {
+            // Before the memory: a store may still answer to the life that is over, and that
+            // must not write to memory of the other.
+            Stage::Reset(n) => match self.bound.objects.get(n) {
+                Some(object) => {
+                    // One that has no state is left as it is: so is what its reset would do
+                    // in its VM's name.
+                    if kept.length(n) > 0 {
+                        object.with(&mut |object| object.reset());
+                    }
+                    Some(Stage::Reset(n + 1))
+                }
+                None => Some(Stage::Memory(0, 0)),
+            },
             Stage::Memory(region, at) => {
                 let next = kept.copy(&mut self.placed.lock(), (region, at), bytes, true)?;
                 Some(next.unwrap_or(Stage::Objects(0, 0)))
             }
             Stage::Objects(n, at) => match self.bound.objects.get(n) {
                 Some(object) => {
-                    let length = kept.length(n);
-                    // One that has none is left as it is: so is what its reset would do in
-                    // its VM's name.
-                    if length > 0 {
-                        object.with(&mut |object| object.reset());
-                    }
-                    match length {
-                        LARGE.. => Some(Stage::Restore(n, at)),
-                        _ => Some(Stage::Objects(n + 1, kept.bring_object_back(*object, n, at)?)),
-                    }
+                    Some(Stage::Objects(n + 1, kept.bring_object_back(*object, n, at)?))
                 }
                 None => {
                     // Code was written, as data (DDI 0487, B2.7.4.2).
@@ -216,11 +217,6 @@ impl Held {
                     Some(Stage::Vcpus)
                 }
             },
-            Stage::Restore(n, at) => {
-                let object = self.bound.objects.get(n);
-                let next = object.map(|object| kept.bring_object_back(*object, n, at));
-                Some(Stage::Objects(n + 1, next.transpose()?.unwrap_or(at)))
-            }
             Stage::Vcpus if self.bound.vm.all_served() => None,
             Stage::Vcpus => Some(stage),
         })

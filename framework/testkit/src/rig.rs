@@ -31,6 +31,8 @@ pub struct Rig {
     lines: BTreeSet<u32>,
     /// What was asked of the store and is not answered.
     requests: VecDeque<BlockRequest>,
+    /// The buffer as it was then: it is the store's.
+    lent: Vec<u32>,
     events: Vec<Event>,
 }
 
@@ -55,6 +57,7 @@ impl Rig {
             deadlines: BTreeMap::new(),
             lines: BTreeSet::new(),
             requests: VecDeque::new(),
+            lent: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -218,9 +221,21 @@ impl Rig {
         Ok((blocks, buffer))
     }
 
+    /// Whether the store was asked for something, and has not answered.
+    pub fn has_asked(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    fn take_request(&mut self) -> Option<BlockRequest> {
+        let request = self.requests.pop_front()?;
+        let same = self.store().buffer.with_words(|words| words == self.lent.as_slice());
+        assert!(same, "the buffer was changed while the store had it");
+        Some(request)
+    }
+
     /// The store does what it was asked, and says so; true if there was something.
     pub fn answer_blocks(&mut self) -> bool {
-        let Some(request) = self.requests.pop_front() else { return false };
+        let Some(request) = self.take_request() else { return false };
         let done = self.store().serve(request);
         let _ = self.notify(tag::BLOCK_DONE, done.encode());
         true
@@ -228,7 +243,7 @@ impl Rig {
 
     /// The medium fails at what the store was asked; true if there was something.
     pub fn fail_blocks(&mut self) -> bool {
-        let Some(_) = self.requests.pop_front() else { return false };
+        let Some(_) = self.take_request() else { return false };
         let _ = self.notify(tag::BLOCK_DONE, BlockDone::Failed.encode());
         true
     }
@@ -423,7 +438,6 @@ impl Rig {
         if let Some((end, other)) = self.world.end.zip(other.world.end) {
             end.copy(other);
         }
-        self.requests.clone_from(&other.requests);
     }
 
     /// Checks what the contract demands and delivers the effects.
@@ -453,6 +467,7 @@ impl Rig {
             Event::Block(request) => {
                 assert!(self.requests.is_empty(), "two requests at once");
                 self.requests.push_back(*request);
+                self.lent = self.store().buffer.with_words(|words| words.to_vec());
             }
             _ => {}
         }

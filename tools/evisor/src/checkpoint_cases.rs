@@ -1,8 +1,15 @@
 //! System tests of checkpoints: a VM goes on, and is what it was again.
 
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::card::MIB;
+use crate::card_reader::CardReader;
 use crate::case::Case;
-use crate::machine::Board;
+use crate::machine::{Board, Machine};
 use crate::plan::Plan;
+use crate::workspace;
 
 const LINUX: &str = "manifests/checkpoint.dts";
 const SHARED: &str = "tools/evisor/tests/guests/kept-shared.dts";
@@ -145,6 +152,44 @@ const PI: Case =
         ])
         .shows(&["now-one-one cpus-4 card-1048576", "evisor: all VMs stopped, status 0"]);
 
+/// Reads what was on the card and writes it elsewhere on it, over and over, past the page
+/// cache; it ends with the first byte that is another.
+const ROUNDS: [&str; 2] = [
+    "~ # =dd if=/dev/mmcblk0 of=/tmp/a bs=64k count=16 && n=0 && echo rea'dy'",
+    "ready=while dd if=/dev/mmcblk0 of=/tmp/b bs=64k count=16 iflag=direct 2>/dev/null \
+     && cmp /tmp/a /tmp/b && dd if=/tmp/a of=/dev/mmcblk0 bs=64k seek=512 oflag=direct \
+     2>/dev/null; do n=$((n+1)); echo round-$n; done",
+];
+
+/// The board's card, which answers later, works for Linux whenever that is kept and rolled back.
+const CARD: Case = Case::new(
+    "Linux is rolled back while the card works for it",
+    "tools/evisor/tests/guests/kept-card.dts",
+)
+.seconds(300)
+.shows(&["linux: is what it was", "evisor: all VMs stopped, status 0"]);
+
+fn with_a_card() -> Result<()> {
+    let mut sends = ROUNDS.to_vec();
+    sends.extend(["round-3=\x14mcheckpoint linux", "linux: its checkpoint(.|\n)*: goes on=\x141"]);
+    let once = ["round-6=\x14mrollback linux", "linux: is what it was(.|\n)*: goes on=\x141"];
+    sends.extend([once; 8].concat());
+    sends.push("round-6=\x14mend");
+    let folder = workspace::root().join("target/evisor/kept-card");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join("card.img");
+    let mib = MIB as usize;
+    let mut card: Vec<u8> =
+        (0_u32..(mib / 4) as u32).flat_map(|at| ((at / 128) ^ (at << 16)).to_le_bytes()).collect();
+    card.resize(64 * mib, 0);
+    fs::write(&path, &card)?;
+    CARD.sends(sends.leak())
+        .boot(&Machine { card: CardReader::keeping(path.clone()), ..Machine::raspi4() })?;
+    card.copy_within(..mib, 32 * mib);
+    ensure!(fs::read(&path)? == card, "the card has other bytes than were written");
+    fs::remove_file(&path).context("cannot remove the card")
+}
+
 /// How often the long case rolls back, whose VM is as small as Linux can be.
 const TIMES: usize = 100;
 const SMALL: &str = "tools/evisor/tests/guests/kept-often.dts";
@@ -161,6 +206,9 @@ pub fn cases(plan: &mut Plan, board: Board) {
     let done_often = usize::from(board == Board::QemuVirt);
     for case in CASES.iter().skip(done_often).chain([&CHANNEL]) {
         plan.case(case.name, move || case.run(board));
+    }
+    if board == Board::Raspi4 {
+        plan.case(CARD.name, with_a_card);
     }
     if board == Board::QemuVirt {
         for case in [PI, LINUX_CHANNEL, LINUX_HVC] {

@@ -40,7 +40,8 @@ impl Sdhci {
         false
     }
 
-    pub(super) fn was_read(&mut self, count: u32, done: bool) -> bool {
+    /// A piece came, if it is `done`.
+    pub fn was_read(&mut self, count: u32, done: bool) -> bool {
         if !done {
             self.card.medium_failed(false);
             self.break_off(ERRORS::DATA_TIMEOUT::SET);

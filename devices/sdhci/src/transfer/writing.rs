@@ -76,7 +76,8 @@ impl Sdhci {
         }
     }
 
-    pub(super) fn was_written(&mut self, count: u32, done: bool) -> bool {
+    /// A piece is in the store, if it is `done`.
+    pub fn was_written(&mut self, count: u32, done: bool) -> bool {
         self.transfer.have = 0;
         if !done {
             self.card.medium_failed(true);

@@ -10,11 +10,13 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use evisor_contract::abi::{Error, function, rights, store};
 use evisor_contract::{
-    BLOCK, Backend, BlockBuffer, BlockDone, BlockOpening, BlockOperation, BlockRequest, BuildError,
-    Context, Declaration, Effect, Memory, Needs, Notify, Object, Outside, Parts, Reply, Restore,
-    Rights, Save, Status, tag,
+    BLOCK, Backend, BlockBuffer, BlockDone, BlockOpening, BlockOperation, BlockPort, BlockRequest,
+    BuildError, Context, Declaration, Effect, Memory, Needs, Notify, Object, Outside, Parts, Reply,
+    Restore, Rights, Save, Status, tag,
 };
-use evisor_manifest::{Deployment, GivenBlocks, GivenPlan, ManifestError, ObjectPlan, Target};
+use evisor_manifest::{
+    BlockPlan, Deployment, GivenBlocks, GivenPlan, ManifestError, ObjectPlan, Target,
+};
 use evisor_router::{Cache, Delivery, deliver};
 use proptest::prelude::*;
 use spin::Mutex;
@@ -348,6 +350,77 @@ fn who_is_rolled_back_has_no_ticket_that_is_good() {
     assert_eq!((answer(), ask(store::FINISH, [next, RAM, 0])), (1, Ok(store::done::DONE)));
     let bytes = [16, 0xee].into_iter().flat_map(|byte| [byte; BLOCK]);
     assert!(ram.0.lock().iter().copied().take(2 * BLOCK).eq(bytes));
+    ASKED.take();
+}
+
+/// A device that stores blocks, and what it was notified of.
+struct Asker {
+    port: BlockPort,
+    told: Vec<(u32, u64)>,
+}
+
+impl Object for Asker {
+    fn reset(&mut self) {}
+
+    fn save(&self, to: &mut Save) {
+        to.word(0);
+    }
+}
+
+impl Notify for Asker {
+    fn notify(&mut self, tag: u32, value: u64, _: &mut Context) -> Reply {
+        self.told.push((tag, value));
+        Reply::DONE
+    }
+}
+
+static ASKER: Declaration = Declaration {
+    name: "asker",
+    compatible: &["example,asker"],
+    needs: Needs { block: true, ..Needs::NONE },
+    properties: &[],
+    build: |_, grants| {
+        Ok(Parts::new(Asker { port: grants.block()?, told: Vec::new() }).notify().done())
+    },
+    describe: |_, _| Ok(()),
+};
+
+/// What it hears of its store is the store's answers, one of each: the kernel makes up none.
+#[test]
+fn a_device_hears_of_its_store_alone_when_its_vm_is_rolled_back() {
+    let block = Some(BlockPlan { store: 0, part: 0, read_only: false });
+    let asker = ObjectPlan { block, ..object("asker", &ASKER) };
+    let vm = holder("first", 0, Vec::new());
+    let vms = Vec::from([evisor_manifest::VmPlan { objects: Vec::from([asker]), ..vm }]);
+    let disk = ObjectPlan { path: "/disk".into(), ..object("disk", &DISK) };
+    let root_objects = Vec::from([disk]);
+    let bound = bind(&Deployment { root_objects, ..deployment(vms) }, Fake::new()).expect("sound");
+    let with = |f: &mut dyn FnMut(&mut Asker)| {
+        bound.vms[0].objects[0].with(&mut |object| f(object.downcast_mut().expect("the asker")));
+    };
+    let ask = || {
+        let mut cx = Context::new(0);
+        let flush = BlockRequest { operation: BlockOperation::Flush, block: 0, count: 0 };
+        with(&mut |asker| asker.port.request(flush, &mut cx));
+        let _ = deliver(&mut cx);
+    };
+    let told = || {
+        let mut told = Vec::new();
+        with(&mut |asker| told = core::mem::take(&mut asker.told));
+        told
+    };
+    LATE.set(true);
+    ask();
+    let rolls_back = keep(&bound);
+    rolls_back();
+    assert_eq!(told(), []);
+    assert_eq!(answer(), 1);
+    let answers = [(tag::BLOCK_DONE, BlockDone::Done.encode())];
+    assert_eq!(told(), answers);
+    ask();
+    assert_eq!(answer(), 1);
+    rolls_back();
+    assert_eq!(told(), answers);
     ASKED.take();
 }
 
