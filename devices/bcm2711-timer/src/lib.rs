@@ -18,8 +18,8 @@ mod state;
 mod tests;
 
 use evisor_contract::{
-    Clock, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights, Width, WindowNeed,
-    component, tag,
+    Clock, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights, Told, Width,
+    WindowNeed, component, tag,
 };
 use spec::{CHANNELS, FREQUENCY, MATCHES, offset};
 
@@ -50,7 +50,7 @@ const ACCESS: Rights = Rights::READ32.union(Rights::WRITE32);
 struct Channel {
     compare: u32,
     matched: bool,
-    line_up: bool,
+    told: Told,
     line: Option<Line>,
 }
 
@@ -62,11 +62,8 @@ impl Channel {
     }
 
     fn settle(&mut self, cx: &mut Context) {
-        if self.matched != self.line_up {
-            self.line_up = self.matched;
-            if let Some(line) = &self.line {
-                line.set(self.matched, cx);
-            }
+        if let Some(line) = &self.line {
+            self.told.set(line, self.matched, cx);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Timer;
 use crate::spec::MATCHES;
-use evisor_contract::{Object, Restore, RestoreError, Save};
+use evisor_contract::{Object, Restore, RestoreError, Save, Told};
 
 const TAG: [u8; 8] = *b"bcmtimer";
 const VERSION: u32 = 1;
@@ -13,7 +13,7 @@ impl Object for Timer {
         for channel in &mut self.channels {
             channel.compare = 0;
             channel.matched = false;
-            channel.line_up = false;
+            channel.told = Told::LOW;
         }
         self.seen = self.count();
         self.armed = None;
@@ -35,8 +35,7 @@ impl Object for Timer {
             channel.compare = from.word()?;
         }
         self.set_status(from.bits(MATCHES)?);
-        // The lines were settled after every action.
-        self.channels.iter_mut().for_each(|channel| channel.line_up = channel.matched);
+        self.channels.iter_mut().for_each(|channel| channel.told = Told::UNKNOWN);
         // Nobody has looked into the future.
         self.seen = from.double()?.min(self.count());
         Ok(())

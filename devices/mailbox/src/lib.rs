@@ -25,8 +25,8 @@ mod tags;
 mod tests;
 
 use evisor_contract::{
-    Context, Deadline, HostMailbox, Line, Mmio, Needs, Notify, Object, Parts, Reply, Rights, Width,
-    WindowNeed, component, tag,
+    Context, Deadline, HostMailbox, Line, Mmio, Needs, Notify, Object, Parts, Reply, Rights, Told,
+    Width, WindowNeed, component, tag,
 };
 use fifo::Fifo;
 use policy::Policy;
@@ -110,7 +110,7 @@ struct Mailbox {
     job: Option<Job>,
     /// What of it is kept: the enable and the errors.
     config: LocalRegisterCopy<u32, CONFIG::Register>,
-    line_up: bool,
+    told: Told,
     policy: Policy,
     ends: Ends,
 }
@@ -158,7 +158,7 @@ impl Mailbox {
             requests: Fifo::default(),
             job: None,
             config: LocalRegisterCopy::new(0),
-            line_up: false,
+            told: Told::LOW,
             policy,
             ends,
         }
@@ -200,10 +200,7 @@ impl Mailbox {
     /// The line follows mailbox 0.
     fn settle(&mut self, cx: &mut Context) {
         let up = self.config.is_set(CONFIG::DATA_ENABLE) && !self.answers.is_empty();
-        if up != self.line_up {
-            self.line_up = up;
-            self.ends.line.set(up, cx);
-        }
+        self.told.set(&self.ends.line, up, cx);
     }
 }
 

@@ -4,10 +4,10 @@ use crate::Mailbox;
 use crate::fifo::Fifo;
 use crate::property::Job;
 use crate::spec::CONFIG;
-use evisor_contract::{Object, Restore, RestoreError, Save};
+use evisor_contract::{Object, Restore, RestoreError, Save, Told};
 
 const TAG: [u8; 8] = *b"bcm-mbox";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The bits that are kept.
 const KEPT: u32 =
     CONFIG::DATA_ENABLE::SET.value | CONFIG::OVERFLOW::SET.value | CONFIG::UNDERFLOW::SET.value;
@@ -19,7 +19,7 @@ impl Object for Mailbox {
         self.requests = Fifo::default();
         self.job = None;
         self.config.set(0);
-        self.line_up = false;
+        self.told = Told::LOW;
     }
 
     fn save(&self, to: &mut Save) {
@@ -27,7 +27,7 @@ impl Object for Mailbox {
         self.answers.save(to);
         self.requests.save(to);
         to.word(self.config.get());
-        to.word(u32::from(self.line_up) | u32::from(self.job.is_some()) << 1);
+        to.word(u32::from(self.job.is_some()));
         if let Some(job) = &self.job {
             job.save(to);
         }
@@ -38,13 +38,9 @@ impl Object for Mailbox {
         from.begin(TAG, VERSION)?;
         self.answers = Fifo::restore(from)?;
         self.requests = Fifo::restore(from)?;
-        let (config, flags) = (from.word()?, from.word()?);
-        if config & !KEPT != 0 || flags > 3 {
-            return Err(RestoreError::Impossible);
-        }
-        self.config.set(config);
-        self.line_up = flags & 1 != 0;
-        self.job = (flags & 2 != 0).then(|| Job::restore(from, &self.policy)).transpose()?;
+        self.config.set(from.bits(KEPT)?);
+        self.told = Told::UNKNOWN;
+        self.job = from.flag()?.then(|| Job::restore(from, &self.policy)).transpose()?;
         Ok(())
     }
 }

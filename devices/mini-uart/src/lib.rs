@@ -23,7 +23,7 @@ mod tests;
 
 use evisor_contract::{
     Backlog, Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply,
-    Rights, Width, WindowNeed, component, tag,
+    Rights, Told, Width, WindowNeed, component, tag,
 };
 use registers::Registers;
 use spec::{CNTL, FIFO, FIFOS_ON, IER, IIR, LSR, MCR, MSR, STAT, offset};
@@ -90,7 +90,7 @@ pub struct MiniUart {
     seen: u32,
     armed: bool,
     console_full: bool,
-    line_up: bool,
+    told: Told,
     overrun: bool,
     receive: Backlog,
     registers: Registers,
@@ -202,10 +202,7 @@ impl MiniUart {
     /// whether writes may be quick is decided anew.
     fn settle(&mut self, cx: &mut Context) {
         let up = self.receive_interrupt() || self.transmit_interrupt();
-        if up != self.line_up {
-            self.line_up = up;
-            self.ends.line.set(up, cx);
-        }
+        self.told.set(&self.ends.line, up, cx);
         let slow = self.is_stopped() || self.registers.shows_divisor();
         self.quick = if slow { 0 } else { QUICK };
     }
@@ -340,7 +337,7 @@ impl MiniUart {
             seen: 0,
             armed: false,
             console_full: false,
-            line_up: false,
+            told: Told::LOW,
             overrun: false,
             receive: Backlog::default(),
             registers: Registers::RESET,

@@ -2,10 +2,10 @@
 
 use crate::registers::Registers;
 use crate::{MiniUart, QUICK};
-use evisor_contract::{Backlog, Bytes, Object, Restore, RestoreError, Save};
+use evisor_contract::{Backlog, Bytes, Object, Restore, RestoreError, Save, Told};
 
 const TAG: [u8; 8] = *b"miniuart";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Object for MiniUart {
     /// A full console stays so: it says itself when it is ready.
@@ -14,7 +14,7 @@ impl Object for MiniUart {
         self.quick = if self.console_full { 0 } else { QUICK };
         self.seen = 0;
         self.armed = false;
-        self.line_up = false;
+        self.told = Told::LOW;
         self.overrun = false;
         self.receive = Backlog::default();
         self.registers = Registers::RESET;
@@ -23,7 +23,7 @@ impl Object for MiniUart {
     fn save(&self, to: &mut Save) {
         to.begin(TAG, VERSION);
         self.registers.save(to);
-        to.word(u32::from(self.line_up) | u32::from(self.overrun) << 1);
+        to.word(u32::from(self.overrun));
         to.word(self.seen);
         self.transmit.save(to);
         self.receive.save(to);
@@ -35,9 +35,8 @@ impl Object for MiniUart {
         self.reset();
         from.begin(TAG, VERSION)?;
         self.registers = Registers::restore(from)?;
-        let flags = from.bits(3)?;
-        self.line_up = flags & 1 != 0;
-        self.overrun = flags & 2 != 0;
+        self.overrun = from.flag()?;
+        self.told = Told::UNKNOWN;
         let seen = Some(from.word()?).filter(|seen| *seen as usize <= Bytes::MOST);
         self.seen = seen.ok_or(RestoreError::Impossible)?;
         self.transmit = Bytes::restore(from)?;

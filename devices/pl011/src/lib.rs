@@ -21,7 +21,7 @@ mod tests;
 
 use evisor_contract::{
     Backlog, Bytes, Clock, ConsolePort, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply,
-    Rights, Width, WindowNeed, component, tag,
+    Rights, Told, Width, WindowNeed, component, tag,
 };
 use registers::Registers;
 use spec::{CR, DEPTH, DR, FR, INT, RSR, offset};
@@ -85,7 +85,7 @@ pub struct Pl011 {
     seen: u32,
     armed: bool,
     console_full: bool,
-    line_up: bool,
+    told: Told,
     overrun: bool,
     receive: Backlog,
     registers: Registers,
@@ -193,10 +193,7 @@ impl Pl011 {
     /// interrupts (§2.8), and whether writes may be quick is decided anew.
     fn settle(&mut self, cx: &mut Context) {
         let up = self.registers.masked() != 0;
-        if up != self.line_up {
-            self.line_up = up;
-            self.ends.line.set(up, cx);
-        }
+        self.told.set(&self.ends.line, up, cx);
         let slow = self.console_full
             || self.registers.cr.is_set(CR::LBE)
             || self.transmit_interrupt_is_due();
@@ -348,7 +345,7 @@ impl Pl011 {
             seen: 0,
             armed: false,
             console_full: false,
-            line_up: false,
+            told: Told::LOW,
             overrun: false,
             receive: Backlog::default(),
             registers: Registers::RESET,

@@ -16,8 +16,8 @@ mod state;
 mod tests;
 
 use evisor_contract::{
-    Clock, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights, Width, WindowNeed,
-    component, tag,
+    Clock, Context, Deadline, Line, Mmio, Needs, Notify, Parts, Reply, Rights, Told, Width,
+    WindowNeed, component, tag,
 };
 use spec::{IDENTIFICATION, INT, STARTED, offset};
 use tock_registers::LocalRegisterCopy;
@@ -68,7 +68,7 @@ struct Pl031 {
     ris: LocalRegisterCopy<u32, INT::Register>,
     /// The second of the calendar at which the count matches next.
     due: u64,
-    line_up: bool,
+    told: Told,
     armed: bool,
     ends: Ends,
 }
@@ -82,7 +82,7 @@ impl Pl031 {
             imsc: LocalRegisterCopy::new(0),
             ris: LocalRegisterCopy::new(0),
             due: 0,
-            line_up: false,
+            told: Told::LOW,
             armed: false,
             ends,
         };
@@ -132,10 +132,7 @@ impl Pl031 {
     /// the guest waits for an interrupt.
     fn settle(&mut self, cx: &mut Context) {
         let up = self.masked() != 0;
-        if up != self.line_up {
-            self.line_up = up;
-            self.ends.line.set(up, cx);
-        }
+        self.told.set(&self.ends.line, up, cx);
         let waits = self.imsc.is_set(INT::MATCH) && !up;
         if waits && !self.armed {
             let clock = self.ends.clock;

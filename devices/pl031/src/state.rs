@@ -2,11 +2,11 @@
 
 use crate::spec::INT;
 use crate::{Pl031, ROUND};
-use evisor_contract::{Object, Restore, RestoreError, Save};
+use evisor_contract::{Object, Restore, RestoreError, Save, Told};
 use tock_registers::LocalRegisterCopy;
 
 const TAG: [u8; 8] = *b"pl031\0\0\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Pl031 {
     /// The count is the calendar's again. What it happens to match on the way
@@ -18,7 +18,7 @@ impl Pl031 {
         self.look_ahead();
         self.imsc = LocalRegisterCopy::new(0);
         self.ris = LocalRegisterCopy::new(0);
-        self.line_up = false;
+        self.told = Told::LOW;
     }
 }
 
@@ -32,7 +32,6 @@ impl Object for Pl031 {
         for word in [self.ahead, self.matching, self.loaded, self.imsc.get(), self.ris.get()] {
             to.word(word);
         }
-        to.word(u32::from(self.line_up));
         to.double(self.due);
     }
 
@@ -46,7 +45,7 @@ impl Object for Pl031 {
         self.loaded = from.word()?;
         self.imsc = LocalRegisterCopy::new(from.bits(INT::MATCH::SET.value)?);
         self.ris = LocalRegisterCopy::new(from.bits(INT::MATCH::SET.value)?);
-        self.line_up = from.bits(INT::MATCH::SET.value)? != 0;
+        self.told = Told::UNKNOWN;
         let due = from.double()?;
         // At most a whole round away, unless it passed while nobody looked.
         self.due = due.min(self.ends.clock.unix_seconds().saturating_add(ROUND));

@@ -34,7 +34,7 @@ mod transfer;
 use card::{Card, Facts};
 use evisor_contract::{
     BuildError, Clock, Context, Deadline, Grants, GuestNode, Line, Memory, Mmio, Needs, Node,
-    Notify, Parts, Reply, Rights, Width, WindowNeed, component, tag,
+    Notify, Parts, Reply, Rights, Told, Width, WindowNeed, component, tag,
 };
 use fifo::Fifo;
 use registers::Registers;
@@ -134,7 +134,7 @@ pub struct Sdhci {
     waits: bool,
     /// The card erases, piece by piece.
     erases: bool,
-    line_up: bool,
+    told: Told,
     armed: bool,
     /// It was restored, and its VM did not go on since.
     stands: bool,
@@ -175,7 +175,7 @@ impl Sdhci {
             store,
             waits: false,
             erases: false,
-            line_up: false,
+            told: Told::LOW,
             armed: false,
             stands: false,
             ends,
@@ -297,10 +297,7 @@ impl Sdhci {
     fn settle(&mut self, again: bool, cx: &mut Context) {
         self.store.ask(cx);
         let up = self.registers.interrupts();
-        if up != self.line_up {
-            self.line_up = up;
-            self.ends.line.set(up, cx);
-        }
+        self.told.set(&self.ends.line, up, cx);
         if again && !self.armed {
             self.armed = true;
             self.ends.deadline.set(self.ends.clock.now(), cx);
@@ -317,12 +314,8 @@ impl Notify for Sdhci {
             tag::BLOCK_DONE => self.answered(value, cx),
             tag::DEADLINE => {
                 self.armed = false;
-                let again = self.advance();
-                if core::mem::take(&mut self.stands) {
-                    // It is told, whatever it was when it was kept.
-                    self.line_up = !self.registers.interrupts();
-                }
-                self.settle(again, cx);
+                self.stands = false;
+                self.proceed(cx);
             }
             _ => return Reply::ABSENT,
         }

@@ -7,7 +7,7 @@ use crate::registers::Registers;
 use crate::spec::BUFFER;
 use crate::store::Want;
 use crate::transfer::{Kind, Transfer, Way};
-use evisor_contract::{BLOCKS, Object, Restore, RestoreError, Save};
+use evisor_contract::{BLOCKS, Object, Restore, RestoreError, Save, Told};
 
 const TAG: [u8; 8] = *b"sdhci\0\0\0";
 const VERSION: u32 = 2;
@@ -22,14 +22,14 @@ impl Object for Sdhci {
         self.store.forget();
         self.waits = false;
         self.erases = false;
-        self.line_up = false;
+        self.told = Told::LOW;
         self.armed = false;
         self.stands = false;
         self.quick_read = 0;
         self.quick_write = 0;
     }
 
-    /// What the medium holds is not part of it, and what the line is told is told anew.
+    /// What the medium holds is not part of it.
     fn save(&self, to: &mut Save) {
         to.begin(TAG, VERSION);
         self.registers.save(to);
@@ -54,6 +54,7 @@ impl Object for Sdhci {
         self.erases = flags & 2 != 0;
         let lost = self.store.restore(from, self.card.facts.blocks)?;
         self.stands = true;
+        self.told = Told::UNKNOWN;
         if self.is_sound() {
             self.lose(lost);
             Ok(())

@@ -227,7 +227,7 @@ impl Sdhci {
     }
 
     /// Whether there is more to do at once.
-    pub fn advance(&mut self) -> bool {
+    fn advance(&mut self) -> bool {
         if self.transfer.short {
             return self.transfer.way != Way::Port && self.read_by_dma();
         }

@@ -81,7 +81,7 @@ pub use registry::{DuplicateCompatible, components};
 pub use reply::{Reply, Status, Words};
 pub use scheduler::{Choice, Scheduler, Share, time_slice};
 pub use state::{Restore, RestoreError, Save};
-pub use wire::{ConsolePort, Deadline, Line, LineState, VmControl, VmEvent};
+pub use wire::{ConsolePort, Deadline, Line, LineState, Told, VmControl, VmEvent};
 
 pub use evisor_abi as abi;
 pub use evisor_frames as frames;

@@ -9,7 +9,7 @@ pub const FIRST: u32 = 0xffff_0000;
 ///
 /// It also comes where none was due: before the object's VM stops, so that what
 /// was put off happens, and after a state was restored, so that the object asks
-/// for its deadline again. It must do no harm at any time.
+/// for its deadline, and tells its lines, again. It must do no harm at any time.
 pub const DEADLINE: u32 = FIRST;
 /// Bytes from a console: [`Context::bytes`](crate::Context::bytes).
 pub const CONSOLE_INPUT: u32 = FIRST + 1;

@@ -163,6 +163,35 @@ impl Line {
     }
 }
 
+/// What a device told its level line last, to tell it only what is new.
+///
+/// It is no part of a saved state: between the saving of the interrupt controller and that of
+/// the device something may have been told, which the one that is restored never heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Told(Option<bool>);
+
+impl Told {
+    /// Of a device that was reset: its interrupt controller knows of nothing, or is reset too.
+    pub const LOW: Self = Self(Some(false));
+    /// Of a device that was restored: whatever comes next is new.
+    pub const UNKNOWN: Self = Self(None);
+
+    /// Sets `line`, if it was told something else.
+    #[inline(always)]
+    pub fn set(&mut self, line: &Line, up: bool, cx: &mut Context) {
+        if self.0 != Some(up) {
+            self.0 = Some(up);
+            line.set(up, cx);
+        }
+    }
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self::LOW
+    }
+}
+
 impl ConsolePort {
     /// Sends bytes, in one effect.
     #[inline(always)]

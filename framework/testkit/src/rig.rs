@@ -9,7 +9,7 @@ use crate::memory::FakeMemory;
 use crate::messages::FakeMessages;
 use crate::ram::FakeRam;
 use crate::serial::SerialEnd;
-use crate::setup::{Setup, build, declaration, windows, world};
+use crate::setup::{Setup, build, declaration, lines, windows, world};
 use evisor_contract::abi::Error;
 use evisor_contract::{
     BlockBuffer, BlockDone, BlockOpening, BlockRequest, BuildError, Bytes, CallRegisters, Context,
@@ -352,9 +352,22 @@ impl Rig {
         self.windows
     }
 
+    /// The level lines that are up.
+    pub(crate) fn lines(&self) -> &BTreeSet<u32> {
+        &self.lines
+    }
+
     /// Whether level line `index` is up.
     pub fn line(&self, index: u32) -> bool {
         self.lines.contains(&index)
+    }
+
+    /// Has whoever its lines lead to believe of each the opposite.
+    pub(crate) fn turn_lines_over(&mut self, setup: &Setup) {
+        let driven = |line: &usize| self.hardware_lines().iter().all(|(index, _)| index != line);
+        let all: BTreeSet<u32> =
+            (0..lines(self.declaration, setup)).filter(driven).map(|line| line as u32).collect();
+        self.lines = &all - &self.lines;
     }
 
     /// The deadline that the vCPU has asked for.

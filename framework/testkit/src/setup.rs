@@ -65,7 +65,7 @@ pub(crate) fn world(declaration: &Declaration, setup: &Setup) -> World {
     let needs = &declaration.needs;
     World::new(WorldSetup {
         window: setup.window,
-        lines: setup.lines.unwrap_or(needs.lines + needs.optional_lines),
+        lines: lines(declaration, setup),
         vcpus: setup.vcpus,
         control: setup.control,
         host_registers: setup.host_registers.iter().map(|(r, v)| (r.key(), *v)).collect(),
@@ -93,6 +93,11 @@ pub(crate) fn declaration(compatible: &str) -> &'static Declaration {
         let names: Vec<_> = all.iter().map(|one| one.name).collect();
         panic!("no component answers to {compatible:?}; linked in: {names:?}")
     })
+}
+
+/// How many lines it has.
+pub(crate) fn lines(declaration: &Declaration, setup: &Setup) -> usize {
+    setup.lines.unwrap_or(declaration.needs.lines + declaration.needs.optional_lines)
 }
 
 pub(crate) fn windows(declaration: &Declaration, setup: &Setup) -> Vec<(u64, u64)> {

@@ -57,7 +57,7 @@ impl Mmio for Culprit {
 impl Notify for Culprit {
     fn notify(&mut self, tag: u32, _: u64, cx: &mut Context) -> Reply {
         if tag == tag::DEADLINE {
-            self.line.pulse(cx);
+            self.line.set(false, cx);
         }
         Reply::DONE
     }
@@ -80,7 +80,7 @@ fn effects_are_decoded_and_the_deadline_comes() {
     let expected = [line(LineState::High), line(LineState::Low), Event::Deadline(Some(100))];
     assert_eq!(rig.events(), expected);
     rig.advance(1);
-    assert_eq!(rig.events(), [line(LineState::Pulse)]);
+    assert_eq!(rig.events(), [line(LineState::Low)]);
 }
 
 #[test]
