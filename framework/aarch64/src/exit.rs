@@ -132,6 +132,7 @@ extern "C" fn exit_refused_v3(vcpu: &mut Vcpu) {
 /// An interrupt that nobody took is turned off, lest it come for ever. A kick from another
 /// core has done its work by coming here.
 #[cold]
+#[inline(never)]
 fn refused<G: CpuInterface>(vcpu: &mut Vcpu) {
     let intid = G::intid(vcpu.acknowledged);
     if intid >= 16 {
