@@ -20,7 +20,7 @@ use crate::Vgic;
 use crate::interface::Interface;
 use crate::queue::Queue;
 use crate::spec::PRIVATE;
-use crate::state::{INTIDS, NOWHERE, Slot, bits};
+use crate::state::{NOWHERE, Slot, bits};
 
 /// All bits of a physical interrupt's number in a list register.
 const LINK: u16 = 0x3ff;
@@ -115,11 +115,12 @@ impl<I: Interface> Vgic<I> {
     /// [`place`](Self::place) would do is done, or nothing.
     #[inline(always)]
     pub(crate) fn rings_again(&mut self, here: usize, intid: usize) -> bool {
-        let known = intid.wrapping_sub(PRIVATE) < INTIDS - PRIVATE;
-        let slot = Slot::new(here, intid | PRIVATE);
+        let Some(slot) = Slot::shared(intid) else { return false };
         let (word, interrupt) = (self.state.word(slot.word()), *self.state.interrupt(slot));
-        let ready = word.open() & word.edge & !word.pending() & slot.bit() != 0;
-        let own = known && interrupt.targets == 1 << (here & 7) && interrupt.holder() == Some(here);
+        // By its line an edge is never pending.
+        let waits = word.latch | word.physical;
+        let ready = word.open() & word.edge & !waits & slot.bit() != 0;
+        let own = interrupt.targets == 1 << (here & 7) && interrupt.is_held_by(here);
         if !(ready && own) {
             return false;
         }

@@ -36,6 +36,15 @@ impl Slot {
         }
     }
 
+    /// The SPI `intid`, if it is one.
+    #[inline(always)]
+    pub const fn shared(intid: usize) -> Option<Self> {
+        match intid {
+            PRIVATE..INTIDS => Some(Self(CPUS * PRIVATE + intid)),
+            _ => None,
+        }
+    }
+
     /// Bit `bit` of the word at `word`.
     #[inline(always)]
     pub const fn in_word(word: usize, bit: u32) -> Self {
@@ -188,6 +197,7 @@ fn planes_of(bytes: &[u8; PRIVATE]) -> [u32; 8] {
 
 /// Not in a list register.
 pub const NOWHERE: u8 = 0xff;
+const _: () = assert!(NOWHERE as usize / LISTS >= CPUS);
 
 /// What is more than a bit.
 #[derive(Clone, Copy, Default)]
@@ -210,6 +220,12 @@ impl Interrupt {
     /// The vCPU whose list registers it is in.
     pub const fn holder(&self) -> Option<usize> {
         if self.place == NOWHERE { None } else { Some(self.place as usize / LISTS) }
+    }
+
+    /// Whether it is in a list register of `vcpu` (its low bits): [`NOWHERE`] is nobody's.
+    #[inline(always)]
+    pub const fn is_held_by(&self, vcpu: usize) -> bool {
+        self.place as usize / LISTS == vcpu & (CPUS - 1)
     }
 
     /// The list register that it is in, if it is in one.

@@ -56,14 +56,13 @@ fn width(esr: u64) -> Width {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_read(vcpu: &mut Vcpu, esr: u64) -> Words {
-    read(&mut vcpu.caches.mmio, fault_ipa(), width(esr), &mut vcpu.context)
+extern "C" fn exit_read(vcpu: &mut Vcpu, ipa: u64, width: Width) -> Words {
+    read(&mut vcpu.caches.mmio, ipa, width, &mut vcpu.context)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_write(vcpu: &mut Vcpu, esr: u64) -> Words {
-    let value = operand(vcpu, esr >> 16);
-    write(&mut vcpu.caches.mmio, fault_ipa(), width(esr), value, &mut vcpu.context)
+extern "C" fn exit_write(vcpu: &mut Vcpu, ipa: u64, width: Width, value: u64) -> Words {
+    write(&mut vcpu.caches.mmio, ipa, width, value, &mut vcpu.context)
 }
 
 #[unsafe(no_mangle)]
@@ -81,13 +80,6 @@ fn split(x: &mut [u64; 32]) -> (&mut [u64; 18], &mut [u64]) {
     }
 }
 
-/// What register `number` (its low five bits) holds; the frame's slot 31 is XZR.
-#[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
-fn operand(vcpu: &Vcpu, number: u64) -> u64 {
-    vcpu.x[(number & 31) as usize]
-}
-
 #[unsafe(no_mangle)]
 extern "C" fn exit_read_register(vcpu: &mut Vcpu, esr: u64) -> Words {
     let name = Register::from_syndrome(esr as u32);
@@ -95,9 +87,8 @@ extern "C" fn exit_read_register(vcpu: &mut Vcpu, esr: u64) -> Words {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_write_register(vcpu: &mut Vcpu, esr: u64) -> Words {
+extern "C" fn exit_write_register(vcpu: &mut Vcpu, esr: u64, value: u64) -> Words {
     let name = Register::from_syndrome(esr as u32);
-    let value = operand(vcpu, esr >> 5);
     write_register(&mut vcpu.caches.registers, name, value, &mut vcpu.context)
 }
 
@@ -129,31 +120,20 @@ fn interrupt<G: CpuInterface>(vcpu: &mut Vcpu) -> Words {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_deactivate_v2(vcpu: &mut Vcpu, status: u64) {
-    deactivate::<Gicv2>(vcpu, status);
+extern "C" fn exit_refused_v2(vcpu: &mut Vcpu) {
+    refused::<Gicv2>(vcpu);
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn exit_deactivate_v3(vcpu: &mut Vcpu, status: u64) {
-    deactivate::<Gicv3>(vcpu, status);
+extern "C" fn exit_refused_v3(vcpu: &mut Vcpu) {
+    refused::<Gicv3>(vcpu);
 }
 
-/// What is left to do about an interrupt that no guest will deactivate.
-///
-/// A kick from another core has done its work by coming here; any other interrupt
-/// that leads nowhere is turned off, lest it come for ever.
-#[inline(always)]
-fn deactivate<G: CpuInterface>(vcpu: &mut Vcpu, status: u64) {
-    if status != Status::Done as u64 {
-        return deactivate_refused::<G>(vcpu);
-    }
-    G::deactivate(vcpu.acknowledged);
-}
-
-/// Apart, so that a doorbell saves no registers for it.
+/// An interrupt that nobody took is turned off, lest it come for ever. A kick from another
+/// core has done its work by coming here.
 #[cold]
 #[inline(never)]
-fn deactivate_refused<G: CpuInterface>(vcpu: &mut Vcpu) {
+fn refused<G: CpuInterface>(vcpu: &mut Vcpu) {
     let intid = G::intid(vcpu.acknowledged);
     if intid >= 16 {
         G::disable(intid);
@@ -181,9 +161,10 @@ pub(crate) fn take_interrupt_only(vcpu: &mut Vcpu) {
 }
 
 fn take<G: CpuInterface>(vcpu: &mut Vcpu) {
-    let status = interrupt::<G>(vcpu).status();
-    if status != Status::Held {
-        deactivate::<G>(vcpu, status as u64);
+    match interrupt::<G>(vcpu).status() {
+        Status::Held => {}
+        Status::Done => G::deactivate(vcpu.acknowledged),
+        _ => refused::<G>(vcpu),
     }
 }
 

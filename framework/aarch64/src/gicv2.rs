@@ -9,6 +9,7 @@ use crate::gic::{self, Acknowledged, CpuInterface, GuestInterface, Version};
 use crate::{layout, map};
 use aarch64_cpu::asm::barrier;
 use aarch64_paging::MapError;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 use evisor_contract::VirtualInterface;
 use tock_registers::interfaces::{Readable, Writeable};
@@ -84,6 +85,9 @@ pub struct Addresses {
 }
 
 static GICV: AtomicU64 = AtomicU64::new(0);
+
+/// Where GICC_DIR is in GICC.
+pub(crate) const GICC_DIR: usize = offset_of!(Gicc, dir);
 
 /// Maps the GIC to the addresses that this module uses.
 ///

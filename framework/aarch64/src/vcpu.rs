@@ -11,7 +11,7 @@ use crate::gic::{self, Acknowledged, Version};
 use crate::stage2::Root;
 use crate::switch::Saved;
 use crate::trace::{Cursor, Exit, PLAIN_ACCESS, Ring};
-use crate::{exit, inject, map, registers, trace};
+use crate::{exit, gicv2, inject, layout, map, registers, trace};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTV_CTL_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, SCTLR_EL1, VMPIDR_EL2,
 };
@@ -75,6 +75,9 @@ global_asm!(
     pending = const offset_of!(Vcpu, context),
     elr = const offset_of!(Vcpu, elr),
     cursor = const offset_of!(Vcpu, cursor),
+    acknowledged = const offset_of!(Vcpu, acknowledged),
+    gicc = const layout::GICC,
+    dir = const gicv2::GICC_DIR,
     wrap = const trace::WRAP,
     serror = const trace::SERROR,
     absent = const Status::Absent as u64,

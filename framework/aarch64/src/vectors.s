@@ -141,7 +141,21 @@
     mov     x0, sp
     bl      exit_interrupt_\version
     tbnz    x0, #{held}, resume         // a guest will deactivate it itself
-    b       interrupt_done_\version
+    cbnz    x0, interrupt_refused_\version
+    ldr     x1, [sp, #{acknowledged}]
+    deactivate_\version
+    b       resume
+.endm
+
+// What is in x1, as it was acknowledged: GICC_DIR (IHI 0048B.b 4.4.12), ICC_DIR_EL1.
+.macro deactivate_v2
+    mov     x2, #{gicc}
+    str     w1, [x2, #{dir}]
+.endm
+
+// The write takes effect at the latest with `eret`.
+.macro deactivate_v3
+    msr     S3_0_C12_C11_1, x1
 .endm
 
 .macro serror table, at
@@ -213,6 +227,17 @@ shared_wait:
     mov     x0, #{told}                 // WFIT: nobody keeps its deadline, so it is over
     b       leave_guest
 
+// From ESR_EL2 in x1 what the router asks of an access: x1 = its guest-physical address,
+// w2 = its size. HPFAR_EL2 has the page, from bit 4 on, and FAR_EL2 the offset in it (valid
+// for a stage 2 fault that is not on a table walk).
+.macro access
+    ubfx    w2, w1, #22, #2             // SAS
+    mrs     x1, hpfar_el2
+    mrs     x4, far_el2
+    lsl     x1, x1, #8
+    bfxil   x1, x4, #0, #12
+.endm
+
 // x1 = ESR_EL2, x3 = the mask and what it leaves of such a syndrome (`trace.rs`).
 lower_abort:
     // One compare: Data Abort from a lower level, 32-bit instruction, valid syndrome,
@@ -226,7 +251,8 @@ lower_abort:
     cmp     w3, #9
     b.ls    abort_spilled
     mov     x0, sp
-    tbnz    w1, #6, store               // WnR
+    tbnz    w1, #6, store               // WnR, w2 = SRT
+    access
     bl      exit_read
     cbnz    x0, 4f
     mrs     x2, esr_el2
@@ -236,6 +262,8 @@ lower_abort:
     advance
     leave
 store:
+    ldr     x3, [sp, x2, lsl #3]
+    access
     bl      exit_write
     cbnz    x0, 4f
     advance
@@ -281,6 +309,7 @@ lower_register:
     advance
     leave
 register_write:
+    ldr     x2, [sp, x2, lsl #3]
     bl      exit_write_register
     cbnz    x0, 4b
     advance
@@ -298,6 +327,7 @@ abort_spilled:
     spill
     mov     x0, sp
     tbnz    w1, #6, store
+    access
     bl      exit_read
     cbnz    x0, 4b
     mrs     x2, esr_el2
@@ -319,16 +349,15 @@ register_spilled:
     ubfx    x2, x2, #5, #5
     b       loaded
 
-// x0 = the status of an interrupt that no guest will deactivate.
-.macro interrupt_done version
-interrupt_done_\version:
-    mov     x1, x0
+// An interrupt that nobody took.
+.macro interrupt_refused version
+interrupt_refused_\version:
     mov     x0, sp
-    bl      exit_deactivate_\version
+    bl      exit_refused_\version
     b       resume
 .endm
-    interrupt_done v2
-    interrupt_done v3
+    interrupt_refused v2
+    interrupt_refused v3
 
 resume:
     leave

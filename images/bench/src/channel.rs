@@ -12,8 +12,9 @@ const RING: u64 = map::CHANNEL as u64 + 0x20;
 const READY: usize = 256;
 /// How long it may take to get there, in microseconds.
 const PATIENCE: u64 = 1_000_000;
-/// How long to wait until all that ends, in microseconds: it takes less than half of it.
-const SCRUBBED: u64 = 60_000;
+/// How long to wait until eVisor has nothing else to do, in microseconds: it takes less than
+/// half of it.
+const QUIET: u64 = 60_000;
 const KIB: usize = 1024;
 
 fn open() -> Option<(Channel, Memory)> {
@@ -30,6 +31,9 @@ pub fn ring(number: u64) -> Option<u64> {
     if !timer::wait_until(PATIENCE, is_ready) {
         return None;
     }
+    // What eVisor says of the start of both VMs goes out a byte at a time, which is not to be
+    // counted.
+    timer::wait_until(QUIET, || false);
     Some(interrupt::rings(number, RING))
 }
 
@@ -46,7 +50,7 @@ pub fn stream(number: u64) -> Option<u64> {
     // What eVisor does for the other end's VM is not to be counted: it scrubs its memory when
     // it is off.
     timer::wait_until(PATIENCE, || !channel.other_is_up());
-    timer::wait_until(SCRUBBED, || false);
+    timer::wait_until(QUIET, || false);
     let open = |end| Stream::open(memory, channel.size(), end, 1 + end as u32);
     let (mut out, mut into) = (open(0)?, open(1)?);
     let met = out.meet() && into.meet();

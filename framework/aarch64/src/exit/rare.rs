@@ -1,6 +1,6 @@
 //! What the first exits leave: no budget is about it.
 
-use super::{KERNEL, exit_call, exit_read, exit_write, fault_ipa, operand, quarantine, width};
+use super::{KERNEL, exit_call, exit_read, exit_write, fault_ipa, quarantine, width};
 use crate::crash::{Crash, Trap};
 use crate::translate::Kind;
 use crate::vcpu::Vcpu;
@@ -125,7 +125,11 @@ fn data_abort(vcpu: &mut Vcpu, esr: u64) {
         return emulate::load_or_store(vcpu, esr);
     }
     let store = esr & 1 << 6 != 0;
-    let reply = if store { exit_write(vcpu, esr) } else { exit_read(vcpu, esr) };
+    let (ipa, width, value) = (fault_ipa(), width(esr), operand(vcpu, esr >> 16));
+    let reply = match store {
+        true => exit_write(vcpu, ipa, width, value),
+        false => exit_read(vcpu, ipa, width),
+    };
     if reply.status() == Status::Again {
         return;
     }
@@ -235,6 +239,12 @@ fn write_shown(vcpu: &mut Vcpu, esr: u64) {
         }
         _ => refuse_memory(vcpu, esr),
     }
+}
+
+/// What register `number` (its low five bits) holds; the frame's slot 31 is XZR.
+#[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
+fn operand(vcpu: &Vcpu, number: u64) -> u64 {
+    vcpu.x[(number & 31) as usize]
 }
 
 #[expect(clippy::indexing_slicing, reason = "masked to the size of the frame")]
