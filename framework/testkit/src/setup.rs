@@ -62,7 +62,6 @@ impl Default for Setup {
 }
 
 pub(crate) fn world(declaration: &Declaration, setup: &Setup) -> World {
-    let needs = &declaration.needs;
     World::new(WorldSetup {
         window: setup.window,
         lines: lines(declaration, setup),
