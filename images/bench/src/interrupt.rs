@@ -509,8 +509,11 @@ fn one_wake(ahead: u64) -> u64 {
             "mov x11, #1",
             "msr cntv_ctl_el0, x11",
             "isb",
-            "wfi",
+            // Something else may end a wait: that is none of them.
+            "2: wfi",
             "mrs x12, cntvct_el0",
+            "cmp x12, {deadline}",
+            "b.lo 2b",
             "msr cntv_ctl_el0, xzr",
             "isb",
             "sub {deadline}, x12, {deadline}",
