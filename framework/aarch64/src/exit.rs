@@ -50,11 +50,6 @@ pub(crate) fn fault_ipa() -> u64 {
     (HPFAR_EL2.get() >> 4) << 12 | FAR_EL2.get() & 0xfff
 }
 
-#[inline(always)]
-fn width(esr: u64) -> Width {
-    Width::from_sas((esr >> 22) as u32)
-}
-
 #[unsafe(no_mangle)]
 extern "C" fn exit_read(vcpu: &mut Vcpu, ipa: u64, width: Width) -> Words {
     read(&mut vcpu.caches.mmio, ipa, width, &mut vcpu.context)

@@ -1,12 +1,12 @@
 //! What the first exits leave: no budget is about it.
 
-use super::{KERNEL, exit_call, exit_read, exit_write, fault_ipa, quarantine, width};
+use super::{KERNEL, exit_call, exit_read, exit_write, fault_ipa, quarantine};
 use crate::crash::{Crash, Trap};
 use crate::translate::Kind;
 use crate::vcpu::Vcpu;
 use crate::{emulate, fault, gic, inject, translate};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, SPSR_EL2};
-use evisor_contract::{Register, Status};
+use evisor_contract::{Register, Status, Width};
 use evisor_decode::serror::SError;
 use evisor_router::write;
 use tock_registers::interfaces::{Readable, Writeable};
@@ -239,6 +239,11 @@ fn write_shown(vcpu: &mut Vcpu, esr: u64) {
         }
         _ => refuse_memory(vcpu, esr),
     }
+}
+
+/// Of an access (SAS).
+fn width(esr: u64) -> Width {
+    Width::from_sas((esr >> 22) as u32)
 }
 
 /// What register `number` (its low five bits) holds; the frame's slot 31 is XZR.
